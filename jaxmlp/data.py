@@ -1,0 +1,154 @@
+"""The data: handwritten digits, flattened, standardised, one-hot encoded and split (lecture, step 1)."""
+
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sklearn.datasets
+from jax import Array
+from numpy.typing import ArrayLike, NDArray
+
+from jaxmlp.errors import InputError
+
+__all__ = [
+    "Dataset", "check_dataset", "check_dtype", "load_digits", "load_images", "make_dataset", "one_hot", "standardise",
+]  # fmt: skip
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+
+
+class Dataset(NamedTuple):
+    """Samples and their classes, split into training and test rows: a pytree of arrays.
+
+    Attributes:
+        x_train: ``[n_train, n_in]``, float32 or float64.
+        y_train: ``[n_train, n_classes]``, one-hot, the dtype of ``x_train``.
+        labels_train: ``[n_train]``, int32 in ``0..n_classes-1``.
+        x_test: ``[n_test, n_in]``.
+        y_test: ``[n_test, n_classes]``.
+        labels_test: ``[n_test]``.
+    """
+
+    x_train: Array
+    y_train: Array
+    labels_train: Array
+    x_test: Array
+    y_test: Array
+    labels_test: Array
+
+
+def check_dtype(dtype: str | np.dtype[Any] | type) -> np.dtype[Any]:
+    """``dtype`` as a NumPy dtype.
+
+    Raises:
+        InputError: neither float32 nor float64, or float64 while JAX's 64-bit mode is off (JAX would silently
+            compute in float32).
+    """
+    try:
+        checked = np.dtype(dtype)
+    except TypeError:
+        checked = None
+    if checked is None or checked not in (np.dtype("float32"), np.dtype("float64")):
+        raise InputError(f"dtype is {dtype!s}, expected float32 or float64")
+    if jax.dtypes.canonicalize_dtype(checked) != checked:
+        raise InputError("dtype is float64 while JAX computes in float32, expected jax_enable_x64 to be set first")
+    return checked
+
+
+def standardise(x: Floats) -> Floats:
+    """``(x - mean) / (std + 1e-7)`` for each column of ``x [n, n_in]``, population standard deviation (step 1)."""
+    return (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-7)
+
+
+def one_hot(labels: Integers, n_classes: int, dtype: str | np.dtype[Any] | type) -> Floats:
+    """Rows of zeros with a one at each label: ``labels [n]`` to ``[n, n_classes]`` of ``dtype``."""
+    return (labels[:, None] == np.arange(n_classes)).astype(dtype)
+
+
+def load_images() -> tuple[Floats, Integers]:
+    """The digits as they come: images ``[1797, 8, 8]`` with grey values 0..16, labels ``[1797]``."""
+    bunch = cast(Any, sklearn.datasets.load_digits())
+    return np.asarray(bunch.images, np.float64), np.asarray(bunch.target, np.int32)
+
+
+def load_digits(dtype: str | np.dtype[Any] | type = "float32", n_test: int = 300) -> Dataset:
+    """scikit-learn's 8x8 digits as the lecture prepares them.
+
+    Args:
+        dtype: float32 or float64; the arithmetic before the cast is float64.
+        n_test: how many rows, the first of the file, are the test set; 1..1796.
+
+    Returns:
+        A Dataset with ``n_in = 64``, ``n_classes = 10``; by default 1,497 training and 300 test rows.
+
+    Raises:
+        InputError: an unsupported dtype or ``n_test`` out of range.
+
+    Source: lecture, step 1.
+    """
+    images, labels = load_images()
+    n = len(labels)
+    if not 1 <= n_test < n:
+        raise InputError(f"n_test is {n_test}, expected 1..{n - 1}")
+    x = standardise(images.reshape(n, -1))
+    return make_dataset(x[n_test:], labels[n_test:], x[:n_test], labels[:n_test], 10, dtype)
+
+
+def make_dataset(
+    x_train: ArrayLike,
+    labels_train: ArrayLike,
+    x_test: ArrayLike,
+    labels_test: ArrayLike,
+    n_classes: int,
+    dtype: str | np.dtype[Any] | type = "float32",
+) -> Dataset:
+    """A checked Dataset from samples ``[n, n_in]`` and integer labels ``[n]``; errors as `check_dataset`."""
+    dtype = check_dtype(dtype)
+    arrays: list[Array] = []
+    for x, labels in ((x_train, labels_train), (x_test, labels_test)):
+        labels = np.asarray(labels)
+        _check_labels(labels, n_classes)
+        arrays += [
+            jnp.asarray(np.asarray(x, dtype)),
+            jnp.asarray(one_hot(labels, n_classes, dtype)),
+            jnp.asarray(labels.astype(np.int32)),
+        ]
+    dataset = Dataset(*arrays)
+    check_dataset(dataset)
+    return dataset
+
+
+def check_dataset(dataset: Dataset) -> None:
+    """Raise InputError unless shapes and dtypes agree, inputs are finite and labels match the one-hot rows."""
+    dtype = check_dtype(dataset.x_train.dtype)
+    (n_in,), (n_classes,) = dataset.x_train.shape[-1:], dataset.y_train.shape[-1:]
+    for name, (x, y, labels) in {"training": dataset[:3], "test": dataset[3:]}.items():
+        n = len(labels)
+        if n < 1 or (x.shape, y.shape, labels.shape) != ((n, n_in), (n, n_classes), (n,)):
+            raise InputError(
+                f"{name} data has shapes {x.shape}, {y.shape}, {labels.shape}, "
+                f"expected [n, {n_in}], [n, {n_classes}], [n] with n >= 1"
+            )
+        if not x.dtype == y.dtype == dtype:
+            raise InputError(f"{name} data has dtypes {x.dtype} and {y.dtype}, expected {dtype} for both")
+        _check_finite(np.asarray(x), name)
+        _check_labels(np.asarray(labels), n_classes)
+        if not np.array_equal(y, one_hot(np.asarray(labels), n_classes, dtype)):
+            raise InputError(f"{name} targets are not the one-hot rows of the labels")
+
+
+def _check_finite(x: Floats, name: str) -> None:
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        row, column = bad[0]
+        raise InputError(f"{name} input [{row}, {column}] is {x[row, column]}, expected a finite number")
+
+
+def _check_labels(labels: Integers, n_classes: int) -> None:
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"labels have dtype {labels.dtype} and shape {labels.shape}, expected integers [n]")
+    bad = labels[(labels < 0) | (labels >= n_classes)]
+    if len(bad):
+        raise InputError(f"label {bad[0]} is outside 0..{n_classes - 1}")

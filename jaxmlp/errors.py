@@ -1,0 +1,7 @@
+"""The one exception for a value that came from outside and cannot be used."""
+
+__all__ = ["InputError"]
+
+
+class InputError(ValueError):
+    """A value that jaxmlp cannot work with; the message is one line: the value and what was expected."""

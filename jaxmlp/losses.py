@@ -1,0 +1,35 @@
+"""Softmax cross-entropy on logits, and accuracy (lecture, steps 2 and 3)."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+__all__ = ["GradientFunction", "accuracy", "cross_entropy"]
+
+GradientFunction: TypeAlias = Callable[[Any, Array, Array], tuple[Array, Any]]
+"""``(params, x [..., n_in], y [..., n_classes]) -> (loss, gradient)``: the mean loss over the samples and its
+gradient, a pytree like params. Hand-derived, automatic and numerical gradients all have this type."""
+
+
+def cross_entropy(logits: Array, y: Array) -> Array:
+    """Mean over samples of ``-sum_k y_k log softmax(logits)_k``, computed without ever taking the log of a zero.
+
+    Args:
+        logits: ``[..., n_classes]``.
+        y: ``[..., n_classes]``, one-hot or any distribution.
+
+    Returns:
+        A scalar of the logits' dtype.
+
+    Source: lecture, step 2, loss; log-softmax is shifted by the largest logit.
+    """
+    return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(logits), axis=-1))
+
+
+def accuracy(logits: Array, labels: Array) -> Array:
+    """Share of rows ``logits [n, n_classes]`` whose largest is at ``labels [n]``: a scalar of the logits' dtype."""
+    predicted = jax.lax.argmax(logits, logits.ndim - 1, labels.dtype)  # the first, where several are largest
+    return jnp.mean(predicted == labels, dtype=logits.dtype)

@@ -1,0 +1,149 @@
+"""The network: parameters as a pytree, forward pass, activation table (lecture, step 2)."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxmlp.data import check_dtype
+from jaxmlp.errors import InputError
+
+__all__ = [
+    "ACTIVATIONS", "Activation", "ActivationName", "Layer", "Params", "Trace", "check_sizes", "forward",
+    "forward_trace", "hidden_activations", "init_params", "sizes_of",
+]  # fmt: skip
+
+
+class Layer(NamedTuple):
+    """One layer: ``weights [n_out, n_in]`` and ``biases [n_out]``, of one dtype."""
+
+    weights: Array
+    biases: Array
+
+
+Params: TypeAlias = tuple[Layer, ...]
+ActivationName: TypeAlias = str | tuple[str, ...]
+
+
+class Activation(NamedTuple):
+    """``value(g)`` gives h; ``derivative(h)`` gives dh/dg in terms of h, as the lecture writes it."""
+
+    value: Callable[[Array], Array]
+    derivative: Callable[[Array], Array]
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": Activation(lambda g: g, jnp.ones_like),
+    "sigmoid": Activation(jax.nn.sigmoid, lambda h: h * (1 - h)),
+    "tanh": Activation(jnp.tanh, lambda h: 1 - h * h),
+    "relu": Activation(jax.nn.relu, lambda h: (h > 0).astype(h.dtype)),  # 0 at the kink, as jax.nn.relu
+}
+
+
+class Trace(NamedTuple):
+    """Every quantity of a forward pass; ``[...]`` is the batch shape of ``x``.
+
+    Attributes:
+        pre_activations: ``g_1 .. g_L``, each ``[..., n_l]``; the last are the logits.
+        activations: ``h_0 .. h_L``, each ``[..., n_l]``; ``h_0`` is ``x``, ``h_L`` the probabilities.
+    """
+
+    pre_activations: tuple[Array, ...]
+    activations: tuple[Array, ...]
+
+
+def hidden_activations(activation: ActivationName, n_hidden: int) -> tuple[Activation, ...]:
+    """The rows of the activation table for ``n_hidden`` hidden layers, from one name or one name a layer.
+
+    Raises:
+        InputError: an unknown name, or as many names as there are not hidden layers.
+    """
+    names = (activation,) * n_hidden if isinstance(activation, str) else activation
+    for name in (activation,) if isinstance(activation, str) else activation:
+        if name not in ACTIVATIONS:
+            raise InputError(f"activation is {name!r}, expected one of {', '.join(ACTIVATIONS)}")
+    if len(names) != n_hidden:
+        raise InputError(f"{len(names)} activations given, expected one, or one for each of {n_hidden} hidden layers")
+    return tuple(ACTIVATIONS[name] for name in names)
+
+
+def pre_activation(layer: Layer, h: Array) -> Array:
+    """``g = W h + b`` for ``h [..., n_in]``; returns ``[..., n_out]``."""
+    return jnp.einsum("oi,...i->...o", layer.weights, h) + layer.biases
+
+
+def forward(params: Params, x: Array, activation: ActivationName = "sigmoid") -> Array:
+    """The logits of the network: pure, for one sample or any batch of them.
+
+    Args:
+        params: L layers of widths ``n_0 .. n_L``.
+        x: ``[..., n_0]``, the dtype of the parameters.
+        activation: of the hidden layers: one name of `ACTIVATIONS`, or a tuple of one a layer.
+
+    Returns:
+        Logits ``g_L [..., n_L]``.
+
+    Raises:
+        InputError: unknown activation or a wrong number of them.
+
+    Source: lecture, step 2, forward.
+    """
+    return forward_trace(params, x, activation).pre_activations[-1]
+
+
+def forward_trace(params: Params, x: Array, activation: ActivationName = "sigmoid") -> Trace:
+    """The forward pass with every layer's pre-activation g and activation h; arguments and errors as `forward`.
+
+    Source: lecture, step 2: ``g_l = W_l h_(l-1) + b_l``, ``h_l = phi(g_l)``, ``h_L = softmax(g_L)``.
+    """
+    values = [phi.value for phi in hidden_activations(activation, len(params) - 1)]
+    g: list[Array] = []
+    h: list[Array] = [x]
+    for layer, phi in zip(params, [*values, jax.nn.softmax], strict=True):
+        g.append(pre_activation(layer, h[-1]))
+        h.append(phi(g[-1]))
+    return Trace(tuple(g), tuple(h))
+
+
+def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """``sizes = (n_0, .., n_L)`` as a tuple; raises InputError for a width below 1 or over 100 million parameters."""
+    for width in sizes:
+        if width < 1:
+            raise InputError(f"width is {width}, expected 1 or more")
+    if len(sizes) < 2:
+        raise InputError(f"sizes are {tuple(sizes)}, expected at least inputs and outputs")
+    count = sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(sizes))
+    if count > 10**8:
+        raise InputError(f"sizes {tuple(sizes)} make {count:,} parameters, expected at most 100,000,000")
+    return tuple(int(width) for width in sizes)
+
+
+def sizes_of(params: Params) -> tuple[int, ...]:
+    """Widths ``(n_0, .., n_L)`` of the network that ``params`` belong to."""
+    return (params[0].weights.shape[1], *(layer.weights.shape[0] for layer in params))
+
+
+def init_params(
+    key: Array, sizes: Sequence[int], dtype: str | np.dtype[Any] | type = "float32", scale: float = 1.0
+) -> Params:
+    """Initial parameters: weights normal with standard deviation ``scale / sqrt(n_in)``, biases zero.
+
+    Args:
+        key: a ``jax.random.key``, consumed here (split once a layer).
+        sizes: ``(n_0, .., n_L)``.
+        dtype: float32 or float64.
+        scale: of the standard deviation; 1 is the lecture's.
+
+    Raises:
+        InputError: a width below 1, too many parameters, an unsupported dtype.
+    """
+    sizes, dtype = check_sizes(sizes), check_dtype(dtype)
+    keys = jax.random.split(key, len(sizes) - 1)
+    return tuple(
+        Layer(jax.random.normal(k, (n_out, n_in), dtype) * (scale / n_in**0.5), jnp.zeros(n_out, dtype))
+        for k, (n_in, n_out) in zip(keys, itertools.pairwise(sizes), strict=True)
+    )

@@ -1,0 +1,203 @@
+"""Training: stochastic gradient descent, compiled as a scan over updates inside a scan over epochs (lecture, step 3).
+
+The update is the lecture's ``W -= lr * dL/dW``, ``b -= lr * dL/db``, by way of `optax.sgd`. One sample an update is
+batch size 1 of the same code. What is static (`Config`, the gradient function) costs a compilation; what is traced
+(`Hyperparameters`, parameters, data, orders) never does.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from jaxmlp.data import Dataset, check_dataset
+from jaxmlp.errors import InputError
+from jaxmlp.gradients import automatic_gradient
+from jaxmlp.losses import GradientFunction, accuracy
+from jaxmlp.network import ActivationName, Params, forward, hidden_activations, sizes_of
+
+__all__ = [
+    "Config", "History", "Hyperparameters", "TrainingState", "check_training", "initial_state", "sgd", "train",
+    "train_epochs",
+]  # fmt: skip
+
+
+class Hyperparameters(NamedTuple):
+    """Numbers that training traces: a new value compiles nothing. ``learning_rate``: a positive scalar."""
+
+    learning_rate: float | Array = 0.2
+
+
+def sgd(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+    """Plain gradient descent, the lecture's update."""
+    return optax.sgd(hyperparameters.learning_rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What training is compiled for, beside shapes and dtype.
+
+    Attributes:
+        activation: of the hidden layers, one name or a tuple of one a layer.
+        batch_size: samples an update; a last, smaller batch takes what is left of an epoch.
+        optimizer: makes the optax optimiser from the hyperparameters.
+    """
+
+    activation: ActivationName = "sigmoid"
+    batch_size: int = 1
+    optimizer: Callable[[Hyperparameters], optax.GradientTransformation] = sgd
+
+
+class TrainingState(NamedTuple):
+    """What training carries from update to update: parameters and the optimiser's own state."""
+
+    params: Params
+    optimizer_state: Any
+
+
+class History(NamedTuple):
+    """One row an epoch, each ``[epochs]`` of the parameters' dtype.
+
+    Attributes:
+        loss: mean over samples of the loss seen before each update.
+        train_accuracy: share of training rows classified correctly after the epoch, 0..1.
+        test_accuracy: the same of the test rows.
+    """
+
+    loss: Array
+    train_accuracy: Array
+    test_accuracy: Array
+
+
+def initial_state(params: Params, hyperparameters: Hyperparameters, config: Config) -> TrainingState:
+    """The state before the first update."""
+    return TrainingState(params, config.optimizer(hyperparameters).init(params))
+
+
+def update(
+    state: TrainingState,
+    x: Array,
+    y: Array,
+    gradient_function: GradientFunction,
+    optimizer: optax.GradientTransformation,
+) -> tuple[TrainingState, Array]:
+    """One update from the batch ``x [B, n_0], y [B, n_L]``: the new state and the loss before it, a scalar."""
+    loss, gradient = gradient_function(state.params, x, y)
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+    params = jax.tree.map(jnp.add, state.params, updates)
+    return TrainingState(params, optimizer_state), loss
+
+
+@functools.partial(jax.jit, static_argnames=("config", "gradient_function"))
+def train_epochs(
+    state: TrainingState,
+    dataset: Dataset,
+    orders: Array,
+    hyperparameters: Hyperparameters,
+    config: Config,
+    gradient_function: GradientFunction,
+) -> tuple[TrainingState, History]:
+    """The compiled program behind `train`; checks nothing, so that it can be traced, vmapped and called in chunks.
+
+    Args:
+        state: from `initial_state`, or from the chunk of epochs before.
+        dataset: the data, of the parameters' dtype.
+        orders: integers ``[epochs, n]``: the training rows in the sequence in which each epoch visits them.
+        hyperparameters: scalars.
+        config: static.
+        gradient_function: static.
+
+    Returns:
+        The state after the last epoch and a History of ``epochs`` rows.
+    """
+    dtype = state.params[0].weights.dtype
+    # A strongly typed float64 learning rate would turn float32 parameters into float64.
+    optimizer = config.optimizer(jax.tree.map(lambda value: jnp.asarray(value, dtype), hyperparameters))
+    n, size = orders.shape[1], config.batch_size
+    full = n - n % size
+
+    def batch(carry: tuple[TrainingState, Array], rows: Array) -> tuple[tuple[TrainingState, Array], None]:
+        state, total = carry
+        state, loss = update(state, dataset.x_train[rows], dataset.y_train[rows], gradient_function, optimizer)
+        return (state, total + loss * len(rows)), None
+
+    def epoch(state: TrainingState, order: Array) -> tuple[TrainingState, History]:
+        carry = (state, jnp.zeros((), dtype))
+        carry, _ = jax.lax.scan(batch, carry, order[:full].reshape(-1, size))
+        if full < n:
+            carry, _ = batch(carry, order[full:])
+        state, total = carry
+        return state, History(
+            total / n,
+            accuracy(forward(state.params, dataset.x_train, config.activation), dataset.labels_train),
+            accuracy(forward(state.params, dataset.x_test, config.activation), dataset.labels_test),
+        )
+
+    return jax.lax.scan(epoch, state, orders)
+
+
+def check_training(
+    params: Params, dataset: Dataset, hyperparameters: Hyperparameters, config: Config, epochs: int
+) -> None:
+    """Raise InputError, naming the value and what was expected, for anything that training cannot use."""
+    check_dataset(dataset)
+    rate = float(hyperparameters.learning_rate)
+    if not (math.isfinite(rate) and rate > 0):
+        raise InputError(f"learning rate is {rate}, expected a positive finite number")
+    if epochs < 1:
+        raise InputError(f"epochs are {epochs}, expected 1 or more")
+    n = len(dataset.labels_train)
+    if not 1 <= config.batch_size <= n:
+        raise InputError(f"batch size is {config.batch_size}, expected 1..{n}, the number of training samples")
+    sizes, ends = sizes_of(params), (dataset.x_train.shape[1], dataset.y_train.shape[1])
+    if (sizes[0], sizes[-1]) != ends:
+        raise InputError(f"network {sizes} for data with {ends[0]} inputs and {ends[1]} classes")
+    hidden_activations(config.activation, len(params) - 1)
+    for leaf in jax.tree.leaves(params):
+        if leaf.dtype != dataset.x_train.dtype:
+            raise InputError(f"parameters are {leaf.dtype}, expected {dataset.x_train.dtype} as the data")
+
+
+def train(
+    params: Params,
+    dataset: Dataset,
+    orders: Array,
+    hyperparameters: Hyperparameters | None = None,
+    config: Config | None = None,
+    gradient_function: GradientFunction | None = None,
+) -> tuple[Params, History]:
+    """Train a network in one compiled call.
+
+    Args:
+        params: initial parameters, L layers.
+        dataset: checked here; its dtype is the parameters'.
+        orders: integers ``[epochs, n]``, each row a sequence of training rows (`LectureStream`, `KeyStream`).
+        hyperparameters: traced; by default the lecture's.
+        config: static; by default one sample an update, sigmoid, plain SGD.
+        gradient_function: any `GradientFunction`; by default the automatic one for ``config.activation``.
+
+    Returns:
+        The trained parameters and the `History`, one row an epoch.
+
+    Raises:
+        InputError: shapes, dtypes or values that disagree, named in one line.
+
+    Source: lecture, step 3.
+    """
+    hyperparameters, config = hyperparameters or Hyperparameters(), config or Config()
+    check_training(params, dataset, hyperparameters, config, len(orders))
+    if orders.ndim != 2 or not jnp.issubdtype(orders.dtype, jnp.integer):
+        raise InputError(f"orders have dtype {orders.dtype} and shape {orders.shape}, expected integers [epochs, n]")
+    if orders.min() < 0 or orders.max() >= len(dataset.labels_train):
+        raise InputError(f"orders name rows outside 0..{len(dataset.labels_train) - 1}, the training rows")
+    state, history = train_epochs(
+        initial_state(params, hyperparameters, config), dataset, orders, hyperparameters, config,
+        gradient_function or automatic_gradient(config.activation),
+    )  # fmt: skip
+    return state.params, history
