@@ -18,8 +18,9 @@ def configure(dtype: str) -> None:
     Raises:
         InputError: an unsupported dtype.
     """
-    if check_dtype(dtype).name == "float64":
+    if dtype == "float64":
         jax.config.update("jax_enable_x64", True)
+    check_dtype(dtype)
 
 
 def environment() -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""The whole lecture: the digits, then its three networks, and a table at the end.
+
+python -m experiments
+"""
+
+import sys
+from pathlib import Path
+
+from experiments import bottleneck, command, digits_gallery, one_hidden_layer, train, two_hidden_layers
+
+# What the lecture says of each network after 100 epochs: training and test accuracy.
+LECTURE = {
+    "one_hidden_layer": (one_hidden_layer.PRESET, "100 %", "92 %"),
+    "two_hidden_layers": (two_hidden_layers.PRESET, "100 %", "93 %"),
+    "bottleneck": (bottleneck.PRESET, "drops", "drops"),
+}
+
+
+def row(result: train.Result, lecture: tuple[str, str], folder: Path) -> tuple[str, ...]:
+    """A line of the table."""
+    ours = (f"{100 * rows[-1]:.1f} %" if len(rows) else "-" for rows in result.history[1:])
+    train_accuracy, test_accuracy = ours
+    seconds = result.seconds_compiling + result.seconds_training
+    return (result.settings.name, train_accuracy, lecture[0], test_accuracy, lecture[1], f"{seconds:.2f}", str(folder))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = command.parser("experiments", __doc__, out="runs")
+    parser.add_argument("--quiet", action="store_true", help="no line an epoch")
+    options = parser.parse_args(arguments)
+
+    def body() -> int:
+        base = command.output_folder(options.out)
+        digits_gallery.main(["--out", str(base / "digits_gallery")])
+        rows: list[tuple[str, ...]] = []
+        code = 0
+        for name, (preset, *lecture) in LECTURE.items():
+            print(f"\n{name}: {preset.name}")
+            folder = command.output_folder(str(base / name))
+            result = train.perform(preset, folder, quiet=options.quiet)
+            rows.append(row(result, (lecture[0], lecture[1]), folder))
+            code = train.exit_code(result)
+            if code:
+                break
+        header = ("network", "training", "lecture", "test", "lecture", "seconds", "files")
+        print("\n" + command.table(header, rows))
+        return code
+
+    return command.call(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

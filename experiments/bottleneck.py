@@ -1,0 +1,24 @@
+"""The lecture's third network: the ten classes pass through a layer of 2 units.
+
+python -m experiments.bottleneck
+"""
+
+import sys
+
+from experiments import train
+
+PRESET = train.Settings(hidden=(20, 20, 2))
+
+
+def run() -> train.Result:
+    """Train the network with the lecture's settings; prints nothing."""
+    return train.run(PRESET)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command: that of `experiments.train` with this network's widths as the default."""
+    return train.main(arguments, PRESET, "bottleneck", __doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

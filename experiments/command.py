@@ -1,0 +1,138 @@
+"""What every experiment's command shares: arguments, one-line errors, an output folder, files written whole."""
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from jaxmlp.errors import InputError
+
+INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one line, not the whole usage, for a wrong argument."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2 and ``message``."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def parser(module: str, description: str | None, out: str | None = None) -> Parser:
+    """The parser of ``python -m experiments.MODULE``, with ``--out`` (default ``runs/MODULE``)."""
+    made = Parser(f"python -m {module}", description=description, allow_abbrev=False)
+    folder = out or f"runs/{module.removeprefix('experiments').removeprefix('.') or 'lecture'}"
+    made.add_argument("--out", default=folder, metavar="DIR", help="folder for the files written (%(default)s)")
+    return made
+
+
+def call(body: Callable[[], int]) -> int:
+    """``body()``'s exit code; bad input gives one line on stderr and 2, Ctrl-C 130, a closed pipe 1."""
+    try:
+        return body()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone (| head): nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def output_folder(out: str) -> Path:
+    """``out`` as a folder that exists and can be written to; raises InputError otherwise."""
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"--out is {out!r}, expected a folder that can be written to ({error.strerror})") from None
+    return folder
+
+
+def positive(name: str, value: int) -> int:
+    """``value``; raises InputError below 1."""
+    if value < 1:
+        raise InputError(f"{name} is {value}, expected 1 or more")
+    return value
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Generator[IO[bytes]]:
+    """A file that appears under its name only when written to the end: written beside it, then renamed."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    """The process's file mode mask; the system tells it only while setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write(folder: Path, files: dict[str, Figure | dict[str, Any]]) -> str:
+    """Write figures (``.png``) and dictionaries (``.json``) into ``folder``; returns a line that says what was written.
+
+    A file of the same name that stood there, an earlier run's, is replaced, and the line says so.
+    """
+    replaced = [name for name in files if (folder / name).exists()]
+    try:
+        for name, content in files.items():
+            with whole_file(folder / name) as file:
+                if isinstance(content, Figure):
+                    content.savefig(file, format="png", dpi=120)
+                else:
+                    text = json.dumps(content, indent=1, allow_nan=False)
+                    file.write(text.encode() + b"\n")
+    except OSError as error:
+        raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}") from None
+    note = f" (replacing an earlier {', '.join(replaced)})" if replaced else ""
+    return f"wrote {', '.join(str(folder / name) for name in files)}{note}"
+
+
+def finite_or_none(values: Any) -> list[float | None]:
+    """Floats as JSON knows them: NaN and infinity become null."""
+    return [float(value) if math.isfinite(value) else None for value in values]
+
+
+def bar(total: int, unit: str) -> "tqdm[NoReturn]":
+    """A progress bar on stderr, on a terminal only."""
+    return tqdm(total=total, unit=unit, disable=None, leave=False, dynamic_ncols=True)
+
+
+def show(line: str, quiet: bool = False) -> None:
+    """Print a line, above the bar where one is drawn."""
+    if not quiet:
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Aligned columns: the first and the last to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    sides = ["<", *">" * (len(header) - 2), "<"]
+    lines = [header, tuple("-" * width for width in widths), *rows]
+    return "\n".join(
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,194 @@
+"""Is 93 % against 92 % chance? Twins of one network, one rounding error apart at the start, trained side by side.
+
+python -m experiments.sensitivity
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments import command, train
+from jaxmlp import (
+    Config,
+    Dataset,
+    GradientFunction,
+    History,
+    Hyperparameters,
+    InputError,
+    Layer,
+    LectureStream,
+    Params,
+    TrainingState,
+    automatic_gradient,
+    figures,
+    initial_state,
+    load_digits,
+    runtime,
+    train_epochs,
+)  # fmt: skip
+from jaxmlp.training import check_training
+
+
+class Sensitivity(NamedTuple):
+    """Loss ``[twins, epochs]``, final training and test accuracy ``[twins]`` as shares 0..1, all float64.
+
+    Attributes:
+        settings: of every twin.
+        loss: see above.
+        train_accuracy: see above.
+        test_accuracy: see above.
+        interrupted: whether Ctrl-C ended it early; the arrays then hold the epochs done.
+    """
+
+    settings: train.Settings
+    loss: NDArray[Any]
+    train_accuracy: NDArray[Any]
+    test_accuracy: NDArray[Any]
+    interrupted: bool
+
+
+def perturb(params: Params, twins: int) -> Params:
+    """``params`` stacked ``twins`` times: leaves ``[twins, ...]``, float64.
+
+    Each weight is moved down, left, or moved up by one unit in the last place, at random but always the same;
+    twin 0 is the original, and biases stay.
+    """
+    random = np.random.default_rng(0)
+
+    def twin(layer: Layer) -> Layer:
+        weights, biases = np.asarray(layer.weights), np.asarray(layer.biases)
+        steps = random.integers(-1, 2, (twins, *weights.shape))
+        steps[0] = 0
+        moved = np.nextafter(weights, np.where(steps > 0, np.inf, -np.inf))
+        return Layer(jnp.asarray(np.where(steps == 0, weights, moved)), jnp.asarray(np.tile(biases, (twins, 1))))
+
+    return tuple(twin(layer) for layer in params)
+
+
+@functools.partial(jax.jit, static_argnames=("config", "gradient_function"))
+def train_twins(
+    state: TrainingState,
+    dataset: Dataset,
+    orders: jax.Array,
+    hyperparameters: Hyperparameters,
+    config: Config,
+    gradient_function: GradientFunction,
+) -> tuple[TrainingState, History]:
+    """`train_epochs` for every twin at once: state leaves ``[twins, ...]``, History ``[twins, epochs]``."""
+    return jax.vmap(lambda one: train_epochs(one, dataset, orders, hyperparameters, config, gradient_function))(state)
+
+
+def run(
+    settings: train.Settings, twins: int = 64, report: Callable[[int, NDArray[Any]], None] | None = None
+) -> Sensitivity:
+    """Train ``twins`` copies of a lecture network in one vmapped float64 program; prints nothing.
+
+    Args:
+        settings: hidden widths, seed, learning rate and epochs; the rest is the lecture's.
+        twins: 2 or more.
+        report: called after each chunk with the number of epochs before it and the chunk's losses
+            ``[twins, epochs]``.
+
+    Raises:
+        InputError: a setting that cannot be used.
+    """
+    if not 2 <= twins <= 100_000:
+        raise InputError(f"twins are {twins}, expected 2..100000")
+    runtime.configure("float64")
+    dataset, stream = load_digits("float64"), LectureStream(settings.seed)
+    original = stream.params((train.N_IN, *settings.hidden, train.N_CLASSES), "float64")
+    hyperparameters, config = Hyperparameters(settings.learning_rate), Config()
+    check_training(original, dataset, hyperparameters, config, settings.epochs)
+    state = initial_state(perturb(original, twins), hyperparameters, config)
+    gradient_function = automatic_gradient(config.activation)
+
+    n = len(dataset.labels_train)
+    chunk = train.epochs_a_call(settings.epochs, n, state.params)
+    rows: list[History] = []
+    interrupted = False
+    try:
+        for done in range(0, settings.epochs, chunk):
+            orders = stream.orders(chunk, n)
+            state, history = train_twins(state, dataset, orders, hyperparameters, config, gradient_function)
+            rows.append(jax.tree.map(np.asarray, history))
+            if report:
+                report(done, np.asarray(history.loss))
+    except KeyboardInterrupt:
+        if not rows:
+            raise
+        interrupted = True
+    loss, train_accuracy, test_accuracy = (np.concatenate(column, axis=1) for column in zip(*rows, strict=True))
+    return Sensitivity(settings, loss, train_accuracy[:, -1], test_accuracy[:, -1], interrupted)
+
+
+def line(epoch: int, loss: NDArray[Any]) -> str:
+    """A line for an epoch counted from 1: the twins' smallest and largest loss ``[twins]`` and their difference."""
+    return f"{epoch}-th epoch: loss {loss.min():.6f} .. {loss.max():.6f}, spread {np.ptp(loss):.2e}"
+
+
+def answer(result: Sensitivity) -> str:
+    """The lecture's doubt, answered in numbers."""
+    low, middle, high = (100 * f(result.test_accuracy) for f in (np.min, np.median, np.max))
+    said = "more than" if high - low > 1 else "not as much as"
+    return (
+        f"{result.settings.name}, {len(result.loss)} twins, {result.loss.shape[1]} epochs: "
+        f"test accuracy {low:.1f} / {middle:.1f} / {high:.1f} % (lowest / median / highest)\n"
+        f"rounding errors alone move it by {high - low:.1f} points, {said} the 1 point between 92 % and 93 %"
+    )
+
+
+def record(result: Sensitivity) -> dict[str, Any]:
+    """What ``sensitivity.json`` holds; a loss that is not finite is null."""
+    settings = {name: getattr(result.settings, name) for name in ("hidden", "seed", "learning_rate")}
+    return {
+        **settings,
+        "twins": len(result.loss),
+        "epochs": result.loss.shape[1],
+        "loss_lowest": command.finite_or_none(result.loss.min(axis=0)),
+        "loss_highest": command.finite_or_none(result.loss.max(axis=0)),
+        "final_loss": command.finite_or_none(result.loss[:, -1]),
+        "final_train_accuracy": result.train_accuracy.tolist(),
+        "final_test_accuracy": result.test_accuracy.tolist(),
+        "environment": runtime.environment(),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = command.parser("experiments.sensitivity", __doc__)
+    add = parser.add_argument
+    add("--hidden", nargs="*", type=int, default=(20, 10), metavar="N", help="hidden widths (20 10)")
+    add("--twins", type=int, default=64, help="networks, one rounding error apart (%(default)s)")
+    add("--seed", type=int, default=0, help="0..2**32-1 (%(default)s)")
+    add("--learning-rate", type=float, default=0.2, help="(%(default)s)")
+    add("--epochs", type=int, default=100, help="(%(default)s)")
+    add("--quiet", action="store_true", help="no line an epoch")
+    options = parser.parse_args(arguments)
+    settings = train.Settings(tuple(options.hidden), options.seed, options.learning_rate, options.epochs)
+
+    def body() -> int:
+        folder = command.output_folder(options.out)
+        with command.bar(settings.epochs, "epoch") as progress:
+
+            def report(done: int, loss: NDArray[Any]) -> None:
+                for epoch, column in enumerate(loss.T, done + 1):
+                    command.show(line(epoch, column), options.quiet)
+                progress.update(loss.shape[1])
+
+            result = run(settings, options.twins, report)
+        print(answer(result))
+        figure = figures.twins(result.loss, result.test_accuracy, f"{settings.name}, {options.twins} twins")
+        print(command.write(folder, {"sensitivity.json": record(result), "sensitivity.png": figure}))
+        return command.INTERRUPTED if result.interrupted else 0
+
+    return command.call(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""The lecture's second network: hidden layers of 20 and 10 units.
+
+python -m experiments.two_hidden_layers
+"""
+
+import sys
+
+from experiments import train
+
+PRESET = train.Settings(hidden=(20, 10))
+
+
+def run() -> train.Result:
+    """Train the network with the lecture's settings; prints nothing."""
+    return train.run(PRESET)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command: that of `experiments.train` with this network's widths as the default."""
+    return train.main(arguments, PRESET, "two_hidden_layers", __doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Figures, made for a reader; the only module that imports matplotlib. Each function returns a Figure, none is shown.
+
+Colours that the lecture does not fix are Okabe and Ito's, told apart by colour-blind readers too.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["OKABE_ITO", "PALETTES", "Points", "bars", "bottleneck", "confusion", "curves", "digits", "twins"]
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+PALETTES: dict[str, tuple[str, ...]] = {
+    # The lecture's ten, in its order.
+    "lecture": (
+        "red", "blue", "green", "yellow", "cyan", "magenta", "black", "brown", "orange", "lightgreen",
+    ),
+    # Paul Tol's "muted" scheme and black: ten hues that stay apart for colour-blind readers.
+    "colour-blind": (
+        "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000",
+    ),
+}  # fmt: skip
+
+
+class Points(NamedTuple):
+    """Rows in the plane and their classes: ``xy [n, 2]``, ``labels [n]``."""
+
+    xy: NDArray[Any]
+    labels: NDArray[Any]
+
+
+def digits(images: NDArray[Any], labels: NDArray[Any]) -> Figure:
+    """Images ``[n, 8, 8]`` in a grid of five columns, grey, each under its label (lecture, step 1)."""
+    rows = -(-len(images) // 5)
+    figure = Figure(figsize=(7.5, 1.75 * rows), layout="constrained")
+    for axes, image, label in zip(figure.subplots(rows, 5).flat, images, labels, strict=True):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=16)
+        axes.set_title(str(label))
+        axes.set_axis_off()
+    return figure
+
+
+def _start_axes(axes: Axes, epochs: int) -> None:
+    axes.set_xlabel("epoch")
+    axes.set_xlim(0.5 if epochs == 1 else 1, max(epochs, 1.5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
+
+
+def curves(loss: ArrayLike, train_accuracy: ArrayLike, test_accuracy: ArrayLike, title: str) -> Figure:
+    """Loss by epoch, and training and test accuracy by epoch, from arrays ``[epochs]`` (lecture, step 3).
+
+    Accuracies come as shares 0..1 and are drawn in percent.
+    """
+    loss, train, test = (np.asarray(rows, np.float64) for rows in (loss, train_accuracy, test_accuracy))
+    epoch = np.arange(1, len(loss) + 1)
+    marker = "o" if len(loss) < 20 else ""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure.suptitle(title)
+    left, right = figure.subplots(1, 2)
+    left.plot(epoch, loss, marker=marker, color=OKABE_ITO[0])
+    left.set_ylabel("loss (cross entropy)")
+    left.set_ylim(bottom=0)
+    right.plot(epoch, 100 * train, marker=marker, color=OKABE_ITO[0], label=f"training ({100 * train[-1]:.1f} %)")
+    right.plot(epoch, 100 * test, marker=marker, color=OKABE_ITO[1], label=f"test ({100 * test[-1]:.1f} %)")
+    right.set_ylabel("accuracy (%)")
+    right.legend(loc="lower right", title="at the end")
+    for axes in (left, right):
+        _start_axes(axes, len(loss))
+    return figure
+
+
+def confusion(counts: NDArray[Any], title: str) -> Figure:
+    """Confusion matrix ``counts [n_classes, n_classes]``, rows the true class, columns the predicted one.
+
+    The count stands in every cell that is not zero; a cell's shade is its share of the row.
+    """
+    n = len(counts)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if share[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    axes.set_xticks(range(n))
+    axes.set_yticks(range(n))
+    axes.set_xlabel("predicted digit")
+    axes.set_ylabel("true digit")
+    axes.set_title(title)
+    figure.colorbar(image, label="share of the true digit's rows")
+    return figure
+
+
+def bottleneck(train: Points, test: Points, palette: str, title: str) -> Figure:
+    """Pre-activations of a 2-unit layer: one colour a digit, dots for training rows, crosses for test rows.
+
+    The digit itself stands at the median of its training rows. ``palette`` is a name in `PALETTES`.
+    """
+    figure = Figure(figsize=(8.6, 7), layout="constrained")
+    axes = figure.subplots()
+    for digit, colour in enumerate(PALETTES[palette]):
+        for points, marker, size in ((train, ".", 22), (test, "x", 34)):
+            x, y = points.xy[points.labels == digit].T
+            axes.scatter(x, y, marker=marker, s=size, color=colour, linewidths=1.1)
+        axes.scatter([], [], marker="o", color=colour, label=str(digit))
+    for digit in np.unique(train.labels):
+        box = {"boxstyle": "circle", "facecolor": "white", "edgecolor": PALETTES[palette][digit], "alpha": 0.85}
+        x, y = np.median(train.xy[train.labels == digit], axis=0)
+        axes.text(x, y, str(digit), ha="center", va="center", bbox=box)
+    axes.scatter([], [], marker=".", color="grey", label="training")
+    axes.scatter([], [], marker="x", color="grey", label="test")
+    axes.set_xlabel("pre-activation of unit 1")
+    axes.set_ylabel("pre-activation of unit 2")
+    axes.set_title(title)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="digit")
+    return figure
+
+
+def twins(loss: NDArray[Any], final_accuracy: NDArray[Any], title: str) -> Figure:
+    """How far twins drift apart: ``loss [twins, epochs]`` and final test accuracy ``[twins]`` (shares 0..1).
+
+    Left: largest minus smallest loss by epoch, log scale. Right: histogram of the final accuracy, in percent.
+    """
+    spread = loss.max(axis=0) - loss.min(axis=0)
+    epoch = np.arange(1, len(spread) + 1)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure.suptitle(title)
+    left, right = figure.subplots(1, 2)
+    shown = np.where(spread > 0, spread, np.nan)  # a spread of exactly zero has no place on a log scale
+    left.plot(epoch, shown, marker="." if len(epoch) < 40 else "", color=OKABE_ITO[0])
+    left.set_yscale("log" if np.any(spread > 0) else "linear")
+    left.set_ylabel("spread of the loss (largest - smallest)")
+    _start_axes(left, len(spread))
+    percent = 100 * final_accuracy
+    values, counts = np.unique(np.round(percent, 3), return_counts=True)
+    width = 0.8 * min(np.diff(values), default=1.0)
+    right.bar(values, counts, width=width, color=OKABE_ITO[0])
+    right.axvline(float(np.median(percent)), color=OKABE_ITO[1], label=f"median {np.median(percent):.1f} %")
+    right.set_xlim(values[0] - 1, values[-1] + 1)
+    right.set_xlabel("final test accuracy (%)")
+    right.set_ylabel("twins")
+    right.yaxis.set_major_locator(MaxNLocator(integer=True))
+    right.legend()
+    return figure
+
+
+def bars(names: Sequence[str], values: Sequence[float], label: str, title: str) -> Figure:
+    """One horizontal bar for each name, the first on top, log scale, the value written at its end."""
+    figure = Figure(figsize=(9, 0.5 * len(names) + 1.3), layout="constrained")
+    axes = figure.subplots()
+    drawn = axes.barh(names, values, color=OKABE_ITO[0])
+    axes.bar_label(drawn, labels=[f"{value:.3g}" for value in values], padding=4)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.margins(x=0.15)
+    axes.set_xlabel(label)
+    axes.set_title(title)
+    return figure
