@@ -36,8 +36,8 @@ def test_hand_derived_equals_automatic_where_every_layer_has_its_own_activation(
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_extreme_logits_give_finite_and_equal_gradients(activation: str, dtype: str) -> None:
-    x, y = random_batch(1, DEPTHS[2], (7,), dtype)
-    *hidden, output = random_params(0, DEPTHS[2], dtype)
+    x, y = random_batch(1, DEPTHS[1], (7,), dtype)
+    *hidden, output = random_params(0, DEPTHS[1], dtype)
     for logits in ([1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]):
         params = (*hidden, output._replace(biases=jnp.array(logits, dtype)))
         assert_both_agree(params, x, y, activation, 1e-12 if dtype == "float64" else 1e-5)

@@ -52,7 +52,7 @@ def test_gradient_is_the_slope_of_the_loss(make: Maker) -> None:
 @both
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradient_of_a_batch_is_the_mean_of_its_samples(make: Maker, activation: str) -> None:
-    params, (x, y) = random_params(0, DEPTHS[2]), random_batch(1, DEPTHS[2], (7,))
+    params, (x, y) = random_params(0, DEPTHS[1]), random_batch(1, DEPTHS[1], (7,))
     gradient_function = make(activation)
     rows = list(zip(np.asarray(x), np.asarray(y), strict=True))
     samples = [gradient_function(params, jnp.asarray(x_row), jnp.asarray(y_row)) for x_row, y_row in rows]
@@ -84,7 +84,7 @@ def test_vmap_over_samples_and_compilation_change_nothing(make: Maker) -> None:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_float32_in_gives_float32_out_though_64_bits_are_on(make: Maker, activation: str) -> None:
     single, double = (
-        make(activation)(random_params(0, DEPTHS[2], dtype), *random_batch(1, DEPTHS[2], (7,), dtype))
+        make(activation)(random_params(0, DEPTHS[1], dtype), *random_batch(1, DEPTHS[1], (7,), dtype))
         for dtype in ("float32", "float64")
     )
     assert_agree(single, jax.tree.map(lambda leaf: np.asarray(leaf, "float32"), double), 1e-5)

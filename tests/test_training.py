@@ -11,7 +11,6 @@ import pytest
 from jaxmlp import (
     Config,
     Dataset,
-    GradientFunction,
     History,
     Hyperparameters,
     KeyStream,
@@ -40,6 +39,10 @@ def oracle_data(dataset: Dataset) -> oracle.Data:
 
 def momentum(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
     return optax.sgd(hyperparameters.learning_rate, momentum=0.9)
+
+
+LECTURE, MOMENTUM = Config(), Config("relu", 5, momentum)  # of 12 rows: the last batch of 5 has 2
+configs = pytest.mark.parametrize("config", [LECTURE, MOMENTUM], ids=["lecture", "momentum"])
 
 
 def assert_trains_as_the_oracle(
@@ -90,7 +93,7 @@ def test_update_worked_by_hand() -> None:
     np.testing.assert_allclose(b_2, [-0.375, 0.375], atol=1e-6)
 
 
-@pytest.mark.parametrize("config", [Config(), Config("relu", 5, momentum)], ids=["lecture", "momentum"])
+@configs
 def test_the_compiled_scan_equals_a_plain_loop_over_updates(config: Config) -> None:
     dataset, params, orders = random_dataset(2), random_params(3, SIZES), KeyStream(0).orders(2, 12)
     gradient_function = automatic_gradient(config.activation)
@@ -108,12 +111,12 @@ def test_the_compiled_scan_equals_a_plain_loop_over_updates(config: Config) -> N
     assert_agree(history.loss, np.array(losses), 1e-13)
 
 
-@pytest.mark.parametrize("config", [Config(), Config("sigmoid", 5, momentum)], ids=["lecture", "momentum"])
+@configs
 def test_training_in_chunks_is_training_at_once_and_two_runs_are_the_same_bits(config: Config) -> None:
     dataset, params, orders = random_dataset(2), random_params(3, SIZES), np.asarray(KeyStream(0).orders(2, 12))
 
     def run(orders: Any, state: TrainingState) -> tuple[TrainingState, History]:
-        return train_epochs(state, dataset, jnp.asarray(orders), RATE, config, automatic_gradient())
+        return train_epochs(state, dataset, jnp.asarray(orders), RATE, config, automatic_gradient(config.activation))
 
     start = initial_state(params, RATE, config)
     whole = run(orders, start)
@@ -133,25 +136,15 @@ def test_an_order_cut_short_ends_the_epoch_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "gradient_function", "rate"),
-    [
-        (1, automatic_gradient(), 0.3),
-        (1, automatic_gradient(), jnp.float64(0.3)),
-        (5, hand_derived_gradient(), np.float64(0.3)),
-    ],
+    ("config", "rate"),
+    [(LECTURE, 0.3), (LECTURE, jnp.float64(0.3)), (MOMENTUM, np.float64(0.3))],
     ids=["number", "array", "scalar"],
 )
-def test_float32_in_gives_float32_out_though_64_bits_are_on(
-    batch_size: int, gradient_function: GradientFunction, rate: Any
-) -> None:
-    orders, config = KeyStream(0).orders(2, 12), Config("sigmoid", batch_size, momentum if batch_size > 1 else sgd)
+def test_float32_in_gives_float32_out_though_64_bits_are_on(config: Config, rate: Any) -> None:
     single, double = (
-        train(
-            random_params(3, SIZES, dtype), random_dataset(2, dtype=dtype), orders, Hyperparameters(rate), config,
-            gradient_function,
-        )
-        for dtype in ("float32", "float64")
-    )  # fmt: skip
+        train(random_params(3, SIZES, dtype), random_dataset(2, dtype=dtype), KeyStream(0).orders(2, 12), given, config)
+        for dtype, given in (("float32", Hyperparameters(rate)), ("float64", RATE))
+    )
     assert_agree(single, jax.tree.map(lambda leaf: np.asarray(leaf, "float32"), double), 1e-4)
 
 
