@@ -16,7 +16,7 @@ from jaxmlp.errors import InputError
 from jaxmlp.gradients import automatic_deltas
 from jaxmlp.losses import GradientFunction
 from jaxmlp.mistakes import Floats, Place
-from jaxmlp.network import ActivationName, Params, forward_trace, hidden_activations
+from jaxmlp.network import ActivationName, Layer, Params, forward_trace, hidden_activations
 
 __all__ = ["Diagnosis", "Finding", "compare_backward"]
 
@@ -89,8 +89,8 @@ def diagnose(
     gradient: Any, params: Params, x: Array, y: Array, activation: ActivationName, tolerance: float | None = None
 ) -> Diagnosis:
     """`compare_backward` of a gradient already evaluated."""
-    if len(gradient) != len(params) or not all(hasattr(layer, "weights") and hasattr(layer, "biases") for layer in gradient):
-        raise InputError(f"gradient is a {type(gradient).__name__}, expected {len(params)} layers of weights and biases")
+    if len(gradient) != len(params) or not all(isinstance(layer, Layer) for layer in gradient):
+        raise InputError(f"gradient is {type(gradient).__name__}, expected a tuple of {len(params)} Layers")
     x, y = (values.reshape(-1, values.shape[-1]) for values in (x, y))
     double = params[0].weights.dtype == np.float64
     limit = tolerance or (1e-11 if double else 3e-5)
@@ -132,28 +132,35 @@ def _layer(place: Place, dw: Floats, db: Floats, limit: float) -> tuple[Floats, 
         ]  # fmt: skip
     right_dw, right_db = mistakes.leaves(place, right)
     dw_ok, db_ok = (mistakes.close(a, b, limit, place) for a, b in ((dw, right_dw), (db, right_db)))
-    if not dw_ok and not db_ok:  # both come from delta: one wrong delta explains them better than two mistakes
-        for words, delta in mistakes.deltas(place):
-            if delta.shape == right.shape and _explains(place, delta, dw, db, limit):
-                return delta, [("delta", words)]
-        both, both_right = (np.concatenate([np.ravel(w), b]) for w, b in ((dw, db), (right_dw, right_db)))
-        factor = mistakes.factor(both, both_right, limit, place)
-        if factor is not None:
-            return factor * right, [("delta", mistakes.scaled(factor, place))]
-        step = mistakes.updated_weights(place, dw, db, limit)
-        if step is not None:
-            words = f"goes through W of layer {layer + 1} after its update (learning rate {step[0]:.3g})"
-            return step[1], [("delta", words)]
-    found: list[tuple[str, str]] = []
     candidates = {"dL/dW": mistakes.weight_gradients(place, right), "dL/db": mistakes.bias_gradients(place, right)}
+    found: list[tuple[str, str]] = []
+    explained = dw_ok != db_ok  # where both are wrong, one wrong delta explains them better than two mistakes
     for name, ok, got, expected in (("dL/dW", dw_ok, dw, right_dw), ("dL/db", db_ok, db, right_db)):
         if not ok:
-            words = (words for words, leaf in candidates[name] if mistakes.close(got, leaf, limit, place))
-            found.append((name, next(words, None) or mistakes.describe(got, expected, limit, place)))
-    if len(found) == 2 and found[0][1] == found[1][1]:
-        found = [("delta", found[0][1])]  # the same unexplained error in both leaves
-    return right, found
+            words = next((words for words, leaf in candidates[name] if mistakes.close(got, leaf, limit, place)), None)
+            explained = explained and words is not None
+            found.append((name, words or mistakes.describe(got, expected, limit, place)))
+    return (None if explained else _wrong_delta(place, right, dw, db, limit)) or (right, found)
+
+
+def _wrong_delta(
+    place: Place, right: Floats, dw: Floats, db: Floats, limit: float
+) -> tuple[Floats, list[tuple[str, str]]] | None:
+    """A wrong delta that reproduces both leaves, and words for it."""
+    for words, delta in mistakes.deltas(place):
+        if delta.shape == right.shape and _explains(place, delta, dw, db, limit):
+            return delta, [("delta", words)]
+    both, both_right = (np.concatenate([np.ravel(w), b]) for w, b in ((dw, db), mistakes.leaves(place, right)))
+    factor = mistakes.factor(both, both_right, limit, place)
+    if factor is not None:
+        return factor * right, [("delta", mistakes.scaled(factor, place))]
+    step = mistakes.updated_weights(place, dw, db, limit)
+    if step is not None:
+        words = f"goes through W of layer {place.layer + 1} after its update (learning rate {step[0]:.3g})"
+        return step[1], [("delta", words)]
+    return None
 
 
 def _explains(place: Place, delta: Floats, dw: Floats, db: Floats, limit: float) -> bool:
-    return all(mistakes.close(got, made, limit, place) for got, made in zip((dw, db), mistakes.leaves(place, delta), strict=True))
+    made = mistakes.leaves(place, delta)
+    return all(mistakes.close(got, leaf, limit, place) for got, leaf in zip((dw, db), made, strict=True))

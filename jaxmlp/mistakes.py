@@ -169,9 +169,9 @@ def factor(got: Floats, right: Floats, limit: float, place: Place) -> float | No
 def scaled(c: float, place: Place) -> str:
     """Words for a factor that should be 1."""
     known = {-1.0: "has its sign flipped"}
+    known |= {float(place.y.shape[-1]): f"is scaled by {place.y.shape[-1]}, the number of classes"}
     known |= {float(len(place.y)): f"is scaled by {len(place.y)}, the batch size: a sum over the samples, not their mean"}
     known |= {1 / len(place.y): "is divided by the batch size twice"}
-    known |= {float(place.y.shape[-1]): f"is scaled by {place.y.shape[-1]}, the number of classes"}
     return next((words for value, words in known.items() if abs(c / value - 1) < 1e-4), f"is scaled by {c:.6g}")
 
 
