@@ -24,7 +24,7 @@ class Backward(NamedTuple):
     names: tuple[str, ...]
 
     def slope(self, h: Array, name: str | None = None) -> Array:
-        """phi' of layer l as a formula of h."""
+        """Phi' of layer l as a formula of h."""
         return ACTIVATIONS[name or self.names[self.l - 1]].derivative(h)
 
 
@@ -78,6 +78,10 @@ def _one_off(at: Backward) -> Array:
     return dw.at[-1, 0].multiply(1.001) if at.l == 1 else dw
 
 
+def _half(at: Backward) -> Array:
+    return (_passed(at) * at.slope(at.h[at.l])).astype(jnp.float16).astype(at.y.dtype)
+
+
 def _updated(at: Backward) -> Array:
     """Through weights that have been updated already, with the lecture's learning rate."""
     return (at.delta @ (at.params[at.l].weights - 0.2 * at.delta.T @ at.h[at.l])) * at.slope(at.h[at.l])
@@ -109,8 +113,7 @@ BUGS: dict[str, Bug] = {
                                hidden=lambda at: jnp.zeros_like(at.h[at.l])),
     "weights-left-out": Bug("delta is not multiplied by W", 1, "delta", "not passed through W", square=True,
                             hidden=lambda at: at.delta * at.slope(at.h[at.l])),
-    "half-precision": Bug("delta cast to float16 in the middle", 1, "delta", "float16",
-                          hidden=lambda at: (_passed(at) * at.slope(at.h[at.l])).astype(jnp.float16).astype(at.y.dtype)),
+    "half-precision": Bug("delta cast to float16 in the middle", 1, "delta", "float16", hidden=_half),
     "sign-flipped": Bug("y - h instead of h - y", 0, "delta", "sign flipped", output=lambda at: -at.delta),
     "softmax-twice": Bug("delta_L times h(1-h)", 0, "delta", "softmax applied twice",
                          output=lambda at: at.delta * at.h[-1] * (1 - at.h[-1])),
@@ -124,7 +127,8 @@ BUGS: dict[str, Bug] = {
                            output=lambda at: (at.h[-1] - jnp.roll(at.y, 1, axis=0)) / _n(at)),
     "logits-for-probabilities": Bug("g - y instead of softmax(g) - y", 0, "delta", "instead of softmax",
                                     output=lambda at: (at.g[-1] - at.y) / _n(at)),
-    "biases-forgotten": Bug("biases get no gradient", 0, "dL/db", "forgotten", db=lambda at: jnp.zeros_like(at.delta[0])),
+    "biases-forgotten": Bug("biases get no gradient", 0, "dL/db", "forgotten",
+                            db=lambda at: jnp.zeros_like(at.delta[0])),
     "wrong-activation": Bug("dL/dW_l with h_l instead of h_(l-1)", 0, "dL/dW", "uses the activation", square=True,
                             dw=lambda at: at.delta.T @ at.h[at.l]),
     "wrong-previous-activation": Bug("dL/dW_l with h_(l-2) instead of h_(l-1)", 0, "dL/dW", "uses the activation",

@@ -118,7 +118,6 @@ def diagnose(
 
 def _layer(place: Place, dw: Floats, db: Floats, limit: float) -> tuple[Floats, list[tuple[str, str]]]:
     """The delta that this layer's leaves were made from, as far as one can tell, and what is wrong with them."""
-    layer = place.layer
     right = mistakes.expected_delta(place)
     if _explains(place, right, dw, db, limit):
         return right, []

@@ -46,7 +46,7 @@ class Place(NamedTuple):
     floor: float
 
     def slope(self, h: Floats) -> Floats:
-        """phi' of this layer's activation, the formula in terms of h, at any ``h``."""
+        """Phi' of this layer's activation, the formula in terms of h, at any ``h``."""
         return np.asarray(self.phi[self.layer - 1].derivative(jnp.asarray(h)))
 
 
@@ -73,9 +73,9 @@ def close(a: Floats, b: Floats, limit: float, place: Place) -> bool:
     if a.shape != b.shape or not np.isfinite(a).all():
         return False
     samples = place.right[place.layer - 1]
-    noise = 20 * place.floor * (np.linalg.norm(samples) * (1 + np.linalg.norm(place.h[place.layer - 1])))
+    noise = 20 * place.floor * float(np.linalg.norm(samples)) * (1 + float(np.linalg.norm(place.h[place.layer - 1])))
     error = float(np.linalg.norm(np.ravel(a - b)))
-    return error <= limit * float(max(np.linalg.norm(np.ravel(a)), np.linalg.norm(np.ravel(b)))) + noise
+    return error <= limit * max(float(np.linalg.norm(np.ravel(leaf))) for leaf in (a, b)) + noise
 
 
 def deltas(place: Place) -> Iterator[tuple[str, Floats]]:
@@ -117,7 +117,8 @@ def _hidden_deltas(place: Place) -> Iterator[tuple[str, Floats]]:
     yield f"takes phi' at g_{layer} with the formula written for h_{layer}", passed * place.slope(g)
     for other, name in ((layer - 1, "below"), (layer + 1, "above")):
         if place.h[other].shape == h.shape:
-            yield f"takes phi' at h_{other}, the layer {name}, instead of h_{layer}", passed * place.slope(place.h[other])
+            wrong = passed * place.slope(place.h[other])
+            yield f"takes phi' at h_{other}, the layer {name}, instead of h_{layer}", wrong
     for name, wrong in (
         ("h(1-h), the derivative of sigmoid", h * (1 - h)),
         ("1-h^2, the derivative of tanh", 1 - h * h),
@@ -132,7 +133,8 @@ def _hidden_deltas(place: Place) -> Iterator[tuple[str, Floats]]:
         yield f"is that of layer {layer + 1}, not passed through W and phi'", above
         yield f"is not passed through W of layer {layer + 1}", above * slope
     if place.weights[layer - 1].shape == w.shape:
-        yield f"goes through W of layer {layer} instead of layer {layer + 1}", (above @ place.weights[layer - 1]) * slope
+        wrong = (above @ place.weights[layer - 1]) * slope
+        yield f"goes through W of layer {layer} instead of layer {layer + 1}", wrong
 
 
 def weight_gradients(place: Place, delta: Floats) -> Iterator[tuple[str, Floats]]:
@@ -145,7 +147,8 @@ def weight_gradients(place: Place, delta: Floats) -> Iterator[tuple[str, Floats]
         if other != layer - 1 and h[other].shape == h[layer - 1].shape:
             yield f"uses the activation of layer {other} instead of layer {layer - 1}", delta.T @ h[other]
     if layer > 1:
-        yield f"uses the pre-activation g of layer {layer - 1} instead of its activation h", delta.T @ place.g[layer - 2]
+        wrong = delta.T @ place.g[layer - 2]
+        yield f"uses the pre-activation g of layer {layer - 1} instead of its activation h", wrong
     yield "misses the first sample", delta[1:].T @ h[layer - 1][1:]
     yield "misses the last sample", delta[:-1].T @ h[layer - 1][:-1]
 
@@ -160,7 +163,7 @@ def bias_gradients(place: Place, delta: Floats) -> Iterator[tuple[str, Floats]]:
 
 
 def factor(got: Floats, right: Floats, limit: float, place: Place) -> float | None:
-    """c where ``got = c right``, if so and c is not 0."""
+    """The c where ``got = c right``, if so and c is not 0."""
     square = float(np.vdot(right, right))
     found = float(np.vdot(right, got)) / square if square else 0.0
     return found if found and right.size > 1 and close(got, found * right, limit, place) else None
@@ -168,10 +171,13 @@ def factor(got: Floats, right: Floats, limit: float, place: Place) -> float | No
 
 def scaled(c: float, place: Place) -> str:
     """Words for a factor that should be 1."""
-    known = {-1.0: "has its sign flipped"}
-    known |= {float(place.y.shape[-1]): f"is scaled by {place.y.shape[-1]}, the number of classes"}
-    known |= {float(len(place.y)): f"is scaled by {len(place.y)}, the batch size: a sum over the samples, not their mean"}
-    known |= {1 / len(place.y): "is divided by the batch size twice"}
+    samples, classes = place.y.shape
+    known = {
+        -1.0: "has its sign flipped",
+        float(classes): f"is scaled by {classes}, the number of classes",
+        1 / samples: "is divided by the batch size twice",
+        float(samples): f"is scaled by {samples}, the batch size: a sum over the samples, not their mean",
+    }
     return next((words for value, words in known.items() if abs(c / value - 1) < 1e-4), f"is scaled by {c:.6g}")
 
 

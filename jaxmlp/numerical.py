@@ -129,13 +129,13 @@ class NumericalGradient:
         theta, unravel = ravel_pytree(params)
         scale, eps = jnp.maximum(1, jnp.abs(theta)), float(jnp.finfo(theta.dtype).eps)
         sweep = None
-        if self.step == "sweep":
+        if not isinstance(self.step, str):
+            steps = jnp.full_like(theta, self.step)
+        elif self.step == "sweep":
             sweep, chosen = _sweep(self, params, x, y)
             steps = chosen * scale
-        elif self.step == "auto":
-            steps = eps ** (1 / (self.order + 1)) * scale
         else:
-            steps = jnp.full_like(theta, self.step)
+            steps = eps ** (1 / (self.order + 1)) * scale
         loss, gradient, kinks = _differences(self, params, steps, x, y)
         crossed = jax.tree.map(lambda mask: mask > 0, unravel(kinks.astype(theta.dtype)))
         return NumericalResult(loss, unravel(gradient), crossed, unravel(steps), sweep)
