@@ -43,6 +43,7 @@ from jaxmlp import (
 )  # fmt: skip
 from jaxmlp.gradient_figures import Sweep
 from jaxmlp.network import sizes_of
+from jaxmlp.randomness import check_seed
 
 LIMITS = {"gradient": 1e-12, "hessian_vector": 1e-11, "numerical": 1e-7}
 FLOAT32_LIMITS = {"gradient": 1e-5, "hessian_vector": 1e-4}
@@ -282,6 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def body() -> int:
+        check_seed(options.seed)
         if options.planted_bug:
             return show_planted(options.planted_bug, options.seed)
         if options.random_networks is not None:

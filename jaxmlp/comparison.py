@@ -5,6 +5,7 @@ Euclidean norms. Everything else in a row is there to see what kind of differenc
 """
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -167,8 +168,9 @@ def compare_leaves(
         values = float(wide_a[index]), float(wide_b[index])
         where = tuple(int(i) for i in index)
         return Row.without_numbers(first, second, leaf, "not finite", "", where, values)
-    # Scaled by the largest magnitude, so that no square overflows or vanishes.
-    unit = float(max(np.abs(wide_a[used]).max(), np.abs(wide_b[used]).max())) or 1.0
+    # Scaled by the power of two below the largest magnitude: exactly, and no square overflows or vanishes.
+    largest = float(max(np.abs(wide_a[used]).max(), np.abs(wide_b[used]).max()))
+    unit = math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 1.0
     p, q = np.where(used, wide_a, 0) / unit, np.where(used, wide_b, 0) / unit
     gap = np.abs(p - q)
     larger = np.maximum(np.abs(p), np.abs(q))
