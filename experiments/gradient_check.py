@@ -237,8 +237,8 @@ def show_digits(settings: Settings, out: str) -> int:
     for name, (_, errors, plateau) in result.sweeps.items():
         plateau_words = f"plateau of steps {plateau[0]:.1e} to {plateau[1]:.1e}"
         print(f"numerical, {name}: best error {errors.min():.1e}, {plateau_words}")
-    differences = ", ".join(f"{value:.1e}" for value in result.epochs)
-    print(f"64-20-10 trained with either gradient, largest difference of a parameter by epoch: {differences}")
+    differences = ", ".join(f"{value:.1e}" if value else "0" for value in result.epochs)
+    print(f"64-20-10 trained with either gradient, largest difference by epoch:\n    {differences}")
     labels = {
         f"[{layer}].{field}": f"{letter}$_{layer + 1}$"
         for layer in range(len(settings.hidden) + 1)

@@ -72,8 +72,8 @@ def _by_leaf(axes: Axes, report: GradientReport, labels: dict[str, str]) -> None
         x, y = [places[row.leaf] + shift for row in rows], [max(row.norm_relative, floor) for row in rows]
         if any(row.norm_relative == 0 for row in rows):
             axes.axhline(floor, color="grey", linestyle=":", linewidth=1)
-            axes.text(
-                0.5, floor * 1.15, "no difference", transform=axes.get_yaxis_transform(), color="grey", ha="center"
+            axes.annotate(
+                "no difference", (0.5, floor), (0, 4), axes.get_yaxis_transform(), "offset points", color="grey"
             )
         axes.plot(x, y, MARKERS[number % 6], color=OKABE_ITO[number % 8], label=f"{first}, {second}")
     axes.set_xticks(range(len(labels)), list(labels.values()))

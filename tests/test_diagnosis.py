@@ -66,12 +66,16 @@ def test_without_a_mistake_the_planted_backward_pass_is_right() -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_no_mistake_is_seen_in_a_correct_backward_pass(activation: str, dtype: str) -> None:
+    hand = hand_derived_gradient(activation)
     for seed in range(10):
         network = random_network(seed, dtype, (2, 2), (1, 9), (1, 6), (activation,), alike=10)
-        hand = hand_derived_gradient(activation)
         assert compare_backward(hand, network.params, network.x, network.y, activation).ok
-    sample = compare_backward(hand, network.params, network.x[0], network.y[0], activation)
-    assert str(sample) == "every delta, dL/dW and dL/db is right"
+
+
+def test_one_sample_without_a_batch_axis_is_diagnosed_too() -> None:
+    params, x, y = NETWORK
+    diagnosis = compare_backward(hand_derived_gradient("tanh"), params, x[0], y[0], "tanh")
+    assert str(diagnosis) == "every delta, dL/dW and dL/db is right"
 
 
 def test_deltas_by_jax_are_the_derivatives_by_the_pre_activations() -> None:
@@ -121,4 +125,4 @@ def test_a_network_of_another_activation_is_not_taken_for_right() -> None:
 
 def test_a_gradient_of_another_structure_is_an_error() -> None:
     with rejects("gradient is dict, expected a tuple of 3 Layers"):
-        compare_backward(lambda params, x, y: (jnp.zeros(()), {"w": params}), *NETWORK, "tanh")
+        compare_backward(lambda params, *_: (jnp.zeros(()), {"w": params}), *NETWORK, "tanh")

@@ -68,7 +68,7 @@ def test_elements_that_cross_a_kink_are_marked_and_no_others() -> None:
         return jnp.sum(jnp.maximum(params, 0))
 
     params = jnp.asarray([1.0, 1e-9, -1.0, -1e-9, 0.0])
-    found = NumericalGradient(hinge, kinks=lambda params, x, y: params).result(params, X, Y)
+    found = NumericalGradient(hinge, kinks=lambda params, *_: params).result(params, X, Y)
     assert found.kinks.tolist() == [False, True, False, True, True]
     assert found.gradient[~found.kinks].tolist() == pytest.approx([1, 0])
 
@@ -84,13 +84,13 @@ def test_kinks_of_a_network_are_those_of_its_relu_layers() -> None:
 
 def test_a_wide_step_crosses_kinks_and_away_from_them_the_gradient_is_right() -> None:
     sizes = (4, 9, 8, 3)
-    params, (x, y) = random_params(0, sizes), random_batch(1, sizes, (9,))
-    found = numerical_gradient("relu", 0.03, 4).result(params, x, y)
+    params, (x, y) = random_params(0, sizes), random_batch(1, sizes, (40,))
+    found = numerical_gradient("relu", 0.01, 4).result(params, x, y)
     right = automatic_gradient("relu")(params, x, y)[1]
     wrong = 0
     for a, b, mask in zip(*map(jax.tree.leaves, (found.gradient, right, found.kinks)), strict=True):
-        np.testing.assert_allclose(a[~mask], b[~mask], rtol=0, atol=1e-9)
-        wrong += int(jnp.sum(jnp.abs(a - b) > 1e-9))
+        np.testing.assert_allclose(a[~mask], b[~mask], rtol=0, atol=1e-7)
+        wrong += int(jnp.sum(jnp.abs(a - b) > 1e-5))
     assert 0 < wrong <= sum(int(mask.sum()) for mask in jax.tree.leaves(found.kinks))
 
 
