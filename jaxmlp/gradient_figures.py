@@ -90,7 +90,7 @@ def _by_step(axes: Axes, sweeps: Mapping[str, Sweep]) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("step, in units of max(1, |parameter|)")
     axes.set_title("numerical gradient by step")
-    axes.legend(loc="best")
+    axes.legend(loc="upper center")
 
 
 def _log(axes: Axes, label: str, values: Sequence[Any]) -> float:
