@@ -30,17 +30,19 @@ ActivationName: TypeAlias = str | tuple[str, ...]
 
 
 class Activation(NamedTuple):
-    """``value(g)`` gives h; ``derivative(h)`` gives dh/dg in terms of h, as the lecture writes it."""
+    """``value(g)`` gives h; ``derivative(h)`` and ``second_derivative(h)`` give dh/dg and d2h/dg2 in terms of h."""
 
     value: Callable[[Array], Array]
     derivative: Callable[[Array], Array]
+    second_derivative: Callable[[Array], Array]
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(lambda g: g, jnp.ones_like),
-    "sigmoid": Activation(jax.nn.sigmoid, lambda h: h * (1 - h)),
-    "tanh": Activation(jnp.tanh, lambda h: 1 - h * h),
-    "relu": Activation(jax.nn.relu, lambda h: (h > 0).astype(h.dtype)),  # 0 at the kink, as jax.nn.relu
+    "identity": Activation(lambda g: g, jnp.ones_like, jnp.zeros_like),
+    "sigmoid": Activation(jax.nn.sigmoid, lambda h: h * (1 - h), lambda h: h * (1 - h) * (1 - 2 * h)),
+    "tanh": Activation(jnp.tanh, lambda h: 1 - h * h, lambda h: -2 * h * (1 - h * h)),
+    # At the kink 0, as jax.nn.relu.
+    "relu": Activation(jax.nn.relu, lambda h: (h > 0).astype(h.dtype), jnp.zeros_like),
 }
 
 
