@@ -6,7 +6,9 @@ python -m experiments.gradient_check --planted-bug all
 """
 
 import dataclasses
+import math
 import sys
+import time
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import command, planted_bugs
-from experiments.random_networks import Errors, RandomNetwork, measure, random_network
+from experiments.planted_check import show_planted
+from experiments.random_networks import show_random
 from jaxmlp import (
     ACTIVATIONS,
     Config,
@@ -42,11 +45,8 @@ from jaxmlp import (
     train_epochs,
 )  # fmt: skip
 from jaxmlp.gradient_figures import Sweep
-from jaxmlp.network import sizes_of
 from jaxmlp.randomness import check_seed
 
-LIMITS = {"gradient": 1e-12, "hessian_vector": 1e-11, "numerical": 1e-7}
-FLOAT32_LIMITS = {"gradient": 1e-5, "hessian_vector": 1e-4}
 EPOCHS = 5
 
 
@@ -71,6 +71,7 @@ class Result(NamedTuple):
         sweeps: by order of the numerical gradient.
         epochs: ``[5]``, largest difference of a parameter of (20) after each epoch of training with either gradient.
         diagnosis: of the hand-derived backward pass.
+        seconds_numerical: what the numerical gradient of all parameters took, its compilation included.
     """
 
     settings: Settings
@@ -79,6 +80,7 @@ class Result(NamedTuple):
     sweeps: dict[str, Sweep]
     epochs: NDArray[Any]
     diagnosis: Diagnosis
+    seconds_numerical: float
 
     @property
     def ok(self) -> bool:
@@ -104,7 +106,11 @@ def run(settings: Settings) -> Result:
         "hand-derived": jax.jit(hand_derived_gradient(activation)),
         "automatic": jax.jit(automatic_gradient(activation)),
     }
-    report = compare_gradients({**functions, "numerical": numerical_gradient(activation, order=4)}, params, x, y)
+    numerical = numerical_gradient(activation, order=4)
+    start = time.perf_counter()
+    jax.block_until_ready(numerical.result(params, x, y).gradient)
+    seconds = time.perf_counter() - start
+    report = compare_gradients({**functions, "numerical": numerical}, params, x, y)
     random = np.random.default_rng(settings.seed)
     direction = jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape), leaf.dtype), params)
     products = {"hand-derived": hand_derived_hessian_vector, "automatic": automatic_hessian_vector}
@@ -115,7 +121,7 @@ def run(settings: Settings) -> Result:
     return Result(
         settings, report, second_order,
         {f"order {order}": sweep(activation, order, params, x, y, automatic) for order in (2, 4)},
-        drift(dataset, settings), compare_backward(functions["hand-derived"], params, x, y, activation),
+        drift(dataset, settings), compare_backward(functions["hand-derived"], params, x, y, activation), seconds,
     )  # fmt: skip
 
 
@@ -147,86 +153,6 @@ def drift(dataset: Dataset, settings: Settings) -> NDArray[Any]:
     return np.asarray(differences)
 
 
-def planted(name: str, network: RandomNetwork) -> tuple[GradientReport, Diagnosis]:
-    """The report and the diagnosis of one planted mistake on one network."""
-    wrong = planted_bugs.planted_gradient(name, network.activation)
-    right = automatic_gradient(network.activation)
-    report = compare_gradients({"planted": wrong, "automatic": right}, network.params, network.x, network.y)
-    return report, compare_backward(wrong, network.params, network.x, network.y, network.activation)
-
-
-def bug_network(name: str, seed: int) -> RandomNetwork:
-    """The random network number ``seed`` to which a mistake applies: ten seeds in a row are alike."""
-    bug = planted_bugs.BUGS[name]
-    network = random_network(
-        seed, depths=(2, 4), widths=(4, 12), batches=(5, 9), activations=bug.activations, square=bug.square, alike=10
-    )
-    assert planted_bugs.applies(name, sizes_of(network.params), network.activation)
-    return network
-
-
-def diagnosed(name: str, network: RandomNetwork, diagnosis: Diagnosis) -> bool:
-    """Whether the first finding names the mistake's layer and quantity, and says what it is."""
-    bug = planted_bugs.BUGS[name]
-    place = (planted_bugs.expected_layer(name, len(network.params)), bug.quantity)
-    first = diagnosis.findings[0] if diagnosis.findings else None
-    return first is not None and (first.layer, first.quantity) == place and bug.says in first.explanation
-
-
-def show_planted(name: str, seed: int) -> int:
-    """Print what the check says of one mistake, or a line for each of them; the exit code."""
-    runtime.configure("float64")
-    if name != "all":
-        report, diagnosis = planted(name, bug_network(name, seed))
-        print(f"{name}: {planted_bugs.BUGS[name].words}\n{report}\n\n{diagnosis}")
-        return 0 if report.ok else 1
-    rows: list[tuple[str, ...]] = []
-    all_caught = True
-    for bug in command_bar(list(planted_bugs.BUGS)):
-        networks = [bug_network(bug, seed + number) for number in range(20)]
-        found = [planted(bug, network) for network in networks]
-        caught = sum(not report.ok for report, _ in found)
-        right = sum(diagnosed(bug, network, words) for network, (_, words) in zip(networks, found, strict=True))
-        all_caught = all_caught and caught == 20
-        rows.append((bug, str(caught), str(right), str(found[0][1].findings[:1][0] if found[0][1].findings else "-")))
-    print(command.table(("mistake", "caught", "diagnosed", "on the first of 20 networks"), rows))
-    return 0 if all_caught else 1
-
-
-def command_bar(items: list[str]) -> Any:
-    """The items under a progress bar."""
-    with command.bar(len(items), "mistake") as progress:
-        for item in items:
-            yield item
-            progress.update()
-
-
-def show_random(count: int, seed: int, dtype: str) -> int:
-    """Print the largest errors of so many random networks; the exit code."""
-    runtime.configure(dtype)
-    if count < 1:
-        raise InputError(f"random networks are {count}, expected 1 or more")
-    double = dtype == "float64"
-    depths = (0, 6) if double else (0, 3)
-    errors: list[Errors] = []
-    with command.bar(count, "network") as progress:
-        for number in range(seed, seed + count):
-            errors.append(measure(number, numerical=double, dtype=dtype, depths=depths, alike=5))
-            progress.update()
-    limits = LIMITS if double else FLOAT32_LIMITS
-    rows: list[tuple[str, ...]] = []
-    for name, limit in limits.items():
-        worst = max(range(count), key=lambda index: getattr(errors[index], name))
-        largest = getattr(errors[worst], name)
-        verdict = "agree" if largest <= limit else "differ"
-        rows.append((name.replace("_", "-"), f"{largest:.1e}", f"{limit:g}", str(seed + worst), verdict))
-    print(f"{count} networks, {sum(error.elements for error in errors):,} parameters, {dtype}")
-    print(command.table(("against automatic", "largest error", "limit", "network", "verdict"), rows))
-    if double:
-        print(f"{sum(error.kinks for error in errors)} elements cross a kink of relu and are left out")
-    return 0 if all(row[-1] == "agree" for row in rows) else 1
-
-
 def show_digits(settings: Settings, out: str) -> int:
     """Print the reports on the digits and write the files; the exit code."""
     folder = command.output_folder(out)
@@ -234,6 +160,10 @@ def show_digits(settings: Settings, out: str) -> int:
     print(result.gradients)
     print(f"\nHessian-vector product along a random direction\n{result.second_order}")
     print(f"\nbackward pass: {result.diagnosis}")
+    elements = (
+        sum(math.prod(row.shape or ()) for row in result.gradients.pair("automatic", "numerical")) - 1
+    )  # the loss
+    print(f"numerical, order 4: {elements:,} parameters in {result.seconds_numerical:.2f} s, compilation included")
     for name, (_, errors, plateau) in result.sweeps.items():
         plateau_words = f"plateau of steps {plateau[0]:.1e} to {plateau[1]:.1e}"
         print(f"numerical, {name}: best error {errors.min():.1e}, {plateau_words}")
@@ -263,6 +193,7 @@ def record(result: Result) -> dict[str, Any]:
             name: {key: command.finite_or_none(values) for key, values in found._asdict().items()}
             for name, found in result.sweeps.items()
         },
+        "seconds_numerical": result.seconds_numerical,
         "training_differences": command.finite_or_none(result.epochs),
         "environment": runtime.environment(),
     }
@@ -276,7 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
     what.add_argument("--random-networks", type=int, metavar="N", help="this many random networks, not the digits")
     what.add_argument("--planted-bug", choices=(*planted_bugs.BUGS, "all"), metavar="NAME",
                       help=f"all, or one of {', '.join(planted_bugs.BUGS)}")  # fmt: skip
-    parser.add_argument("--activation", choices=ACTIVATIONS, default="sigmoid", help="(%(default)s)")
+    parser.add_argument("--activation", choices=ACTIVATIONS, help="(sigmoid; random networks: all of them)")
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(%(default)s)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="digits (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="0..2**32-1 (%(default)s)")
@@ -287,9 +218,10 @@ def main(arguments: list[str] | None = None) -> int:
         if options.planted_bug:
             return show_planted(options.planted_bug, options.seed)
         if options.random_networks is not None:
-            return show_random(options.random_networks, options.seed, options.dtype)
+            activations = (options.activation,) if options.activation else tuple(ACTIVATIONS)
+            return show_random(options.random_networks, options.seed, options.dtype, activations, options.out)
         hidden = tuple(options.hidden)
-        settings = Settings(hidden, options.activation, options.dtype, options.batch_size, options.seed)
+        settings = Settings(hidden, options.activation or "sigmoid", options.dtype, options.batch_size, options.seed)
         return show_digits(settings, options.out)
 
     return command.call(body)

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from experiments import command
 from jaxmlp import (
     ACTIVATIONS,
+    InputError,
     Layer,
     Params,
     automatic_gradient,
@@ -19,9 +21,14 @@ from jaxmlp import (
     hand_derived_gradient,
     hand_derived_hessian_vector,
     numerical_gradient,
+    runtime,
 )  # fmt: skip
 
-__all__ = ["Errors", "RandomNetwork", "measure", "random_network"]
+__all__ = ["FLOAT32_LIMITS", "LIMITS", "Errors", "RandomNetwork", "measure", "random_network", "show_random"]
+
+# The largest norm-wise error of a leaf that counts as agreement.
+LIMITS = {"gradient": 1e-12, "hessian_vector": 1e-11, "numerical": 1e-7}
+FLOAT32_LIMITS = {"gradient": 1e-5, "hessian_vector": 1e-4}
 
 # A program here runs once or a few times: what LLVM's optimisations cost is never earned back.
 COMPILER_OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 0}
@@ -88,8 +95,8 @@ class Errors(NamedTuple):
     Attributes:
         gradient: hand-derived against automatic.
         hessian_vector: hand-derived against automatic, along a random direction.
-        numerical: central differences of fourth order against automatic, without elements that cross a kink; nan if
-            not asked for.
+        numerical: central differences of fourth order against automatic, without elements that cross a kink; None
+            if not asked for.
         kinks: how many elements those are.
         elements: of the parameters.
         ok: whether the report of hand-derived and automatic gradient has no difference, by its default tolerances.
@@ -97,7 +104,7 @@ class Errors(NamedTuple):
 
     gradient: float
     hessian_vector: float
-    numerical: float
+    numerical: float | None
     kinks: int
     elements: int
     ok: bool
@@ -132,7 +139,7 @@ def measure(seed: int, numerical: bool = True, **drawn: Any) -> Errors:
     hand, automatic, hand_product, automatic_product = jax.device_get(found)
     gradients = compare_trees({"hand-derived": hand, "automatic": automatic})
     products = compare_trees({"hand-derived": hand_product, "automatic": automatic_product})
-    numerical_error, kinks = float("nan"), 0
+    numerical_error, kinks = None, 0
     if numerical:
         result = jax.device_get(_numerical_program(network.activation)(network.params, network.x, network.y))
         masks = jax.tree.leaves(result.kinks)
@@ -152,3 +159,30 @@ def measure(seed: int, numerical: bool = True, **drawn: Any) -> Errors:
 def _error(a: Any, b: Any) -> float:
     norm = max(float(np.linalg.norm(a)), float(np.linalg.norm(b)))
     return float(np.linalg.norm(a - b)) / norm if norm else 0.0
+
+
+def show_random(count: int, seed: int, dtype: str, activations: tuple[str, ...], out: str) -> int:
+    """Print and write the largest errors of so many random networks; the exit code."""
+    runtime.configure(dtype)
+    if count < 1:
+        raise InputError(f"random networks are {count}, expected 1 or more")
+    folder = command.output_folder(out)
+    double = dtype == "float64"
+    drawn: dict[str, Any] = {"dtype": dtype, "depths": (0, 6) if double else (0, 3), "activations": activations}
+    numbers = range(seed, seed + count)
+    errors = [measure(n, numerical=double, alike=5, **drawn) for n in command.progress(numbers, "network")]
+    limits = LIMITS if double else FLOAT32_LIMITS
+    rows: list[tuple[str, ...]] = []
+    for name, limit in limits.items():
+        worst = max(range(count), key=lambda index: getattr(errors[index], name))
+        largest = getattr(errors[worst], name)
+        verdict = "agree" if largest <= limit else "differ"
+        rows.append((name.replace("_", "-"), f"{largest:.1e}", f"{limit:g}", str(seed + worst), verdict))
+    print(f"{count} networks, {sum(error.elements for error in errors):,} parameters, {dtype}")
+    print(command.table(("against automatic", "largest error", "limit", "network", "verdict"), rows))
+    if double:
+        print(f"{sum(error.kinks for error in errors)} elements cross a kink of relu and are left out")
+    found = [error._asdict() for error in errors]
+    record = {**drawn, "seed": seed, "networks": found, "environment": runtime.environment()}
+    print(command.write(folder, {"random_networks.json": record}))
+    return 0 if all(row[-1] == "agree" for row in rows) else 1

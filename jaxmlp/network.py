@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from jaxmlp.data import check_dtype
-from jaxmlp.errors import InputError
+from jaxmlp.errors import InputError, is_integer
 
 __all__ = [
     "ACTIVATIONS", "Activation", "ActivationName", "Layer", "Params", "Trace", "check_sizes", "forward",
@@ -114,8 +114,8 @@ def forward_trace(params: Params, x: Array, activation: ActivationName = "sigmoi
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """``sizes = (n_0, .., n_L)`` as a tuple; raises InputError for a width below 1 or over 100 million parameters."""
     for width in sizes:
-        if width < 1:
-            raise InputError(f"width is {width}, expected 1 or more")
+        if not is_integer(width) or width < 1:
+            raise InputError(f"width is {width}, expected a whole number of 1 or more")
     if len(sizes) < 2:
         raise InputError(f"sizes are {tuple(sizes)}, expected at least inputs and outputs")
     count = sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(sizes))

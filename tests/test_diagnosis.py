@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.gradient_check import bug_network, diagnosed, planted
 from experiments.planted_bugs import BUGS, planted_gradient
+from experiments.planted_check import bug_network, diagnosed, planted
 from experiments.random_networks import random_network
 from jaxmlp import (
     ACTIVATIONS,

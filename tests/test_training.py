@@ -203,6 +203,7 @@ ORDERS = np.tile(np.arange(12, dtype="int32"), (2, 1))
         ({"hyperparameters": Hyperparameters(0.0)}, "learning rate is 0.0, expected a positive finite number"),
         ({"hyperparameters": Hyperparameters(float("nan"))}, "learning rate is nan"),
         ({"hyperparameters": Hyperparameters(float("inf"))}, "learning rate is inf"),
+        ({"hyperparameters": Hyperparameters(jnp.ones(2))}, "learning rate is [1. 1.], expected a positive"),
         ({"orders": ORDERS[:0]}, "epochs are 0, expected 1 or more"),
         ({"config": Config(batch_size=0)}, "batch size is 0, expected 1..12, the number of training samples"),
         ({"config": Config(batch_size=-3)}, "batch size is -3, expected 1..12"),
