@@ -5,10 +5,8 @@ python -m experiments.benchmark training
 Each contender lives in a process of its own (`experiments.worker`); one runs at a time, and they take turns.
 """
 
-import contextlib
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import command
+from experiments.worker import ContenderError, Entry, Worker, environment
 from experiments.workloads import Workload
 from jaxmlp import figures, runtime
 
@@ -31,15 +30,6 @@ SLOW = {"NumPy loop": 20, "scikit-learn": 50, "PyTorch, eager": 50, "PyTorch, co
 """Contenders that train one epoch where the others train so many: their repetitions would take minutes."""
 NEEDS = {"Numba loops": "numba", "PyTorch, eager": "torch", "PyTorch, compiled": "torch"}
 COLD = ("jaxmlp, automatic", "Numba loops", "NumPy loop", "scikit-learn", "PyTorch, eager")
-
-
-class Entry(NamedTuple):
-    """A row to measure: its name in the table, the contender, whose compilation flags, and ``XLA_FLAGS``."""
-
-    name: str
-    contender: str
-    flags: str = "chosen"
-    xla_flags: str = ""
 
 
 class Row(NamedTuple):
@@ -86,47 +76,6 @@ def workloads(epochs: int) -> list[Workload]:
         Workload(images, 32, "float32", few),
         Workload(images, 128, "float32", few),
     ]
-
-
-def environment(xla_flags: str = "") -> dict[str, str]:
-    """A worker's environment: no cache of compiled programs, and NumPy's matrix library left to choose for itself."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "JAX_"))}
-    return {**kept, "XLA_FLAGS": xla_flags, "JAX_PLATFORMS": "cpu"}
-
-
-class ContenderError(Exception):
-    """A contender that could not run; the message is the last line it said."""
-
-
-class Worker:
-    """A contender in its own process; ``ask`` returns its next answer."""
-
-    def __init__(self, entry: Entry, workload: Workload) -> None:
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.worker", entry.contender, json.dumps(workload), entry.flags],
-            env=environment(entry.xla_flags), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self.errors,
-        )  # fmt: skip
-
-    def ask(self, line: str = "") -> dict[str, float]:
-        """Send ``line``, if any, and wait; raises ContenderError where the process has ended."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(line)
-            self.process.stdin.flush()
-        said = self.process.stdout.readline()
-        if not said:
-            self.errors.seek(0)
-            raise ContenderError((self.errors.read().strip().splitlines() or ["no reason given"])[-1])
-        return json.loads(said)
-
-    def end(self) -> None:
-        """Stop the process and wait for it."""
-        self.process.terminate()
-        self.process.communicate()
-        self.errors.close()
 
 
 def shorter(workload: Workload, contender: str) -> Workload:
@@ -176,7 +125,7 @@ def cold_start(repetitions: int, progress: Any) -> list[Row]:
     seconds: dict[str, list[float]] = {}
     outcomes: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(repetitions):
+        for _ in range(repetitions + 1):
             for entry in entries(workload):
                 if entry.contender in COLD and entry.flags == "chosen":
                     start, worker = time.perf_counter(), Worker(entry, workload)
@@ -188,18 +137,17 @@ def cold_start(repetitions: int, progress: Any) -> list[Row]:
                         worker.end()
             for name, options in (("the command, warm cache", []), ("the command, --no-cache", ["--no-cache"])):
                 start = time.perf_counter()
-                code = subprocess.run(
-                    [sys.executable, "-m", "experiments.one_hidden_layer", "--out", folder, *options], check=False,
+                subprocess.run(
+                    [sys.executable, "-m", "experiments.one_hidden_layer", "--out", folder, *options], check=True,
                     env={**environment(), "XDG_CACHE_HOME": folder}, stdout=subprocess.DEVNULL,
-                ).returncode  # fmt: skip
-                taken, history = time.perf_counter() - start, json.loads((Path(folder) / "history.json").read_text())
-                # The first run fills the cache, and is not counted.
-                seconds.setdefault(name, []).extend([] if code or name not in outcomes else [taken])
-                columns = ("loss", "train_accuracy", "test_accuracy")
-                outcomes[name] = {column: history[column][-1] for column in columns}
+                )  # fmt: skip
+                seconds.setdefault(name, []).append(time.perf_counter() - start)
+                history = json.loads((Path(folder) / "history.json").read_text())
+                outcomes[name] = {column: history[column][-1] for column in ("loss", "train_accuracy", "test_accuracy")}
             progress.update()
+    # The first round fills the caches and is not counted.
     return [
-        Row("cold start", name, taken, 0.0, 100 if "command" in name else 1, 1, *list(outcomes[name].values())[-3:])
+        Row("cold start", name, taken[1:], 0.0, 100 if "command" in name else 1, 1, *list(outcomes[name].values())[-3:])
         for name, taken in seconds.items()
     ]
 
@@ -214,7 +162,7 @@ def run(epochs: int = 100, repetitions: int = 5, progress: Any = None) -> list[R
     """
     progress = progress or command.bar(0, "run")
     rows = [row for workload in workloads(epochs) for row in measure(workload, repetitions, progress)]
-    return rows + cold_start(repetitions + 1, progress)
+    return rows + cold_start(repetitions, progress)
 
 
 def table(rows: list[Row]) -> str:

@@ -100,8 +100,8 @@ def scikit_learn(workload: Workload) -> Prepared:
 
     def call() -> Outcome:
         model: Any = MLPClassifier(
-            workload.sizes[1:-1], activation="logistic", solver="sgd", alpha=0, batch_size=cast(Any, workload.batch_size),
-            learning_rate_init=LEARNING_RATE, momentum=0, nesterovs_momentum=False, shuffle=False,
+            workload.sizes[1:-1], activation="logistic", solver="sgd", alpha=0, momentum=0, shuffle=False,
+            nesterovs_momentum=False, learning_rate_init=LEARNING_RATE, batch_size=cast(Any, workload.batch_size),
         )  # fmt: skip
         first = slice(0, workload.batch_size)  # makes the arrays, then filled with our parameters
         model.partial_fit(task.x_train[first], task.labels_train[first], classes=np.arange(10))

@@ -1,21 +1,80 @@
-"""One contender in a process of its own, so that its compilation flags and threads are its own.
+"""One contender in a process of its own, so that its compilation flags and threads are its own: both ends of the pipe.
 
 python -m experiments.worker CONTENDER WORKLOAD FLAGS
 
 Prints a JSON line when prepared, then one for each line read: what a repetition took and gave.
 """
 
+import contextlib
 import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments import contenders, contenders_torch
 from experiments.contenders import Outcome, Prepared
 from experiments.workloads import LEARNING_RATE, Workload, make
 
-FLAGS = ("chosen", "as set")
-"""Whose compilation flags: `jaxmlp.runtime`'s choice for the network, or those in the environment."""
+
+class Entry(NamedTuple):
+    """A row to measure.
+
+    Attributes:
+        name: in the table.
+        contender: a name in `CONTENDERS`.
+        flags: "chosen": compilation flags as `jaxmlp.runtime` chooses them for the network; "as set": those of
+            the environment.
+        xla_flags: the environment's.
+    """
+
+    name: str
+    contender: str
+    flags: str = "chosen"
+    xla_flags: str = ""
+
+
+def environment(xla_flags: str = "") -> dict[str, str]:
+    """A worker's environment: no cache of compiled programs, and NumPy's matrix library left to choose for itself."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "JAX_"))}
+    return {**kept, "XLA_FLAGS": xla_flags, "JAX_PLATFORMS": "cpu"}
+
+
+class ContenderError(Exception):
+    """A contender that could not run; the message is the last line it said."""
+
+
+class Worker:
+    """A contender in its own process; ``ask`` returns its next answer."""
+
+    def __init__(self, entry: Entry, workload: Workload) -> None:
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "experiments.worker", entry.contender, json.dumps(workload), entry.flags],
+            env=environment(entry.xla_flags), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self.errors,
+        )  # fmt: skip
+
+    def ask(self, line: str = "") -> dict[str, float]:
+        """Send ``line``, if any, and wait; raises ContenderError where the process has ended."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(line)
+            self.process.stdin.flush()
+        said = self.process.stdout.readline()
+        if not said:
+            self.errors.seek(0)
+            raise ContenderError((self.errors.read().strip().splitlines() or ["no reason given"])[-1])
+        return json.loads(said)
+
+    def end(self) -> None:
+        """Stop the process and wait for it."""
+        self.process.terminate()
+        self.process.communicate()
+        self.errors.close()
 
 
 def jaxmlp_training(workload: Workload, gradient: str, flags: str) -> Prepared:
