@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from numpy.typing import NDArray
@@ -150,8 +151,8 @@ def check_training(
 ) -> None:
     """Raise InputError, naming the value and what was expected, for anything that training cannot use."""
     check_dataset(dataset)
-    rate = float(hyperparameters.learning_rate)
-    if not (math.isfinite(rate) and rate > 0):
+    rate = hyperparameters.learning_rate
+    if np.ndim(rate) or not (math.isfinite(rate) and rate > 0):
         raise InputError(f"learning rate is {rate}, expected a positive finite number")
     if epochs < 1:
         raise InputError(f"epochs are {epochs}, expected 1 or more")
