@@ -1,26 +1,112 @@
-"""What a program decides before JAX compiles: precision; and what it records about where it ran."""
+"""What a program decides before JAX computes anything: precision, device, CPU compilation; and where it ran."""
 
 import os
 import platform
+import sys
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import jax
 
 from jaxmlp.data import check_dtype
+from jaxmlp.errors import InputError
+from jaxmlp.network import check_sizes
 
-__all__ = ["configure", "environment"]
+__all__ = ["cache_folder", "configure", "environment", "loop_options", "merge_flags", "started"]
+
+# XLA's CPU backend runs each operation of a loop's body as a task of its own, which costs more than the arithmetic of
+# a small network. The first option compiles any loop that touches fewer bytes a turn into one kernel: the loop over
+# updates, while the loop over epochs, whose evaluation the matrix library does better, stays outside. The second
+# keeps LLVM from unrolling loops over 10 or 20 units into scalar code before it vectorises them.
+LOOP_OPTIONS = {"xla_cpu_small_while_loop_byte_threshold": "4000000", "xla_cpu_disable_loop_unrolling": ""}
+EXTRA = "--xla_backend_extra_options="
+PLATFORMS = {"cpu": "cpu", "gpu": "cuda,rocm"}
 
 
-def configure(dtype: str) -> None:
-    """Prepare JAX for ``dtype``: float64 turns on 64-bit mode for the whole process, float32 changes nothing.
+def configure(
+    dtype: str,
+    *,
+    sizes: Sequence[int] | None = None,
+    batch_size: int = 1,
+    device: str | None = None,
+    cache: bool | str | Path = False,
+) -> None:
+    """Prepare JAX for one kind of work; call it before anything is computed. Changes settings of the whole process.
+
+    Args:
+        dtype: float64 turns on 64-bit mode, float32 changes nothing.
+        sizes: ``(n_0, .., n_L)`` of the network to train, for the compilation that suits it on a CPU
+            (`loop_options`); without it XLA's own choice stands. Options in ``XLA_FLAGS`` are kept and win.
+        batch_size: samples an update, for the same.
+        device: "cpu" or "gpu"; without it JAX's own choice stands.
+        cache: keep compiled programs for later processes, in this folder or, for True, in `cache_folder()`; a folder
+            that JAX was given otherwise is kept. A folder that cannot be used costs a warning.
 
     Raises:
-        InputError: an unsupported dtype.
+        InputError: an unsupported dtype, size or device; or JAX already runs, so that what was asked for would be
+            silently ignored.
     """
     if dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     check_dtype(dtype)
+    options = loop_options(check_sizes(sizes), batch_size) if sizes is not None and device != "gpu" else {}
+    if device is not None:
+        _choose_device(device)
+    if options:
+        _set_flags(options)
+    if cache:
+        _use_cache(cache_folder() if cache is True else Path(cache))
+
+
+def loop_options(sizes: Sequence[int], batch_size: int) -> dict[str, str]:
+    """XLA's backend options for training this network on a CPU: `LOOP_OPTIONS`, or none where they would not help."""
+    check_sizes(sizes)
+    return dict(LOOP_OPTIONS) if batch_size == 1 else {}
+
+
+def started() -> bool:
+    """Whether JAX has already started its devices, after which flags and choice of device are ignored."""
+    # JAX has no public question for this, but documents that this setting raises from that moment on.
+    current = jax.config.values["jax_num_cpu_devices"]
+    try:
+        jax.config.update("jax_num_cpu_devices", 2 if current == 1 else 1)
+    except RuntimeError:
+        return True
+    jax.config.update("jax_num_cpu_devices", current)
+    return False
+
+
+def merge_flags(flags: str, options: Mapping[str, str]) -> str:
+    """``XLA_FLAGS`` with backend options added; what ``flags`` says about the same options stays.
+
+    Args:
+        flags: as in the environment: flags separated by blanks, or the name of a file of flags.
+        options: backend option to value; the empty value is an option without one.
+    """
+    if flags.strip() and not flags.lstrip().startswith("-"):
+        flags = Path(flags.strip()).read_text()
+    words = flags.split()
+    given = [word.removeprefix(EXTRA) for word in words if word.startswith(EXTRA)]
+    present = [option for group in given for option in group.split(",") if option]
+    names = {option.partition("=")[0] for option in present}
+    added = [f"{name}={value}" if value else name for name, value in options.items() if name not in names]
+    if not added:
+        return flags
+    others = [word for word in words if not word.startswith(EXTRA)]
+    return " ".join([*others, EXTRA + ",".join([*present, *added])])
+
+
+def cache_folder() -> Path:
+    """Where this user's compiled programs are kept: ``jaxmlp`` in the system's folder for caches."""
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "jaxmlp"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "jaxmlp" / "cache"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "jaxmlp"
 
 
 def environment() -> dict[str, Any]:
@@ -40,6 +126,42 @@ def environment() -> dict[str, Any]:
         "devices": jax.device_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
+
+
+def _choose_device(device: str) -> None:
+    if device not in PLATFORMS:
+        raise InputError(f"device is {device!r}, expected one of {', '.join(PLATFORMS)}")
+    if not started():
+        jax.config.update("jax_platforms", PLATFORMS[device])
+    elif jax.default_backend() != device:
+        raise InputError(f"device is {device!r} while JAX already runs on {jax.default_backend()}: configure it first")
+
+
+def _set_flags(options: Mapping[str, str]) -> None:
+    flags = os.environ.get("XLA_FLAGS", "")
+    try:
+        merged = merge_flags(flags, options)
+    except OSError as error:
+        raise InputError(f"XLA_FLAGS is {flags!r}, expected flags or a readable file ({error.strerror})") from None
+    if merged == flags:
+        return
+    if started():
+        raise InputError("JAX already runs, so that compilation flags would be ignored: configure before using it")
+    os.environ["XLA_FLAGS"] = merged
+
+
+def _use_cache(folder: Path) -> None:
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        warnings.warn(f"no compilation cache: {str(folder)!r} cannot be written ({error.strerror})", stacklevel=3)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # 1 s by default, more than ours take
 
 
 def _processor() -> str:
