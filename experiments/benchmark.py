@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +27,11 @@ WHOLE_LOOPS = (
     "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000000000 "
     "--xla_cpu_experimental_ynn_fusion_type="
 )
-SLOW = {"NumPy loop": 20, "scikit-learn": 50, "PyTorch, eager": 50, "PyTorch, compiled": 20}
-"""Contenders that train one epoch where the others train so many: their repetitions would take minutes."""
+FORCED = "jaxmlp, all loops whole"
+SLOW = {"NumPy loop": 20, "scikit-learn": 50, "PyTorch, eager": 50, "PyTorch, compiled": 20, FORCED: 10}
+"""Rows that train one epoch where the others train so many: their repetitions would take minutes."""
 NEEDS = {"Numba loops": "numba", "PyTorch, eager": "torch", "PyTorch, compiled": "torch"}
+COLD_START = "cold start"
 COLD = ("jaxmlp, automatic", "Numba loops", "NumPy loop", "scikit-learn", "PyTorch, eager")
 
 
@@ -41,14 +44,21 @@ class Row(NamedTuple):
     seconds_compiling: float
     epochs: int
     updates: int
+    first_loss: float
     final_loss: float
     train_accuracy: float
     test_accuracy: float
 
     @property
-    def microseconds(self) -> list[float]:
-        """Of one update, evaluation after each epoch included, for each repetition."""
-        return [1e6 * seconds / self.updates for seconds in self.seconds]
+    def unit(self) -> str:
+        """Of `quartiles`."""
+        return "seconds" if self.workload == COLD_START else "us/update"
+
+    @property
+    def quartiles(self) -> list[float]:
+        """Lower quartile, median, upper quartile: seconds, or microseconds an update with its share of evaluation."""
+        scale = 1 if self.workload == COLD_START else 1e6 / self.updates
+        return np.percentile([scale * seconds for seconds in self.seconds], [25, 50, 75]).tolist()
 
 
 def entries(workload: Workload) -> list[Entry]:
@@ -60,7 +70,7 @@ def entries(workload: Workload) -> list[Entry]:
     return [
         *(Entry(name, name) for name in found),
         Entry("jaxmlp, XLA's default flags", "jaxmlp, automatic", "as set"),
-        Entry("jaxmlp, all loops whole", "jaxmlp, automatic", "as set", WHOLE_LOOPS),
+        Entry(FORCED, "jaxmlp, automatic", "as set", WHOLE_LOOPS),
     ]
 
 
@@ -78,9 +88,9 @@ def workloads(epochs: int) -> list[Workload]:
     ]
 
 
-def shorter(workload: Workload, contender: str) -> Workload:
-    """The workload as this contender trains it in a repetition: `SLOW` ones for fewer epochs."""
-    return workload._replace(epochs=max(1, workload.epochs // SLOW.get(contender, 1)))
+def shorter(workload: Workload, name: str) -> Workload:
+    """The workload as this row trains it in a repetition: a `SLOW` one for fewer epochs."""
+    return workload._replace(epochs=max(1, workload.epochs // SLOW.get(name, 1)))
 
 
 def measure(workload: Workload, repetitions: int, progress: Any) -> list[Row]:
@@ -91,7 +101,7 @@ def measure(workload: Workload, repetitions: int, progress: Any) -> list[Row]:
     outcome: dict[Entry, dict[str, float]] = {}
     try:
         for entry in entries(workload):
-            workers[entry] = Worker(entry, shorter(workload, entry.contender))
+            workers[entry] = Worker(entry, shorter(workload, entry.name))
             try:
                 compiling[entry] = workers[entry].ask()["seconds_compiling"]
                 workers[entry].ask("go\n")
@@ -109,8 +119,8 @@ def measure(workload: Workload, repetitions: int, progress: Any) -> list[Row]:
             worker.end()
     return [
         Row(
-            workload.name, entry.name, taken, compiling[entry], shorter(workload, entry.contender).epochs,
-            shorter(workload, entry.contender).updates, *outcome[entry].values(),
+            workload.name, entry.name, taken, compiling[entry], shorter(workload, entry.name).epochs,
+            shorter(workload, entry.name).updates, *outcome[entry].values(),
         )
         for entry, taken in seconds.items()
     ]  # fmt: skip
@@ -143,11 +153,12 @@ def cold_start(repetitions: int, progress: Any) -> list[Row]:
                 )  # fmt: skip
                 seconds.setdefault(name, []).append(time.perf_counter() - start)
                 history = json.loads((Path(folder) / "history.json").read_text())
-                outcomes[name] = {column: history[column][-1] for column in ("loss", "train_accuracy", "test_accuracy")}
+                ends = {column: history[column][-1] for column in ("loss", "train_accuracy", "test_accuracy")}
+                outcomes[name] = {"first_loss": history["loss"][0], **ends}
             progress.update()
     # The first round fills the caches and is not counted.
     return [
-        Row("cold start", name, taken[1:], 0.0, 100 if "command" in name else 1, 1, *list(outcomes[name].values())[-3:])
+        Row(COLD_START, name, taken[1:], 0.0, 100 if "command" in name else 1, 1, *list(outcomes[name].values())[-4:])
         for name, taken in seconds.items()
     ]
 
@@ -170,17 +181,17 @@ def table(rows: list[Row]) -> str:
     text: list[str] = []
     for workload in dict.fromkeys(row.workload for row in rows):
         group = [row for row in rows if row.workload == workload]
-        ours = float(np.median(group[0].microseconds))
+        ours = group[0].quartiles[1]
         lines: list[tuple[str, ...]] = []
         for row in group:
-            low, middle, high = np.percentile(row.microseconds, [25, 50, 75])
+            low, middle, high = row.quartiles
             lines.append(
                 (
                     row.name, f"{middle:,.2f}", f"{low:,.2f}..{high:,.2f}", f"{middle / ours:.2f}",
-                    f"{row.seconds_compiling:.2f}", str(row.epochs), f"{row.final_loss:.9f}",
+                    f"{row.seconds_compiling:.2f}", f"{row.first_loss:.9f}", f"{row.final_loss:.6f}", str(row.epochs),
                 )
             )  # fmt: skip
-        header = (workload, "us/update", "quartiles", "times", "compiling s", "epochs", "loss")
+        header = (workload, group[0].unit, "quartiles", "times", "compiling s", "loss, epoch 1", "at the end", "epochs")
         text.append(command.table(header, lines))
     return "\n\n".join(text)
 
@@ -188,23 +199,19 @@ def table(rows: list[Row]) -> str:
 def record(rows: list[Row]) -> dict[str, Any]:
     """What ``benchmark.json`` holds."""
     listed = [
-        {**row._asdict(), "microseconds_an_update": dict(zip(("low", "median", "high"), quartiles(row), strict=True))}
+        {**row._asdict(), "unit": row.unit, **dict(zip(("low", "median", "high"), row.quartiles, strict=True))}
         for row in rows
     ]
-    return {"rows": listed, "environment": runtime.environment()}
-
-
-def quartiles(row: Row) -> list[float]:
-    """Lower quartile, median and upper quartile of the microseconds of an update."""
-    return np.percentile(row.microseconds, [25, 50, 75]).tolist()
+    installed = {name: metadata.version(name) for name in set(NEEDS.values()) if importlib.util.find_spec(name)}
+    return {"rows": listed, "environment": runtime.environment(), "contenders": installed}
 
 
 def draw(rows: list[Row], machine: str) -> Any:
     """``benchmark.png``: a panel a workload, a bar a contender."""
     panels: dict[str, dict[str, float]] = {}
     for row in rows:
-        panels.setdefault(row.workload, {})[row.name] = quartiles(row)[1] / (1e6 if row.workload == "cold start" else 1)
-    labels = ["seconds" if name == "cold start" else "microseconds an update" for name in panels]
+        panels.setdefault(row.workload, {})[row.name] = row.quartiles[1]
+    labels = list({row.workload: row.unit for row in rows}.values())
     return figures.bars(panels, labels, f"Training, medians: {machine}")
 
 

@@ -1,7 +1,7 @@
 """What people would otherwise use, trained on the same samples in the same sequence with the same evaluation.
 
-Each contender is a function of a `Workload` that returns a call, which trains from the start and returns the last
-epoch's mean loss and its training and test accuracy, and the seconds that compiling took.
+Each contender is a function of a `Workload` that returns a call, which trains from the start and returns
+its `Outcome`, and the seconds that compiling took.
 """
 
 import importlib
@@ -17,9 +17,10 @@ from experiments.workloads import LEARNING_RATE, Floats, Workload, make
 
 
 class Outcome(NamedTuple):
-    """Mean loss before each update of the last epoch, and the accuracies after it, as shares 0..1."""
+    """Mean loss before each update, of the first and the last epoch; the accuracies at the end, as shares 0..1."""
 
-    loss: float
+    first_loss: float
+    final_loss: float
     train_accuracy: float
     test_accuracy: float
 
@@ -84,7 +85,8 @@ def numpy_training(workload: Workload) -> Prepared:
 
     def call() -> Outcome:
         weights, biases = ([part.copy() for part in parts] for parts in task[:2])
-        return Outcome(*numpy_loop(weights, biases, task[2:8], task.orders, LEARNING_RATE)[-1].tolist())
+        rows = numpy_loop(weights, biases, task[2:8], task.orders, LEARNING_RATE).tolist()
+        return Outcome(rows[0][0], *rows[-1])
 
     return call, 0.0
 
@@ -108,12 +110,14 @@ def scikit_learn(workload: Workload) -> Prepared:
         for ours, theirs in ((task.weights, model.coefs_), (task.biases, model.intercepts_)):
             for source, target in zip(ours, theirs, strict=True):
                 target[...] = source.T
-        scores = (0.0, 0.0)
+        losses: list[float] = []
+        scores: list[float] = []
         for order in task.orders:
             model.partial_fit(task.x_train[order], task.labels_train[order])
+            losses.append(float(model.loss_))
             rows = ((task.x_train, task.labels_train), (task.x_test, task.labels_test))
-            scores = tuple(float(np.mean(model.predict(x) == labels)) for x, labels in rows)
-        return Outcome(float(model.loss_), *scores)
+            scores = [float(np.mean(model.predict(x) == labels)) for x, labels in rows]
+        return Outcome(losses[0], losses[-1], *scores)
 
     return call, 0.0
 
@@ -183,12 +187,13 @@ def numba_training(workload: Workload) -> Prepared:
 
     def train(orders: NDArray[Any]) -> Outcome:
         params = [part.copy() for pair in zip(task.weights, task.biases, strict=True) for part in pair]
-        outcome = (0.0, 0.0, 0.0)
+        losses: list[float] = []
+        scores: list[float] = []
         for order in orders:
-            loss = epoch(*params, task.x_train, task.y_train, order, rate)
+            losses.append(epoch(*params, task.x_train, task.y_train, order, rate))
             rows = ((task.x_train, task.labels_train), (task.x_test, task.labels_test))
-            outcome = (loss, *(accuracy(*params, x, labels) for x, labels in rows))
-        return Outcome(*outcome)
+            scores = [accuracy(*params, x, labels) for x, labels in rows]
+        return Outcome(losses[0], losses[-1], *scores)
 
     train(task.orders[:1, :1])
     return lambda: train(task.orders), time.perf_counter() - start

@@ -54,16 +54,17 @@ def training(workload: Workload, compiled: bool) -> Prepared:
     def train(orders: Any) -> Outcome:
         model = network(torch, task)
         optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-        outcome = (0.0, 0.0, 0.0)
+        losses: list[float] = []
+        scores: list[float] = []
         for order in orders:
             total = torch.zeros((), dtype=x.dtype)
             for rows in torch.from_numpy(order).long().split(workload.batch_size):
                 loss = fast_step(model, rows) if fast_step else eager_step(model, optimizer, rows)
                 total += loss * len(rows)
             with torch.no_grad():
-                shares = ((model(a).argmax(1) == b).double().mean().item() for a, b in ((x, y), (x_test, y_test)))
-                outcome = (total.item() / len(order), *shares)
-        return Outcome(*outcome)
+                scores = [(model(a).argmax(1) == b).double().mean().item() for a, b in ((x, y), (x_test, y_test))]
+            losses.append(total.item() / len(order))
+        return Outcome(losses[0], losses[-1], *scores)
 
     start = time.perf_counter()
     if compiled:

@@ -96,7 +96,12 @@ def jaxmlp_training(workload: Workload, gradient: str, flags: str) -> Prepared:
     start = time.perf_counter()
     program = train_epochs.lower(*arguments, hyperparameters, config, GRADIENTS[gradient]("sigmoid")).compile()
     seconds = time.perf_counter() - start
-    return lambda: Outcome(*(float(column[-1]) for column in program(*arguments, hyperparameters)[1])), seconds
+
+    def call() -> Outcome:
+        history = program(*arguments, hyperparameters)[1]
+        return Outcome(float(history.loss[0]), *(float(column[-1]) for column in history))
+
+    return call, seconds
 
 
 CONTENDERS = {
