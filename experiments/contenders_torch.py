@@ -23,8 +23,8 @@ def network(torch: Any, task: Task) -> Any:
 def training(workload: Workload, compiled: bool) -> Prepared:
     """A training loop over batches; ``compiled`` puts forward, backward and update into one `torch.compile`."""
     torch: Any = importlib.import_module("torch")
-    if max(workload.sizes) * workload.batch_size < 10_000:
-        torch.set_num_threads(1)  # a second thread only slows so small a network down
+    if workload.small:
+        torch.set_num_threads(1)
     task = make(workload)
     x, y, x_test, y_test = (torch.from_numpy(part) for part in (task.x_train, task.labels_train, task.x_test,
                                                                 task.labels_test))  # fmt: skip

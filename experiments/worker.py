@@ -14,6 +14,8 @@ import tempfile
 import time
 from typing import Any, NamedTuple
 
+from threadpoolctl import threadpool_limits
+
 from experiments import contenders, contenders_torch
 from experiments.contenders import Outcome, Prepared
 from experiments.workloads import LEARNING_RATE, Workload, make
@@ -124,7 +126,10 @@ def main(arguments: list[str]) -> None:
     """Prepare, then run once for each line of standard input."""
     name, workload, flags = arguments
     sizes, *rest = json.loads(workload)
-    call, seconds_compiling = CONTENDERS[name](Workload(tuple(sizes), *rest), flags)
+    task = Workload(tuple(sizes), *rest)
+    if task.small:
+        threadpool_limits(1)  # NumPy's matrix library
+    call, seconds_compiling = CONTENDERS[name](task, flags)
     answer({"seconds_compiling": seconds_compiling})
     for _ in sys.stdin:
         start = time.perf_counter()

@@ -35,6 +35,11 @@ class Workload(NamedTuple):
         return f"{'-'.join(map(str, self.sizes))}, batch {self.batch_size}, {self.dtype}"
 
     @property
+    def small(self) -> bool:
+        """Whether a second thread only slows its products down."""
+        return max(self.sizes) * self.batch_size < 10_000
+
+    @property
     def updates(self) -> int:
         """Updates in all epochs."""
         return self.epochs * -(-N_TRAIN[self.sizes[0]] // self.batch_size)
