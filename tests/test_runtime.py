@@ -40,12 +40,13 @@ def test_the_environment_says_what_a_measurement_needs_and_goes_into_json() -> N
     assert all(found.values())
 
 
-BIG = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=4000000,xla_cpu_disable_loop_unrolling"
+BIG = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=101728"
 
 
 def test_one_sample_an_update_gets_loop_options_and_batches_do_not() -> None:
     for sizes in ((64, 20, 10), (64, 20, 20, 2, 10), (64, 512, 10)):
-        assert loop_options(sizes, 1)
+        assert "xla_cpu_small_while_loop_byte_threshold" in loop_options(sizes, 1)
+        assert ("xla_cpu_disable_loop_unrolling" in loop_options(sizes, 1)) == (sizes[1] == 20)
         assert not loop_options(sizes, 2)
         assert not loop_options(sizes, 128)
     with rejects("width is 0"):
