@@ -10,11 +10,13 @@ from jaxmlp.errors import InputError
 from jaxmlp.gradients import automatic_gradient
 from jaxmlp.losses import GradientFunction, accuracy, cross_entropy
 from jaxmlp.network import ACTIVATIONS, Activation, Layer, Params, Trace, forward, forward_trace, init_params
+from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, sgd
 from jaxmlp.randomness import KeyStream, LectureStream
-from jaxmlp.training import Config, History, Hyperparameters, TrainingState, initial_state, sgd, train, train_epochs
+from jaxmlp.training import Config, History, TrainingState, initial_state, train, train_epochs
 
 __all__ = [
     "ACTIVATIONS",
+    "OPTIMIZERS",
     "Activation",
     "Config",
     "Dataset",

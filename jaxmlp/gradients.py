@@ -15,10 +15,11 @@ __all__ = ["automatic_gradient"]
 def automatic_gradient(activation: ActivationName = "sigmoid") -> GradientFunction:
     """The `GradientFunction` that ``jax.value_and_grad`` makes of the forward pass and the loss.
 
-    Shapes, dtypes and errors as `jaxmlp.hand_derived_gradient`.
+    Shapes, dtypes and errors as `jaxmlp.hand_derived_gradient`; a fourth argument, the masks of
+    `jaxmlp.forward`, may follow.
     """
 
-    def loss(params: Params, x: Array, y: Array) -> Array:
-        return cross_entropy(forward(params, x, activation), y)
+    def loss(params: Params, x: Array, y: Array, masks: tuple[Array, ...] | None = None) -> Array:
+        return cross_entropy(forward(params, x, activation, masks), y)
 
     return jax.value_and_grad(loss)
