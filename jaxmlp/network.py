@@ -131,8 +131,20 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def sizes_of(params: Params) -> tuple[int, ...]:
-    """Widths ``(n_0, .., n_L)`` of the network that ``params`` belong to."""
-    return (params[0].weights.shape[1], *(layer.weights.shape[0] for layer in params))
+    """Widths ``(n_0, .., n_L)`` of the network that ``params`` belong to.
+
+    Raises:
+        InputError: no layer, or a layer whose shapes do not fit: weights ``[n_out, n_in]``, biases ``[n_out]``,
+            ``n_in`` the ``n_out`` of the layer before.
+    """
+    if not params:
+        raise InputError("parameters have no layer, expected one or more")
+    sizes = (params[0].weights.shape[-1], *(layer.weights.shape[0] for layer in params))
+    for number, ((n_in, n_out), layer) in enumerate(zip(itertools.pairwise(sizes), params, strict=True), 1):
+        weights, biases = layer.weights.shape, layer.biases.shape
+        if (weights, biases) != ((n_out, n_in), (n_out,)):
+            raise InputError(f"layer {number} has shapes {weights} and {biases}, expected {n_out, n_in} and {(n_out,)}")
+    return sizes
 
 
 def init_params(

@@ -200,7 +200,7 @@ def train(
     """
     hyperparameters, config = hyperparameters or Hyperparameters(), config or Config()
     check_training(params, dataset, hyperparameters, config, len(orders))
-    if orders.ndim != 2 or not jnp.issubdtype(orders.dtype, jnp.integer):
+    if orders.ndim != 2 or orders.size == 0 or not jnp.issubdtype(orders.dtype, jnp.integer):
         raise InputError(f"orders have dtype {orders.dtype} and shape {orders.shape}, expected integers [epochs, n]")
     if orders.min() < 0 or orders.max() >= len(dataset.labels_train):
         raise InputError(f"orders name rows outside 0..{len(dataset.labels_train) - 1}, the training rows")

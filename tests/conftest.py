@@ -1,0 +1,40 @@
+"""Strict settings for every test, made before JAX starts: 64 bits, no silent promotion, two CPU devices."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
+
+import hypothesis
+import jax
+import pytest
+
+from jaxmlp import Dataset, load_digits
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=50)
+hypothesis.settings.load_profile("suite")
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load_digits("float64")
+
+
+@pytest.fixture(scope="session")
+def reference() -> dict[tuple[int, ...], dict[str, Any]]:
+    """The notebook's three networks by hidden widths: histories, probes, first sample."""
+    runs = json.loads((DATA / "lecture.json").read_text())["runs"]
+    return {tuple(run["hidden"]): run for run in runs}
+
+
+@pytest.fixture(scope="session")
+def twins() -> dict[tuple[int, ...], dict[str, Any]]:
+    """How far one rounding error in the initial weights carries, by hidden widths."""
+    networks = json.loads((DATA / "ulp-twins.json").read_text())["networks"]
+    return {tuple(json.loads(hidden)): spread for hidden, spread in networks.items()}

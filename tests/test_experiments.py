@@ -1,0 +1,292 @@
+"""The experiments through their real entry points: lines, files, exit codes, and what becomes of bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+import experiments.__main__ as lecture
+from experiments import benchmark, command, digits_gallery, sensitivity, train
+from jaxmlp import InputError, Layer, LectureStream
+
+Reference = dict[tuple[int, ...], dict[str, Any]]
+FAST = ["--epochs", "2", "--quiet"]
+KEYS = {
+    "hidden", "seed", "learning_rate", "batch_size", "epochs", "activation", "gradient", "dtype", "loss",
+    "train_accuracy", "test_accuracy", "seconds_compiling", "seconds_training", "environment",
+}  # fmt: skip
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def assert_figure(path: Path) -> None:
+    """A readable picture that is not one colour."""
+    with Image.open(path) as image:
+        assert min(image.size) > 300
+        assert len(np.unique(np.asarray(image.convert("L")))) > 20
+
+
+def command_line(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """``python -m ...`` in a process of its own, run from ``cwd`` on this checkout."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=cwd, env=environment, text=True, capture_output=True, timeout=120
+    )
+
+
+def test_lines_are_the_lectures_to_the_character(
+    reference: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(["--out", str(tmp_path)]) == 0
+    run = reference[(20,)]
+    histories = (run["loss"], run["train_accuracy"], run["test_accuracy"])
+    expected = [
+        f"{i}-th epoch: cross entropy = {loss:.3f}, train_accuracy = {a * 100:.3f}%, test_accuracy = {b * 100:.3f}%"
+        for i, (loss, a, b) in enumerate(zip(*histories, strict=True), 1)
+    ]
+    assert capsys.readouterr().out.splitlines()[:100] == expected
+    assert expected[0] == ("1-th epoch: cross entropy = 0.474, train_accuracy = 93.788%, test_accuracy = 85.333%")
+
+
+@pytest.mark.parametrize(("hidden", "identical"), [((20, 10), 6), ((20, 20, 2), 7)])
+@pytest.mark.parametrize("gradient", ["automatic", "hand-derived"])
+def test_first_lines_of_the_deeper_networks_are_the_lectures(
+    reference: Reference, hidden: tuple[int, ...], identical: int, gradient: str
+) -> None:
+    run = reference[hidden]
+    settings = train.Settings(hidden, epochs=identical, gradient=gradient)
+    ours = [train.line(0, *row) for row in zip(*train.run(settings).history, strict=True)]
+    histories = (run["loss"], run["train_accuracy"], run["test_accuracy"])
+    theirs = [train.line(0, *row) for row in zip(*histories, strict=True)]
+    assert ours == theirs[:identical]
+
+
+def test_history_holds_settings_rows_and_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--hidden", "7", "3", "--batch-size", "32", "--activation", "tanh", "--gradient", "hand-derived"]
+    arguments += ["--dtype", "float32", "--randomness", "jax", "--learning-rate", "0.1", "--seed", "5", *FAST]
+    assert train.main([*arguments, "--out", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "history.json").read_text())
+    assert record.keys() >= KEYS
+    assert (record["hidden"], record["seed"], record["learning_rate"]) == ([7, 3], 5, 0.1)
+    assert (record["batch_size"], record["activation"], record["dtype"]) == (32, "tanh", "float32")
+    assert (record["epochs"], len(record["loss"]), record["ended"]) == (2, 2, "finished")
+    assert all(0 <= share <= 1 for name in ("train_accuracy", "test_accuracy") for share in record[name])
+    assert record["environment"]["versions"]["jax"]
+    assert files(tmp_path) == {"history.json", "curves.png", "confusion.png"}
+    assert "epoch: cross" not in capsys.readouterr().out  # --quiet
+
+
+def test_a_layer_of_two_units_before_the_output_gets_its_figure(tmp_path: Path) -> None:
+    for palette in ("lecture", "colour-blind"):
+        assert train.main(["--hidden", "4", "2", "--palette", palette, *FAST, "--out", str(tmp_path)]) == 0
+        assert_figure(tmp_path / "bottleneck.png")
+    for name in ("curves.png", "confusion.png"):
+        assert_figure(tmp_path / name)
+
+
+def test_no_hidden_layer_is_softmax_regression(tmp_path: Path) -> None:
+    assert train.main(["--hidden", *FAST, "--out", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "history.json").read_text())["test_accuracy"][-1] > 0.8
+
+
+def test_a_second_run_says_that_it_replaces_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for said in (False, True):
+        assert train.main([*FAST, "--out", str(tmp_path)]) == 0
+        assert ("replacing an earlier history.json" in capsys.readouterr().out) == said
+
+
+def test_epochs_a_call_divide_the_epochs_and_shrink_for_large_networks() -> None:
+    small, large = ((Layer(jnp.zeros((n, 1)), jnp.zeros(n)),) for n in (700, 500_000))
+    assert [train.epochs_a_call(n, 1497, small) for n in (100, 7, 13, 1, 30)] == [10, 7, 1, 1, 10]
+    assert train.epochs_a_call(100, 1497, large) == 1
+
+
+def test_the_gallery_shows_the_first_ten_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert digits_gallery.main(["--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "(1797, 8, 8)" in said
+    assert "[0 1 2 3 4 5 6 7 8 9]" in said
+    assert_figure(tmp_path / "digits.png")
+
+
+def test_twins_start_at_most_one_unit_in_the_last_place_apart_and_drift() -> None:
+    result = sensitivity.run(train.Settings((20, 10), epochs=3), twins=8)
+    assert result.loss.shape == (8, 3)
+    spread = np.ptp(result.loss, axis=0)
+    assert 0 < spread[0] < 1e-14
+    assert spread[0] < spread[1] < spread[2] < 1e-9
+    alone = train.run(train.Settings((20, 10), epochs=3)).history
+    np.testing.assert_allclose(result.loss[0], alone.loss, rtol=1e-9)  # twin 0 is the original
+
+
+def test_perturbed_weights_are_neighbours() -> None:
+    original = LectureStream(0).params((64, 20, 10), "float64")
+    twins = sensitivity.perturb(original, 3)
+    for layer, stacked in zip(original, twins, strict=True):
+        np.testing.assert_array_equal(stacked.weights[0], layer.weights)
+        w, moved = np.asarray(layer.weights), np.asarray(stacked.weights[1:])
+        assert np.all((moved == w) | (moved == np.nextafter(w, np.inf)) | (moved == np.nextafter(w, -np.inf)))
+        assert 0.5 < np.mean(moved != w) < 0.8
+        np.testing.assert_array_equal(stacked.biases, np.zeros((3, *layer.biases.shape)))
+
+
+def test_sensitivity_writes_its_figure_and_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sensitivity.main(["--hidden", "5", "--twins", "4", *FAST, "--out", str(tmp_path)]) == 0
+    assert "lowest / median / highest" in capsys.readouterr().out
+    assert_figure(tmp_path / "sensitivity.png")
+    assert len(json.loads((tmp_path / "sensitivity.json").read_text())["final_test_accuracy"]) == 4
+
+
+def test_the_whole_lecture_ends_with_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = {
+        name: (train.Settings(preset.hidden, epochs=1), *figures)
+        for name, (preset, *figures) in lecture.LECTURE.items()
+    }
+    monkeypatch.setattr(lecture, "LECTURE", short)
+    assert lecture.main(["--quiet", "--out", str(tmp_path)]) == 0
+    table = capsys.readouterr().out.splitlines()[-5:]
+    assert table[0].split()[:4] == ["network", "training", "lecture", "test"]
+    assert [row.split()[0] for row in table[2:]] == ["64-20-10", "64-20-10-10", "64-20-20-2-10"]
+    assert files(tmp_path) == {"digits_gallery", "one_hidden_layer", "two_hidden_layers", "bottleneck"}
+
+
+def test_benchmark_trains_every_contender_to_the_same_loss(tmp_path: Path) -> None:
+    assert benchmark.main(["training", "--epochs", "1", "--repetitions", "1", "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "benchmark.json").read_text())["rows"]
+    np.testing.assert_allclose([row["final_loss"] for row in rows], rows[0]["final_loss"], rtol=1e-10)
+    assert_figure(tmp_path / "benchmark.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--hidden", "20", "0"], "width is 0"),
+        (["--hidden", "-3"], "width is -3"),
+        (["--hidden", "1000000000"], "parameters"),
+        (["--hidden", "ten"], "'ten'"),
+        (["--learning-rate", "-0.1"], "learning rate is -0.1"),
+        (["--learning-rate", "nan"], "learning rate is nan"),
+        (["--learning-rate", "inf"], "learning rate is inf"),
+        (["--epochs", "0"], "epochs are 0"),
+        (["--batch-size", "0"], "batch size is 0"),
+        (["--batch-size", "1498"], "batch size is 1498, expected 1..1497"),
+        (["--activation", "softplus"], "'softplus'"),
+        (["--dtype", "float16"], "'float16'"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--seed", str(2**32)], f"seed is {2**32}"),
+        (["--gradient", "numerical"], "'numerical'"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_bad_input_is_one_line_exit_2_and_no_file(
+    arguments: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    try:
+        code = train.main([*arguments, "--out", str(folder)])
+    except SystemExit as stop:  # argparse's own way
+        code = stop.code
+    said = capsys.readouterr().err
+    assert code == 2
+    assert len(said.splitlines()) == 1
+    assert named in said
+    assert not folder.exists() or not files(folder)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"activation": "softplus"}, {"dtype": "int8"}, {"gradient": "x"}, {"randomness": "x"}]
+)
+def test_run_checks_its_settings_itself(settings: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="expected"):
+        train.run(train.Settings(**settings))
+
+
+@pytest.mark.parametrize("twins", [0, 1, -5])
+def test_sensitivity_needs_two_twins(twins: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sensitivity.main(["--twins", str(twins), "--out", str(tmp_path / "x")]) == 2
+    assert f"twins are {twins}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "/proc/nowhere"])
+def test_an_output_folder_that_cannot_be_is_refused_before_training(
+    out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert train.main([*FAST, "--out", str(tmp_path / out)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "--out" in captured.err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_write_that_fails_leaves_the_earlier_file_whole(tmp_path: Path) -> None:
+    (tmp_path / "history.json").write_text("earlier")
+    with pytest.raises(ValueError, match="JSON"):
+        command.write(tmp_path, {"history.json": {"loss": float("nan")}})
+    assert (tmp_path / "history.json").read_text() == "earlier"
+    assert files(tmp_path) == {"history.json"}
+
+
+def test_a_loss_no_longer_finite_tells_its_epoch_keeps_the_rest_and_exits_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--activation", "identity", "--learning-rate", "0.2", "--epochs", "10", "--quiet"]
+    assert train.main([*arguments, "--out", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    record = json.loads((tmp_path / "history.json").read_text())
+    kept = len(record["loss"])
+    assert record["ended"] == "diverged"
+    assert kept >= 1  # it goes wrong while training, not at the start
+    assert f"no longer finite at epoch {kept + 1}" in captured.err
+    assert files(tmp_path) == {"history.json", "curves.png"}  # no figures of a network that is not there
+    assert np.all(np.isfinite(record["loss"]))
+
+
+def test_ctrl_c_keeps_the_epochs_done_and_exits_130(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.train", "--epochs", "100000", "--out", str(tmp_path)],
+        env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("1-th epoch")
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == command.INTERRUPTED
+    record = json.loads((tmp_path / "history.json").read_text())
+    assert record["ended"] == "interrupted"
+    assert f"interrupted after {record['epochs']} of 100000 epochs" in said
+    assert record["epochs"] == len(record["loss"]) >= 10
+    assert files(tmp_path) == {"history.json", "curves.png", "confusion.png"}
+
+
+def test_commands_run_as_modules_with_help_and_without_traceback(tmp_path: Path) -> None:
+    done = command_line("experiments.one_hidden_layer", "--epochs", "3", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert files(tmp_path / "runs" / "one_hidden_layer") == {"history.json", "curves.png", "confusion.png"}
+    bad = command_line("experiments.bottleneck", "--learning-rate", "nan", cwd=tmp_path)
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr.splitlines() == ["error: learning rate is nan, expected a positive finite number"]
+
+
+@pytest.mark.parametrize("main", [train.main, sensitivity.main, digits_gallery.main, lecture.main, benchmark.main])
+def test_every_command_has_help(main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    assert "--out" in capsys.readouterr().out
