@@ -15,7 +15,8 @@ ROWS = [
     {"network"},
     {"losses"},
     {"backprop", "gradients"},
-    {"randomness", "training", "runtime", "figures"},
+    {"optimizers", "randomness", "runtime", "figures"},
+    {"training"},
     {"__init__"},
 ]
 DIFFERENTIATION = {"grad", "value_and_grad", "vjp", "jvp", "jacobian", "jacrev", "jacfwd", "hessian", "linearize"}

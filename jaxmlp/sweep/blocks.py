@@ -153,8 +153,10 @@ def _device_epoch(
         lanes, measures = carry
         state, hyperparameters, masks, alive = jax.tree.map(lambda leaf: leaf[number], lanes)
 
-        def step(*lane: Any) -> tuple[TrainingState, Array]:
-            return _lane_epoch(*lane, dataset=data.dataset, program=program)
+        def step(
+            state: TrainingState, hyperparameters: Hyperparameters, masks: tuple[Array, ...], one: Array, order: Array
+        ) -> tuple[TrainingState, Array]:
+            return _lane_epoch(state, hyperparameters, masks, one, order, data.dataset, program)
 
         one = jax.lax.optimization_barrier(jnp.ones(alive.shape, data.dataset.x_train.dtype))
         shared = orders.shape[1] == 1
@@ -167,7 +169,7 @@ def _device_epoch(
         return lanes._replace(state=put(lanes.state, new), alive=put(lanes.alive, alive)), put(measures, measured)
 
     empty = jnp.full(lanes.alive.shape, jnp.nan, data.dataset.x_train.dtype)
-    measures = Measures(*[empty] * 5, lanes.alive)
+    measures = Measures(empty, empty, empty, empty, empty, lanes.alive)
     # A bound that is traced: groups without a trial cost nothing, and no loop is unrolled for being short.
     return jax.lax.fori_loop(0, groups[0], group, (lanes, measures))
 
@@ -193,8 +195,8 @@ def block_epoch(
     """
     shared, split = PartitionSpec(), PartitionSpec("devices")
 
-    def body(*share: Any) -> tuple[Lanes, Measures]:
-        return _device_epoch(*share, program=program)
+    def body(lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array) -> tuple[Lanes, Measures]:
+        return _device_epoch(lanes, orders, groups, data, last, program)
 
     sharded = jax.shard_map(
         body, mesh=mesh, in_specs=(split, split, split, shared, shared), out_specs=(split, split), check_vma=False
