@@ -7,14 +7,16 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, TypeVar
 
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from jaxmlp.errors import InputError
+
+Item = TypeVar("Item")
 
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
@@ -118,6 +120,14 @@ def finite_or_none(values: Any) -> list[float | None]:
 def bar(total: int, unit: str) -> "tqdm[NoReturn]":
     """A progress bar on stderr, on a terminal only."""
     return tqdm(total=total, unit=unit, disable=None, leave=False, dynamic_ncols=True)
+
+
+def progress(items: Collection[Item], unit: str) -> Iterator[Item]:
+    """The items one after the other, with a `bar`."""
+    with bar(len(items), unit) as drawn:
+        for item in items:
+            yield item
+            drawn.update()
 
 
 def show(line: str, quiet: bool = False) -> None:

@@ -195,9 +195,13 @@ def draw(result: Result, palette: str = "lecture") -> dict[str, Figure]:
     share = 100 * float(history.test_accuracy[-1])
     drawn["confusion.png"] = figures.confusion(counts, f"{title}: test set, {share:.1f} % right")
     if settings.hidden and settings.hidden[-1] == 2:
-        points = (figures.Points(np.asarray(g[-2]), np.asarray(labels)) for g, labels in
-                  ((train, dataset.labels_train), (test, dataset.labels_test)))  # fmt: skip
-        drawn["bottleneck.png"] = figures.bottleneck(*points, palette, f"{title}: what the 2-unit layer sees")
+        seen = (
+            figures.Points(np.asarray(g[-2]), np.asarray(labels))
+            for g, labels in ((train, dataset.labels_train), (test, dataset.labels_test))
+        )
+        drawn["bottleneck.png"] = figures.bottleneck(
+            *seen, palette=palette, title=f"{title}: what the 2-unit layer sees"
+        )
     return drawn
 
 

@@ -39,7 +39,7 @@ class Dataset(NamedTuple):
     labels_test: Array
 
 
-def check_dtype(dtype: str | np.dtype[Any] | type) -> np.dtype[Any]:
+def check_dtype(dtype: str | np.dtype[Any] | type | None) -> np.dtype[Any]:
     """``dtype`` as a NumPy dtype.
 
     Raises:
@@ -47,7 +47,7 @@ def check_dtype(dtype: str | np.dtype[Any] | type) -> np.dtype[Any]:
             compute in float32).
     """
     try:
-        checked = np.dtype(dtype)
+        checked = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
     except TypeError:
         checked = None
     if checked is None or checked not in (np.dtype("float32"), np.dtype("float64")):

@@ -1,4 +1,4 @@
-"""Figures, made for a reader; the only module that imports matplotlib. Each function returns a Figure, none is shown.
+"""Figures, made for a reader; only modules named after figures import matplotlib. Each function returns a Figure.
 
 Colours that the lecture does not fix are Okabe and Ito's, told apart by colour-blind readers too.
 """

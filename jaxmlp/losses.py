@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["GradientFunction", "accuracy", "cross_entropy"]
+__all__ = ["GradientFunction", "HessianVectorProduct", "accuracy", "cross_entropy"]
 
 GradientFunction: TypeAlias = Callable[[Any, Array, Array], tuple[Array, Any]]
 """``(params, x [..., n_in], y [..., n_classes]) -> (loss, gradient)``: the mean loss over the samples and its
 gradient, a pytree like params. Hand-derived, automatic and numerical gradients all have this type."""
+HessianVectorProduct: TypeAlias = Callable[[Any, Any, Array, Array], Any]
+"""``(params, direction, x, y) -> H direction``: the second derivative of the mean loss along a direction; direction
+and result are pytrees like params."""
 
 
 def cross_entropy(logits: Array, y: Array) -> Array:

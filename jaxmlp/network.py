@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from jaxmlp.data import check_dtype
-from jaxmlp.errors import InputError
+from jaxmlp.errors import InputError, is_integer
 
 __all__ = [
     "ACTIVATIONS", "Activation", "ActivationName", "Layer", "Params", "Trace", "check_sizes", "forward",
@@ -30,17 +30,19 @@ ActivationName: TypeAlias = str | tuple[str, ...]
 
 
 class Activation(NamedTuple):
-    """``value(g)`` gives h; ``derivative(h)`` gives dh/dg in terms of h, as the lecture writes it."""
+    """``value(g)`` gives h; ``derivative(h)`` and ``second_derivative(h)`` give dh/dg and d2h/dg2 in terms of h."""
 
     value: Callable[[Array], Array]
     derivative: Callable[[Array], Array]
+    second_derivative: Callable[[Array], Array]
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(lambda g: g, jnp.ones_like),
-    "sigmoid": Activation(jax.nn.sigmoid, lambda h: h * (1 - h)),
-    "tanh": Activation(jnp.tanh, lambda h: 1 - h * h),
-    "relu": Activation(jax.nn.relu, lambda h: (h > 0).astype(h.dtype)),  # 0 at the kink, as jax.nn.relu
+    "identity": Activation(lambda g: g, jnp.ones_like, jnp.zeros_like),
+    "sigmoid": Activation(jax.nn.sigmoid, lambda h: h * (1 - h), lambda h: h * (1 - h) * (1 - 2 * h)),
+    "tanh": Activation(jnp.tanh, lambda h: 1 - h * h, lambda h: -2 * h * (1 - h * h)),
+    # At the kink 0, as jax.nn.relu.
+    "relu": Activation(jax.nn.relu, lambda h: (h > 0).astype(h.dtype), jnp.zeros_like),
 }
 
 
@@ -120,8 +122,8 @@ def forward_trace(
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """``sizes = (n_0, .., n_L)`` as a tuple; raises InputError for a width below 1 or over 100 million parameters."""
     for width in sizes:
-        if width < 1:
-            raise InputError(f"width is {width}, expected 1 or more")
+        if not is_integer(width) or width < 1:
+            raise InputError(f"width is {width}, expected a whole number of 1 or more")
     if len(sizes) < 2:
         raise InputError(f"sizes are {tuple(sizes)}, expected at least inputs and outputs")
     count = sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(sizes))

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+import numpy as np
 import optax
 from jax import Array
 
@@ -65,10 +67,13 @@ OPTIMIZERS: dict[str, Callable[[Hyperparameters], optax.GradientTransformation]]
 
 def check_hyperparameters(hyperparameters: Hyperparameters) -> None:
     """Raise InputError, naming the value and what was expected, for numbers that no optimiser can use."""
-    rate, momentum, decay = (float(0 if value is None else value) for value in hyperparameters)
+    for value in jax.tree.leaves(hyperparameters):
+        if np.ndim(value):
+            raise InputError(f"hyperparameters have shape {np.shape(value)}, expected scalars")
+    rate, momentum, decay = hyperparameters
     if not (math.isfinite(rate) and rate > 0):
         raise InputError(f"learning rate is {rate}, expected a positive finite number")
     if not 0 <= momentum < 1:
         raise InputError(f"momentum is {momentum}, expected 0 <= momentum < 1")
-    if not (math.isfinite(decay) and decay >= 0):
+    if decay is not None and not (math.isfinite(decay) and decay >= 0):
         raise InputError(f"weight decay is {decay}, expected a finite number, 0 or more")

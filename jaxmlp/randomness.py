@@ -13,15 +13,15 @@ import numpy as np
 from jax import Array
 
 from jaxmlp.data import check_dtype
-from jaxmlp.errors import InputError
+from jaxmlp.errors import InputError, is_integer
 from jaxmlp.network import Layer, Params, check_sizes, init_params
 
 __all__ = ["KeyStream", "LectureStream", "check_seed"]
 
 
 def check_seed(seed: int) -> int:
-    """``seed``; raises InputError outside 0..2**32-1, the range of the lecture's generator."""
-    if not 0 <= seed < 2**32:
+    """``seed``; raises InputError unless it is a whole number in 0..2**32-1, the range of the lecture's generator."""
+    if not is_integer(seed) or not 0 <= seed < 2**32:
         raise InputError(f"seed is {seed}, expected 0..{2**32 - 1}")
     return seed
 

@@ -50,8 +50,8 @@ def test_the_split_is_a_parameter() -> None:
             load_digits("float64", n_test)
 
 
-@pytest.mark.parametrize("dtype", ["int32", "float16", "bfloat16", "complex128", "banana"])
-def test_unsupported_dtype_is_rejected(dtype: str) -> None:
+@pytest.mark.parametrize("dtype", ["int32", "float16", "bfloat16", "complex128", "banana", None])
+def test_unsupported_dtype_is_rejected(dtype: Any) -> None:
     with rejects(f"dtype is {dtype}, expected float32 or float64"):
         load_digits(dtype)
 

@@ -73,8 +73,9 @@ def test_fresh_parameters_have_the_sizes_the_dtype_and_the_spread_asked_for(dtyp
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ((4, 0, 3), "width is 0, expected 1 or more"),
-        ((4, -20, 3), "width is -20, expected 1 or more"),
+        ((4, 0, 3), "width is 0, expected a whole number of 1 or more"),
+        ((4, 2.7, 3), "width is 2.7, expected a whole number"),
+        ((4, -20, 3), "width is -20, expected a whole number"),
         ((4,), "sizes are (4,), expected at least inputs and outputs"),
         ((), "sizes are (), expected at least inputs and outputs"),
         ((64, 10**6, 10**3), "sizes (64, 1000000, 1000) make 1,065,001,000 parameters, expected at most 100,000,000"),

@@ -1,4 +1,6 @@
-from collections.abc import Callable
+from collections.abc from typing import cast
+
+import Callable
 
 import jax
 import jax.numpy as jnp
@@ -78,10 +80,10 @@ def test_parameters_and_orders_come_from_different_keys() -> None:
 
 @both
 def test_unusable_seeds_and_sizes_are_rejected(stream: Stream) -> None:
-    for seed in (-1, 2**32):
+    for seed in (-1, 2**32, 1.5):
         with rejects(f"seed is {seed}, expected 0..4294967295"):
-            stream(seed)
-    with rejects("width is 0, expected 1 or more"):
+            stream(cast(int, seed))
+    with rejects("width is 0, expected a whole number of 1 or more"):
         stream(0).params((4, 0, 3), "float64")
     with rejects("dtype is float16, expected float32 or float64"):
         stream(0).params(SIZES, "float16")

@@ -111,6 +111,20 @@ def test_the_compiled_scan_equals_a_plain_loop_over_updates(config: Config) -> N
     assert_agree(history.loss, np.array(losses), 1e-13)
 
 
+def test_a_users_optimiser_carries_its_state_from_update_to_update() -> None:
+    dataset, params, orders = random_dataset(2), random_params(3, SIZES), KeyStream(0).orders(2, 12)
+    gradient_function = jax.jit(automatic_gradient("relu"))
+    expected = jax.tree.map(np.asarray, params)
+    velocity = jax.tree.map(np.zeros_like, expected)
+    for order in np.asarray(orders):
+        for rows in (order[:5], order[5:10], order[10:]):
+            batch = np.asarray(dataset.x_train)[rows], np.asarray(dataset.y_train)[rows]
+            _, gradient = gradient_function(expected, *batch)
+            velocity = jax.tree.map(lambda v, g: 0.9 * v + np.asarray(g), velocity, gradient)
+            expected = jax.tree.map(lambda p, v: p - 0.3 * v, expected, velocity)
+    assert_agree(train(params, dataset, orders, RATE, MOMENTUM)[0], expected, 1e-12)
+
+
 @configs
 def test_training_in_chunks_is_training_at_once_and_two_runs_are_the_same_bits(config: Config) -> None:
     dataset, params, orders = random_dataset(2), random_params(3, SIZES), np.asarray(KeyStream(0).orders(2, 12))
@@ -189,6 +203,7 @@ ORDERS = np.tile(np.arange(12, dtype="int32"), (2, 1))
         ({"hyperparameters": Hyperparameters(0.0)}, "learning rate is 0.0, expected a positive finite number"),
         ({"hyperparameters": Hyperparameters(float("nan"))}, "learning rate is nan"),
         ({"hyperparameters": Hyperparameters(float("inf"))}, "learning rate is inf"),
+        ({"hyperparameters": Hyperparameters(jnp.ones(2))}, "learning rate is [1. 1.], expected a positive"),
         ({"orders": ORDERS[:0]}, "epochs are 0, expected 1 or more"),
         ({"config": Config(batch_size=0)}, "batch size is 0, expected 1..12, the number of training samples"),
         ({"config": Config(batch_size=-3)}, "batch size is -3, expected 1..12"),

@@ -18,7 +18,7 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from jaxmlp.data import Dataset
-from jaxmlp.gradients import automatic_gradient
+from jaxmlp.gradients import masked_gradient
 from jaxmlp.losses import accuracy, cross_entropy
 from jaxmlp.network import Params, forward
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
@@ -107,15 +107,15 @@ def _lane_epoch(
     state: TrainingState, hyperparameters: Hyperparameters, masks: tuple[Array, ...], one: Array, order: Array,
     dataset: Dataset, program: Program,
 ) -> tuple[TrainingState, Array]:  # fmt: skip
-    gradient = automatic_gradient(program.activation)
+    gradient = masked_gradient(program.activation, masks)
 
-    def masked(params: Params, x: Array, y: Array) -> tuple[Array, Params]:
+    def of_own_copy(params: Params, x: Array, y: Array) -> tuple[Array, Params]:
         # The product gives each lane its own copy of a shared sample: with one copy, XLA would multiply all lanes'
         # weights by it as one matrix, and round differently from lanes whose samples differ.
-        return gradient(params, x * one, y, masks)
+        return gradient(params, x * one, y)
 
     config = Config(program.activation, program.batch_size, OPTIMIZERS[program.optimizer])
-    return train_epoch(state, dataset, order, hyperparameters, config, masked)
+    return train_epoch(state, dataset, order, hyperparameters, config, of_own_copy)
 
 
 def _measure(

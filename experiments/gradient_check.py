@@ -1,0 +1,231 @@
+"""Hand-derived, automatic and numerical gradients compared: on digits, on random networks, with planted mistakes.
+
+python -m experiments.gradient_check --hidden 20 10
+python -m experiments.gradient_check --random-networks 200
+python -m experiments.gradient_check --planted-bug all
+"""
+
+import dataclasses
+import math
+import sys
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments import command, planted_bugs
+from experiments.planted_check import show_planted
+from experiments.random_networks import show_random
+from jaxmlp import (
+    ACTIVATIONS,
+    Config,
+    Dataset,
+    Diagnosis,
+    GradientFunction,
+    GradientReport,
+    Hyperparameters,
+    InputError,
+    LectureStream,
+    Params,
+    automatic_gradient,
+    automatic_hessian_vector,
+    compare_backward,
+    compare_gradients,
+    compare_trees,
+    gradient_figures,
+    hand_derived_gradient,
+    hand_derived_hessian_vector,
+    initial_state,
+    load_digits,
+    numerical_gradient,
+    runtime,
+    train_epochs,
+)  # fmt: skip
+from jaxmlp.gradient_figures import Sweep
+from jaxmlp.randomness import check_seed
+
+EPOCHS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is checked on the digits."""
+
+    hidden: tuple[int, ...] = (20, 10)
+    activation: str = "sigmoid"
+    dtype: str = "float64"
+    batch_size: int = 32
+    seed: int = 0
+
+
+class Result(NamedTuple):
+    """What a check on the digits found.
+
+    Attributes:
+        settings: what was asked for.
+        gradients: the three-way report.
+        second_order: the report of the two Hessian-vector products along a random direction.
+        sweeps: by order of the numerical gradient.
+        epochs: ``[5]``, largest difference of a parameter of (20) after each epoch of training with either gradient.
+        diagnosis: of the hand-derived backward pass.
+        seconds_numerical: what the numerical gradient of all parameters took, its compilation included.
+    """
+
+    settings: Settings
+    gradients: GradientReport
+    second_order: GradientReport
+    sweeps: dict[str, Sweep]
+    epochs: NDArray[Any]
+    diagnosis: Diagnosis
+    seconds_numerical: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything agrees."""
+        return self.gradients.ok and self.second_order.ok and self.diagnosis.ok
+
+
+def run(settings: Settings) -> Result:
+    """Compare the gradients of a fresh network on the first training digits; prints nothing.
+
+    Raises:
+        InputError: a setting that cannot be used.
+    """
+    runtime.configure(settings.dtype)
+    dataset = load_digits(settings.dtype)
+    n = len(dataset.labels_train)
+    if not 1 <= settings.batch_size <= n:
+        raise InputError(f"batch size is {settings.batch_size}, expected 1..{n}, the number of training samples")
+    stream, activation = LectureStream(settings.seed), settings.activation
+    params = stream.params((64, *settings.hidden, 10), settings.dtype)
+    x, y = dataset.x_train[: settings.batch_size], dataset.y_train[: settings.batch_size]
+    functions: dict[str, GradientFunction] = {
+        "hand-derived": jax.jit(hand_derived_gradient(activation)),
+        "automatic": jax.jit(automatic_gradient(activation)),
+    }
+    numerical = numerical_gradient(activation, order=4)
+    start = time.perf_counter()
+    jax.block_until_ready(numerical.result(params, x, y).gradient)
+    seconds = time.perf_counter() - start
+    report = compare_gradients({**functions, "numerical": numerical}, params, x, y)
+    random = np.random.default_rng(settings.seed)
+    direction = jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape), leaf.dtype), params)
+    products = {"hand-derived": hand_derived_hessian_vector, "automatic": automatic_hessian_vector}
+    second_order = compare_trees(
+        {name: jax.jit(product(activation))(params, direction, x, y) for name, product in products.items()}
+    )
+    automatic = functions["automatic"](params, x, y)[1]
+    return Result(
+        settings, report, second_order,
+        {f"order {order}": sweep(activation, order, params, x, y, automatic) for order in (2, 4)},
+        drift(dataset, settings), compare_backward(functions["hand-derived"], params, x, y, activation), seconds,
+    )  # fmt: skip
+
+
+def sweep(activation: str, order: int, params: Params, x: jax.Array, y: jax.Array, automatic: Params) -> Sweep:
+    """The numerical gradient by step, against the automatic one."""
+    found = numerical_gradient(activation, "sweep", order).result(params, x, y).sweep
+    assert found is not None
+    right = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(automatic)])
+    each = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in jax.tree.leaves(found.gradients)], axis=1)
+    errors = np.linalg.norm(each - right, axis=1) / np.linalg.norm(right)
+    return Sweep(np.asarray(found.steps), errors, np.asarray(found.plateau))
+
+
+def drift(dataset: Dataset, settings: Settings) -> NDArray[Any]:
+    """Largest difference of a parameter after each of 5 epochs of the lecture's training with either gradient."""
+    stream, n, activation = LectureStream(settings.seed), len(dataset.labels_train), settings.activation
+    start = stream.params((64, 20, 10), settings.dtype)
+    orders, rate, config = stream.orders(EPOCHS, n), Hyperparameters(), Config(activation)
+    gradients = hand_derived_gradient(activation), automatic_gradient(activation)
+    states = [initial_state(start, rate, config) for _ in gradients]
+    differences: list[float] = []
+    for epoch in range(EPOCHS):
+        states = [
+            train_epochs(state, dataset, orders[epoch : epoch + 1], rate, config, gradient)[0]
+            for state, gradient in zip(states, gradients, strict=True)
+        ]
+        report = compare_trees({"hand-derived": states[0].params, "automatic": states[1].params})
+        differences.append(max(row.max_absolute for row in report.rows))
+    return np.asarray(differences)
+
+
+def show_digits(settings: Settings, out: str) -> int:
+    """Print the reports on the digits and write the files; the exit code."""
+    folder = command.output_folder(out)
+    result = run(settings)
+    print(result.gradients)
+    print(f"\nHessian-vector product along a random direction\n{result.second_order}")
+    print(f"\nbackward pass: {result.diagnosis}")
+    elements = (
+        sum(math.prod(row.shape or ()) for row in result.gradients.pair("automatic", "numerical")) - 1
+    )  # the loss
+    print(f"numerical, order 4: {elements:,} parameters in {result.seconds_numerical:.2f} s, compilation included")
+    for name, (_, errors, plateau) in result.sweeps.items():
+        plateau_words = f"plateau of steps {plateau[0]:.1e} to {plateau[1]:.1e}"
+        print(f"numerical, {name}: best error {errors.min():.1e}, {plateau_words}")
+    differences = ", ".join(f"{value:.1e}" if value else "0" for value in result.epochs)
+    print(f"64-20-10 trained with either gradient, largest difference by epoch:\n    {differences}")
+    labels = {
+        f"[{layer}].{field}": f"{letter}$_{layer + 1}$"
+        for layer in range(len(settings.hidden) + 1)
+        for field, letter in (("weights", "W"), ("biases", "b"))
+    }
+    sizes = "-".join(map(str, (64, *settings.hidden, 10)))
+    title = f"{sizes}, {settings.activation}, {settings.dtype}, {settings.batch_size} digits"
+    figure = gradient_figures.agreement(result.gradients, labels, result.sweeps, result.epochs, title)
+    print(command.write(folder, {"report.json": record(result), "agreement.png": figure}))
+    return 0 if result.ok else 1
+
+
+def record(result: Result) -> dict[str, Any]:
+    """What ``report.json`` holds."""
+    return {
+        **dataclasses.asdict(result.settings),
+        "ok": result.ok,
+        "gradients": result.gradients.to_json(),
+        "hessian_vector_products": result.second_order.to_json(),
+        "backward_pass": str(result.diagnosis),
+        "step_sweeps": {
+            name: {key: command.finite_or_none(values) for key, values in found._asdict().items()}
+            for name, found in result.sweeps.items()
+        },
+        "seconds_numerical": result.seconds_numerical,
+        "training_differences": command.finite_or_none(result.epochs),
+        "environment": runtime.environment(),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; exit code 0 where gradients agree, or with --planted-bug all where each mistake is caught."""
+    parser = command.parser("experiments.gradient_check", __doc__)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--hidden", nargs="*", type=int, default=(20, 10), metavar="N", help="hidden widths (20 10)")
+    what.add_argument("--random-networks", type=int, metavar="N", help="this many random networks, not the digits")
+    what.add_argument("--planted-bug", choices=(*planted_bugs.BUGS, "all"), metavar="NAME",
+                      help=f"all, or one of {', '.join(planted_bugs.BUGS)}")  # fmt: skip
+    parser.add_argument("--activation", choices=ACTIVATIONS, help="(sigmoid; random networks: all of them)")
+    parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="digits (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="0..2**32-1 (%(default)s)")
+    options = parser.parse_args(arguments)
+
+    def body() -> int:
+        check_seed(options.seed)
+        if options.planted_bug:
+            return show_planted(options.planted_bug, options.seed)
+        if options.random_networks is not None:
+            activations = (options.activation,) if options.activation else tuple(ACTIVATIONS)
+            return show_random(options.random_networks, options.seed, options.dtype, activations, options.out)
+        hidden = tuple(options.hidden)
+        settings = Settings(hidden, options.activation or "sigmoid", options.dtype, options.batch_size, options.seed)
+        return show_digits(settings, options.out)
+
+    return command.call(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""Classic mistakes in a backward pass, planted one at a time in a correct one: what a gradient check has to catch."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from jaxmlp import ACTIVATIONS, GradientFunction, Layer, Params, cross_entropy, forward_trace
+
+__all__ = ["BUGS", "Backward", "Bug", "applies", "expected_layer", "planted_gradient"]
+
+
+class Backward(NamedTuple):
+    """The state of a backward pass at the lecture's layer ``l`` (``params[l - 1]``); everything has a batch axis."""
+
+    l: int  # noqa: E741 - the lecture's letter
+    params: Params
+    g: tuple[Array, ...]
+    h: tuple[Array, ...]
+    y: Array
+    delta: Array
+    names: tuple[str, ...]
+
+    def slope(self, h: Array, name: str | None = None) -> Array:
+        """Phi' of layer l as a formula of h."""
+        return ACTIVATIONS[name or self.names[self.l - 1]].derivative(h)
+
+
+Step = Callable[[Backward], Any]
+
+
+class Bug(NamedTuple):
+    """A mistake: what it replaces in the backward pass, where it applies, and what a diagnosis should say of it.
+
+    Attributes:
+        words: what is wrong.
+        layer: the lecture's number of the first wrong layer, counted back from L: 0 is L itself.
+        quantity: the first wrong one, "delta", "dL/dW" or "dL/db".
+        says: a part of the explanation.
+        output: replaces delta_L; given delta.
+        hidden: replaces delta_l; given delta_(l+1), with l the hidden layer.
+        dw: replaces dL/dW_l.
+        db: replaces dL/db_l.
+        square: only for networks of equal widths.
+        activations: of the hidden layers, for which the mistake is one.
+        hidden_layers: how many it takes at least.
+    """
+
+    words: str
+    layer: int
+    quantity: str
+    says: str
+    output: Step | None = None
+    hidden: Step | None = None
+    dw: Step | None = None
+    db: Step | None = None
+    square: bool = False
+    activations: tuple[str, ...] = tuple(ACTIVATIONS)
+    hidden_layers: int = 1
+
+
+def _n(at: Backward) -> int:
+    return len(at.y)
+
+
+def _passed(at: Backward) -> Array:
+    return at.delta @ at.params[at.l].weights
+
+
+def _dw(at: Backward) -> Array:
+    return at.delta.T @ at.h[at.l - 1]
+
+
+def _one_off(at: Backward) -> Array:
+    dw = _dw(at)
+    return dw.at[-1, 0].multiply(1.001) if at.l == 1 else dw
+
+
+def _half(at: Backward) -> Array:
+    return (_passed(at) * at.slope(at.h[at.l])).astype(jnp.float16).astype(at.y.dtype)
+
+
+def _updated(at: Backward) -> Array:
+    """Through weights that have been updated already, with the lecture's learning rate."""
+    return (at.delta @ (at.params[at.l].weights - 0.2 * at.delta.T @ at.h[at.l])) * at.slope(at.h[at.l])
+
+
+def _jacobian_again(at: Backward) -> Array:
+    return at.h[-1] * (at.delta - jnp.sum(at.h[-1] * at.delta, axis=-1, keepdims=True))
+
+
+CURVED = ("sigmoid", "tanh")
+BENT = ("sigmoid", "tanh", "relu")
+BUGS: dict[str, Bug] = {
+    "missing-derivative": Bug("delta without phi'", 1, "delta", "misses the derivative", hidden=_passed,
+                              activations=BENT),
+    "derivative-at-g": Bug("phi' at g, with the formula written for h", 1, "delta", "phi' at g",
+                           hidden=lambda at: _passed(at) * at.slope(at.g[at.l - 1]), activations=CURVED),
+    "derivative-wrong-layer": Bug("phi' at the layer below", 1, "delta", "the layer below", square=True,
+                                  hidden=lambda at: _passed(at) * at.slope(at.h[at.l - 1]), activations=BENT),
+    "derivative-twice": Bug("phi' applied twice", 1, "delta", "applied twice", activations=CURVED,
+                            hidden=lambda at: _passed(at) * at.slope(at.h[at.l]) ** 2),
+    "derivative-of-sigmoid": Bug("phi' of sigmoid, the network has tanh", 1, "delta", "derivative of sigmoid",
+                                 hidden=lambda at: _passed(at) * at.slope(at.h[at.l], "sigmoid"),
+                                 activations=("tanh",)),
+    "transposed-weights": Bug("delta through W transposed", 1, "delta", "transposed", square=True,
+                              hidden=lambda at: (at.delta @ at.params[at.l].weights.T) * at.slope(at.h[at.l])),
+    "updated-weights": Bug("W updated before delta passes through it", 1, "delta", "after its update",
+                           hidden=_updated),
+    "delta-not-passed-on": Bug("hidden layers get no delta", 1, "delta", "not passed on",
+                               hidden=lambda at: jnp.zeros_like(at.h[at.l])),
+    "weights-left-out": Bug("delta is not multiplied by W", 1, "delta", "not passed through W", square=True,
+                            hidden=lambda at: at.delta * at.slope(at.h[at.l])),
+    "half-precision": Bug("delta cast to float16 in the middle", 1, "delta", "float16", hidden=_half),
+    "sign-flipped": Bug("y - h instead of h - y", 0, "delta", "sign flipped", output=lambda at: -at.delta),
+    "softmax-twice": Bug("delta_L times h(1-h)", 0, "delta", "softmax applied twice",
+                         output=lambda at: at.delta * at.h[-1] * (1 - at.h[-1])),
+    "softmax-jacobian-twice": Bug("delta_L times the Jacobian of softmax", 0, "delta", "softmax applied twice",
+                                  output=_jacobian_again),
+    "sum-not-mean": Bug("a sum over the batch instead of the mean", 0, "delta", "the batch size",
+                        output=lambda at: at.delta * _n(at)),
+    "labels-shifted": Bug("labels shifted by one", 0, "delta", "labels shifted by +1",
+                          output=lambda at: (at.h[-1] - jnp.roll(at.y, 1, axis=-1)) / _n(at)),
+    "samples-shifted": Bug("each sample has the label of the one before", 0, "delta", "shifted by +1 (samples)",
+                           output=lambda at: (at.h[-1] - jnp.roll(at.y, 1, axis=0)) / _n(at)),
+    "logits-for-probabilities": Bug("g - y instead of softmax(g) - y", 0, "delta", "instead of softmax",
+                                    output=lambda at: (at.g[-1] - at.y) / _n(at)),
+    "biases-forgotten": Bug("biases get no gradient", 0, "dL/db", "forgotten",
+                            db=lambda at: jnp.zeros_like(at.delta[0])),
+    "wrong-activation": Bug("dL/dW_l with h_l instead of h_(l-1)", 0, "dL/dW", "uses the activation", square=True,
+                            dw=lambda at: at.delta.T @ at.h[at.l]),
+    "wrong-previous-activation": Bug("dL/dW_l with h_(l-2) instead of h_(l-1)", 0, "dL/dW", "uses the activation",
+                                     dw=lambda at: at.delta.T @ at.h[max(at.l - 2, 0)], square=True),
+    "pre-activation": Bug("dL/dW_l with g_(l-1) instead of h_(l-1)", 0, "dL/dW", "pre-activation", activations=BENT,
+                          dw=lambda at: at.delta.T @ (at.h[0] if at.l == 1 else at.g[at.l - 2])),
+    "transposed-gradient": Bug("dL/dW transposed", 0, "dL/dW", "transposed", dw=lambda at: _dw(at).T, square=True),
+    "last-sample-missing": Bug("the sum over the batch ends one sample early", 0, "dL/dW", "misses the last sample",
+                               dw=lambda at: at.delta[:-1].T @ at.h[at.l - 1][:-1]),
+    "one-element": Bug("one element of dL/dW_1 off by 0.1 %", -1, "dL/dW", "1.001 times", dw=_one_off),
+}  # fmt: skip
+
+
+def applies(name: str, sizes: tuple[int, ...], activation: tuple[str, ...]) -> bool:
+    """Whether this mistake changes the gradient of such a network, and can be made in it."""
+    bug = BUGS[name]
+    square = all(a == b for a, b in itertools.pairwise(sizes))
+    known = all(phi in bug.activations for phi in activation)
+    return len(activation) >= bug.hidden_layers and known and (square or not bug.square)
+
+
+def expected_layer(name: str, n_layers: int) -> int:
+    """The lecture's number of the layer where the first wrong quantity is; -1 in the table stands for layer 1."""
+    back = BUGS[name].layer
+    return 1 if back < 0 else n_layers - back
+
+
+def planted_gradient(name: str | None, activation: tuple[str, ...]) -> GradientFunction:
+    """A `GradientFunction` with the mistake ``name`` of `BUGS` in it; with None, a correct one.
+
+    ``activation`` names one for each hidden layer; the function takes a batch ``x [B, n_0], y [B, n_L]``.
+    """
+    bug = BUGS[name] if name else Bug("", 0, "", "")
+    output = bug.output or (lambda at: at.delta)
+    hidden = bug.hidden or (lambda at: _passed(at) * at.slope(at.h[at.l]))
+    weights, biases = bug.dw or _dw, bug.db or (lambda at: jnp.sum(at.delta, axis=0))
+
+    def loss_and_gradient(params: Params, x: Array, y: Array) -> tuple[Array, Params]:
+        g, h = forward_trace(params, x, activation)
+        at = Backward(len(params), params, g, h, y, (h[-1] - y) / len(y), activation)
+        at = at._replace(delta=output(at))
+        gradient = [Layer(weights(at), biases(at))]
+        for layer in reversed(range(1, len(params))):
+            at = at._replace(l=layer)
+            at = at._replace(delta=hidden(at))
+            gradient.append(Layer(weights(at), biases(at)))
+        return cross_entropy(g[-1], y), tuple(reversed(gradient))
+
+    return loss_and_gradient

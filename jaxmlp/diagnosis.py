@@ -1,0 +1,165 @@
+"""What is wrong with a backward pass, in words: its first wrong quantity and the layer it belongs to.
+
+The deltas that JAX derives are the truth. From the output layer down, each layer's leaves are compared with those
+that the right delta gives. Where they differ, every mistake of `jaxmlp.mistakes` is tried, until one reproduces the
+wrong leaves. The search goes on below with the delta that the mistake made, so that what only follows from it is not
+reported as another one.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax import Array
+
+from jaxmlp import mistakes
+from jaxmlp.errors import InputError
+from jaxmlp.gradients import automatic_deltas
+from jaxmlp.losses import GradientFunction
+from jaxmlp.mistakes import Floats, Place
+from jaxmlp.network import ActivationName, Layer, Params, forward_trace, hidden_activations
+
+__all__ = ["Diagnosis", "Finding", "compare_backward"]
+
+
+class Finding(NamedTuple):
+    """One wrong quantity: "delta", "dL/dW" or "dL/db" of ``layer`` (1..L, as in the lecture) and what is wrong."""
+
+    layer: int
+    quantity: str
+    explanation: str
+
+    def __str__(self) -> str:
+        """A sentence."""
+        return f"{self.quantity} of layer {self.layer} {self.explanation}"
+
+
+class Diagnosis(NamedTuple):
+    """The wrong quantities in the order of the backward pass, the first of ``findings`` first."""
+
+    findings: tuple[Finding, ...]
+    n_layers: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    def __str__(self) -> str:
+        """Sentences, one a line: up to where the backward pass is right, then what is wrong."""
+        if self.ok:
+            return "every delta, dL/dW and dL/db is right"
+        first = self.findings[0]
+        if first.quantity == "delta":
+            right = f"everything down to layer {first.layer + 1} is right" if first.layer < self.n_layers else ""
+        else:
+            right = f"delta of layer {first.layer} is right"
+        return "\n".join([*([right] if right else []), *map(str, self.findings)])
+
+
+def compare_backward(
+    function: GradientFunction,
+    params: Params,
+    x: Array,
+    y: Array,
+    activation: ActivationName = "sigmoid",
+    tolerance: float | None = None,
+) -> Diagnosis:
+    """Find the first wrong quantity of a backward pass from the gradient it returns.
+
+    Args:
+        function: the gradient function under suspicion.
+        params: L layers of widths ``n_0 .. n_L``, float32 or float64.
+        x: ``[B, n_0]``, or ``[n_0]``. With B of 2 or more and widths of 2 or more fewer mistakes look alike.
+        y: ``[B, n_L]``, or ``[n_L]``.
+        activation: of the network; the right one.
+        tolerance: norm-wise relative error up to which leaves count as equal; by default 1e-11 in float64, 3e-5
+            in float32.
+
+    Returns:
+        Findings from the output layer down; empty where all is right.
+
+    Raises:
+        InputError: a gradient that has not a ``weights`` and a ``biases`` for each layer, an unknown activation.
+    """
+    _, gradient = function(params, x, y)
+    return diagnose(gradient, params, x, y, activation, tolerance)
+
+
+def diagnose(
+    gradient: Any, params: Params, x: Array, y: Array, activation: ActivationName, tolerance: float | None = None
+) -> Diagnosis:
+    """`compare_backward` of a gradient already evaluated."""
+    if len(gradient) != len(params) or not all(isinstance(layer, Layer) for layer in gradient):
+        raise InputError(f"gradient is {type(gradient).__name__}, expected a tuple of {len(params)} Layers")
+    x, y = (values.reshape(-1, values.shape[-1]) for values in (x, y))
+    double = params[0].weights.dtype == np.float64
+    limit = tolerance or (1e-11 if double else 3e-5)
+    g, h = forward_trace(params, x, activation)
+    place = Place(
+        layer=len(params),
+        weights=[np.asarray(layer.weights) for layer in params],
+        g=[np.asarray(values) for values in g],
+        h=[np.asarray(values) for values in h],
+        y=np.asarray(y),
+        phi=hidden_activations(activation, len(params) - 1),
+        above=None,
+        right=[np.asarray(delta) for delta in automatic_deltas(params, x, y, activation)],
+        floor=float(np.finfo(params[0].weights.dtype).eps),
+    )
+    findings: list[Finding] = []
+    for layer in reversed(range(1, len(params) + 1)):
+        place = place._replace(layer=layer)
+        leaves = np.asarray(gradient[layer - 1].weights), np.asarray(gradient[layer - 1].biases)
+        delta, found = _layer(place, *leaves, limit)
+        findings += [Finding(layer, *words) for words in found]
+        place = place._replace(above=delta)
+    return Diagnosis(tuple(findings), len(params))
+
+
+def _layer(place: Place, dw: Floats, db: Floats, limit: float) -> tuple[Floats, list[tuple[str, str]]]:
+    """The delta that this layer's leaves were made from, as far as one can tell, and what is wrong with them."""
+    right = mistakes.expected_delta(place)
+    if _explains(place, right, dw, db, limit):
+        return right, []
+    shapes = mistakes.leaf_shapes(place)
+    if (dw.shape, db.shape) != shapes:
+        wrong = [("dL/dW", dw.shape, shapes[0]), ("dL/db", db.shape, shapes[1])]
+        return right, [
+            (name, f"has shape {list(got)}, expected {list(expected)}"
+             + (", it is transposed" if got == expected[::-1] else ""))
+            for name, got, expected in wrong if got != expected
+        ]  # fmt: skip
+    right_dw, right_db = mistakes.leaves(place, right)
+    dw_ok, db_ok = (mistakes.close(a, b, limit, place) for a, b in ((dw, right_dw), (db, right_db)))
+    candidates = {"dL/dW": mistakes.weight_gradients(place, right), "dL/db": mistakes.bias_gradients(place, right)}
+    found: list[tuple[str, str]] = []
+    explained = dw_ok != db_ok  # where both are wrong, one wrong delta explains them better than two mistakes
+    for name, ok, got, expected in (("dL/dW", dw_ok, dw, right_dw), ("dL/db", db_ok, db, right_db)):
+        if not ok:
+            words = next((words for words, leaf in candidates[name] if mistakes.close(got, leaf, limit, place)), None)
+            explained = explained and words is not None
+            found.append((name, words or mistakes.describe(got, expected, limit, place)))
+    return (None if explained else _wrong_delta(place, right, dw, db, limit)) or (right, found)
+
+
+def _wrong_delta(
+    place: Place, right: Floats, dw: Floats, db: Floats, limit: float
+) -> tuple[Floats, list[tuple[str, str]]] | None:
+    """A wrong delta that reproduces both leaves, and words for it."""
+    for words, delta in mistakes.deltas(place):
+        if delta.shape == right.shape and _explains(place, delta, dw, db, limit):
+            return delta, [("delta", words)]
+    both, both_right = (np.concatenate([np.ravel(w), b]) for w, b in ((dw, db), mistakes.leaves(place, right)))
+    factor = mistakes.factor(both, both_right, limit, place)
+    if factor is not None:
+        return factor * right, [("delta", mistakes.scaled(factor, place))]
+    step = mistakes.updated_weights(place, dw, db, limit)
+    if step is not None:
+        words = f"goes through W of layer {place.layer + 1} after its update (learning rate {step[0]:.3g})"
+        return step[1], [("delta", words)]
+    return None
+
+
+def _explains(place: Place, delta: Floats, dw: Floats, db: Floats, limit: float) -> bool:
+    made = mistakes.leaves(place, delta)
+    return all(mistakes.close(got, leaf, limit, place) for got, leaf in zip((dw, db), made, strict=True))

@@ -1,0 +1,181 @@
+"""The report of a comparison: rows, a verdict, a table, JSON."""
+
+import math
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from jaxmlp.errors import InputError
+
+__all__ = ["DifferentGradientsError", "GradientReport", "Row", "Tolerance", "Verdict"]
+
+Verdict: TypeAlias = Literal[
+    "agree", "tiny", "kink", "empty", "differ", "not finite", "shape", "dtype", "missing", "structure"
+]
+PASSING = ("agree", "tiny", "kink", "empty")
+WIDTH = 100
+
+
+class Tolerance(NamedTuple):
+    """``|a - b| <= relative max(|a|, |b|) + absolute``, Euclidean norms of a leaf."""
+
+    relative: float
+    absolute: float = 0.0
+
+
+class DifferentGradientsError(AssertionError):
+    """Gradients that should agree differ; the message is the report."""
+
+
+class Row(NamedTuple):
+    """Two gradients at one leaf.
+
+    Attributes:
+        first: name of a gradient.
+        second: name of the other.
+        leaf: path of the leaf in params, or "['loss']".
+        shape: of the leaf.
+        dtype: its name.
+        max_absolute: largest absolute difference of two elements.
+        max_relative: largest ``|a - b| / max(|a|, |b|)`` of two elements.
+        norm_relative: ``|a - b| / max(|a|, |b|)`` of the leaf, Euclidean norms; 0 where both are zero.
+        max_ulps: largest difference in units in the last place.
+        cosine: of the angle between the two; 1 where both are zero, 0 where one is.
+        worst_index: of the element with the largest absolute difference, or the first that is not finite.
+        worst_values: there, first and second.
+        kinks: how many elements were left out.
+        tolerance: what the verdict rests on.
+        verdict: "agree"; "tiny": the difference is below the absolute tolerance only; "kink" or "empty": no element
+            left to compare; "differ"; "not finite": a NaN or infinity on either side or both; "shape", "dtype",
+            "missing", "structure": not comparable.
+        note: what a verdict without numbers is about.
+    """
+
+    first: str
+    second: str
+    leaf: str
+    shape: tuple[int, ...] | None
+    dtype: str | None
+    max_absolute: float
+    max_relative: float
+    norm_relative: float
+    max_ulps: int | None
+    cosine: float
+    worst_index: tuple[int, ...] | None
+    worst_values: tuple[float, float] | None
+    kinks: int
+    tolerance: Tolerance | None
+    verdict: Verdict
+    note: str
+
+    @classmethod
+    def without_numbers(
+        cls,
+        first: str,
+        second: str,
+        leaf: str,
+        verdict: Verdict,
+        note: str,
+        worst_index: tuple[int, ...] | None = None,
+        worst_values: tuple[float, float] | None = None,
+    ) -> "Row":
+        """A row of which nothing can be measured."""
+        nan = math.nan
+        return cls(
+            first, second, leaf, None, None, nan, nan, nan, None, nan, worst_index, worst_values, 0, None, verdict, note
+        )
+
+    @property
+    def ok(self) -> bool:
+        """Whether this row is no reason to doubt a gradient."""
+        return self.verdict in PASSING
+
+
+class GradientReport(NamedTuple):
+    """What a comparison found: ``rows``, one a pair and leaf, and ``notes`` in words. ``str`` gives a table."""
+
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every row passes."""
+        return all(row.ok for row in self.rows)
+
+    def raise_if_different(self) -> None:
+        """Raise DifferentGradientsError, with the table as its message, unless `ok`."""
+        if not self.ok:
+            raise DifferentGradientsError(f"gradients differ\n{self}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON knows it; numbers that are not finite become the strings "nan", "inf", "-inf"."""
+        return {
+            "ok": self.ok,
+            "rows": [{name: _plain(value) for name, value in row._asdict().items()} for row in self.rows],
+            "notes": list(self.notes),
+        }
+
+    def pair(self, first: str, second: str) -> tuple[Row, ...]:
+        """The rows of two gradients, in either order.
+
+        Raises:
+            InputError: there are none.
+        """
+        found = tuple(row for row in self.rows if {row.first, row.second} == {first, second})
+        if not found:
+            names = sorted({name for row in self.rows for name in (row.first, row.second)})
+            raise InputError(f"no rows of {first!r} and {second!r}, expected two of {', '.join(names)}")
+        return found
+
+    def __str__(self) -> str:
+        """A table of at most 100 columns, a line for each row and one more for what differs."""
+        lines = [_HEADER, "-" * len(_HEADER)]
+        for row in self.rows:
+            lines.append(_line(row))
+            if not row.ok:
+                lines += [f"    {text}"[:WIDTH] for text in _explanation(row)]
+        limits = dict.fromkeys((row.dtype, row.tolerance) for row in self.rows if row.tolerance)
+        for dtype, tolerance in limits:
+            lines.append(f"tolerance {dtype}: {tolerance.relative:g} of the norm + {tolerance.absolute:g}")
+        lines += [_cut(f"note: {note}", WIDTH) for note in self.notes]
+        bad = sum(not row.ok for row in self.rows)
+        lines.append(f"{bad} of {len(self.rows)} rows differ" if bad else f"all {len(self.rows)} rows agree")
+        return "\n".join(lines)
+
+
+_COLUMNS = ("error", "max abs", "max rel", "ulps", "cosine")
+_HEADER = f"{'pair':23} {'leaf':14} " + " ".join(f"{name:>7}" for name in _COLUMNS) + " verdict             "
+
+
+def _line(row: Row) -> str:
+    pair, leaf = _cut(f"{row.first}, {row.second}", 23), _cut(row.leaf or "(tree)", 14)
+    ulps = "-" if row.max_ulps is None else str(row.max_ulps) if row.max_ulps < 1e6 else _short(float(row.max_ulps))
+    numbers = [*map(_short, (row.norm_relative, row.max_absolute, row.max_relative)), ulps]
+    numbers.append("-" if math.isnan(row.cosine) else f"{row.cosine:.5f}")
+    kinks = f", {row.kinks} kinks" if row.kinks else ""
+    return _cut(f"{pair:23} {leaf:14} {' '.join(f'{text:>7}' for text in numbers)} {row.verdict}{kinks}", WIDTH)
+
+
+def _explanation(row: Row) -> list[str]:
+    words = [row.note] if row.note else []
+    if row.worst_index is not None and row.worst_values is not None:
+        words.append(f"worst at {list(row.worst_index)}: {row.worst_values[0]:.10g} against {row.worst_values[1]:.10g}")
+    return words
+
+
+def _short(value: float) -> str:
+    return "-" if math.isnan(value) else "0" if value == 0 else f"{value:.1e}"
+
+
+def _cut(text: str, width: int) -> str:
+    """``text``, its middle left out where it is longer than ``width``."""
+    left = (width - 1) // 2
+    return text if len(text) <= width else f"{text[:left]}…{text[left + 1 - width :]}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tolerance):
+        return value._asdict()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,248 @@
+"""The comparison itself: finds what is planted, and never passes over what it cannot compare."""
+
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from jaxmlp import (
+    DifferentGradientsError,
+    NumericalGradient,
+    Tolerance,
+    automatic_gradient,
+    compare_gradients,
+    compare_trees,
+    hand_derived_gradient,
+    numerical_gradient,
+)  # fmt: skip
+from jaxmlp.gradient_report import Row
+from tests.helpers import random_batch, random_params, rejects
+
+SHAPES = arrays.array_shapes(max_dims=3, max_side=4)
+FINITE = st.floats(-1e300, 1e300, allow_subnormal=True)
+LEAVES = arrays.arrays(np.float64, SHAPES, elements=FINITE)
+TREES = st.dictionaries(st.text("abcde", min_size=1, max_size=3), LEAVES, min_size=1, max_size=4)
+NETWORK = random_params(0, (4, 3, 2)), *random_batch(1, (4, 3, 2), (5,))
+
+
+def numbers(row: Row) -> tuple[Any, ...]:
+    names = ("max_absolute", "max_relative", "norm_relative", "max_ulps", "cosine", "worst_index", "verdict")
+    return tuple(getattr(row, name) for name in names)
+
+
+def only_row(a: Any, b: Any, tolerance: Tolerance | None = None) -> Row:
+    (row,) = compare_trees({"a": [np.asarray(a)], "b": [np.asarray(b)]}, tolerance).rows
+    return row
+
+
+@given(TREES)
+def test_equal_trees_have_no_difference(tree: dict[str, Any]) -> None:
+    report = compare_trees({"a": tree, "b": {key: leaf.copy() for key, leaf in tree.items()}})
+    assert report.ok
+    for row in report.rows:
+        assert row.verdict == "agree"
+        assert numbers(row)[:4] == (0, 0, 0, 0)
+        assert row.cosine == pytest.approx(1)
+
+
+@given(TREES, st.randoms(use_true_random=False))
+def test_the_comparison_is_symmetric(tree: dict[str, Any], random: Any) -> None:
+    other = {key: leaf * random.uniform(-1, 1) for key, leaf in tree.items()}
+    there = compare_trees({"a": tree, "b": other}).rows
+    back = compare_trees({"b": other, "a": tree}).rows
+    for one, two in zip(there, back, strict=True):
+        assert numbers(one) == numbers(two)
+        assert one.worst_values is not None
+        assert two.worst_values is not None
+        assert one.worst_values == two.worst_values[::-1]
+
+
+@given(TREES, st.randoms(use_true_random=False))
+def test_the_order_of_leaves_does_not_matter(tree: dict[str, Any], random: Any) -> None:
+    other = {key: leaf * 1.5 for key, leaf in tree.items()}
+    keys = random.sample(list(tree), len(tree))
+    shuffled = compare_trees({"a": {key: tree[key] for key in keys}, "b": {key: other[key] for key in reversed(keys)}})
+    straight = compare_trees({"a": tree, "b": other})
+    assert {row.leaf: numbers(row) for row in shuffled.rows} == {row.leaf: numbers(row) for row in straight.rows}
+
+
+@given(
+    arrays.arrays(np.float64, SHAPES, elements=st.floats(1, 2)), st.integers(0), st.sampled_from((1e-200, 1.0, 1e200))
+)
+def test_a_planted_element_is_found_at_any_scale(values: Any, place: int, unit: float) -> None:
+    index = np.unravel_index(place % values.size, values.shape)
+    wrong = values.copy()
+    wrong[index] *= 1.001
+    row = only_row(values * unit, wrong * unit, Tolerance(1e-12))
+    assert row.verdict == "differ"
+    assert row.worst_index == tuple(index)
+    assert row.max_relative == pytest.approx(1e-3, rel=1e-2)
+
+
+@given(LEAVES, st.integers(0), st.sampled_from((np.nan, np.inf, -np.inf)), st.booleans(), st.booleans())
+def test_nan_and_infinity_are_differences_even_on_both_sides(
+    values: Any, place: int, bad: float, left: bool, right: bool
+) -> None:
+    a, b = values.copy(), values.copy()
+    index = np.unravel_index(place % values.size, values.shape)
+    for array, chosen in ((a, left), (b, right or not left)):
+        if chosen:
+            array[index] = bad
+    row = only_row(a, b, Tolerance(1e9, 1e300))
+    assert (row.verdict, row.worst_index) == ("not finite", tuple(index))
+
+
+def test_numbers_by_hand() -> None:
+    row = only_row([3.0, 4.0], [3.0, 5.0])
+    assert row.max_absolute == 1
+    assert row.max_relative == pytest.approx(0.2)
+    assert row.norm_relative == pytest.approx(1 / np.sqrt(34))
+    assert row.cosine == pytest.approx(29 / (5 * np.sqrt(34)))
+    assert (row.worst_index, row.worst_values) == ((1,), (4, 5))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_neighbouring_floats_are_one_unit_apart_also_across_zero(dtype: str) -> None:
+    one = jnp.ones(1, dtype)
+    assert only_row(one, jnp.nextafter(one, 2 * one)).max_ulps == 1
+    tiny = jnp.nextafter(0 * one, one)
+    assert only_row(tiny, -tiny, Tolerance(0, 1)).max_ulps == 2
+    assert only_row(0 * one, -0.0 * one).max_ulps == 0
+
+
+def test_the_largest_distance_in_units_does_not_overflow() -> None:
+    largest = np.finfo(np.float64).max
+    row = only_row([largest], [-largest])
+    assert row.max_ulps == 2 * int(np.asarray(largest).view(np.int64))
+    assert row.verdict == "differ"
+    assert row.norm_relative == 2
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict", "words"),
+    [
+        ([np.ones(2)], [np.ones(3)], "shape", "[2] against [3]"),
+        ([np.ones(2)], [np.ones(2, "float32")], "dtype", "float64 against float32"),
+        ({"u": np.ones(2)}, {"v": np.ones(2)}, "missing", "missing in b"),
+        ([np.ones(2)], (np.ones(2),), "structure", "PyTreeDef"),
+    ],
+)
+def test_what_cannot_be_compared_has_a_verdict_that_says_why(a: Any, b: Any, verdict: str, words: str) -> None:
+    report = compare_trees({"a": a, "b": b})
+    assert not report.ok
+    assert verdict in [row.verdict for row in report.rows]
+    assert words in str(report)
+
+
+def test_nothing_to_compare_is_an_error() -> None:
+    for empty in ({}, [], [np.ones((0, 3))], None):
+        with rejects("no element in a, b, nothing to compare"):
+            compare_trees({"a": empty, "b": empty})
+    with rejects("1 gradients given, expected two or more"):
+        compare_trees({"a": [np.ones(1)]})
+    with rejects("leaf [0] has dtype int64, expected one of float64"):
+        compare_trees({"a": [np.ones(1, int)], "b": [np.ones(1, int)]})
+    with rejects("no element in params, nothing to compare"):
+        compare_gradients({"a": automatic_gradient(), "b": automatic_gradient()}, (), *NETWORK[1:])
+
+
+def test_an_empty_leaf_beside_others_is_told_not_passed_over() -> None:
+    report = compare_trees({name: [np.ones(2), np.ones((0, 3))] for name in "ab"})
+    assert [row.verdict for row in report.rows] == ["agree", "empty"]
+    assert "empty" in str(report)
+
+
+def test_tolerances_are_by_dtype_settable_and_stated() -> None:
+    assert only_row([1.0], [1 + 1e-9]).verdict == "differ"
+    assert only_row([1.0], [1 + 1e-9], Tolerance(1e-8)).verdict == "agree"
+    assert only_row(np.ones(1, "float32"), np.full(1, 1 + 1e-6, "float32")).verdict == "agree"
+    assert only_row([1e-20], [2e-20]).verdict == "tiny"
+    assert "tolerance float64: 1e-08 of the norm + 0" in str(compare_trees({"a": [1.0], "b": [1.0]}, Tolerance(1e-8)))
+
+
+def test_three_gradients_of_a_network_agree_and_a_factor_of_1_001_is_caught() -> None:
+    def scaled(params: Any, x: Any, y: Any) -> Any:
+        loss, gradient = hand_derived_gradient("relu")(params, x, y)
+        return loss, jax.tree.map(lambda leaf: 1.001 * leaf, gradient)
+
+    three = {"hand-derived": hand_derived_gradient("relu"), "automatic": automatic_gradient("relu")}
+    three["numerical"] = numerical_gradient("relu")
+    report = compare_gradients(three, *NETWORK)
+    assert report.ok, str(report)
+    assert len(report.rows) == 3 * 5  # pairs, four leaves and the loss
+    report.raise_if_different()
+    report = compare_gradients({**three, "scaled": scaled}, *NETWORK)
+    assert {row.second for row in report.rows if not row.ok} == {"scaled"}
+    assert len([row for row in report.rows if not row.ok]) == 3 * 4
+    with pytest.raises(DifferentGradientsError, match="12 of 30 rows differ"):
+        report.raise_if_different()
+
+
+def test_a_wrong_loss_is_caught() -> None:
+    def twice(params: Any, x: Any, y: Any) -> Any:
+        loss, gradient = automatic_gradient()(params, x, y)
+        return 2 * loss, gradient
+
+    report = compare_gradients({"twice": twice, "automatic": automatic_gradient()}, *NETWORK)
+    assert [row.leaf for row in report.rows if not row.ok] == ["['loss']"]
+
+
+def test_gradients_that_agree_on_a_wrong_shape_are_caught() -> None:
+    def transposed(params: Any, x: Any, y: Any) -> Any:
+        loss, gradient = automatic_gradient()(params, x, y)
+        return loss, jax.tree.map(jnp.transpose, gradient)
+
+    report = compare_gradients({"one": transposed, "two": transposed}, *NETWORK)
+    assert [(row.first, row.second) for row in report.rows if not row.ok] == [("one", "params")] * 2 + [
+        ("two", "params")
+    ] * 2
+
+
+def test_kinks_are_left_out_and_counted() -> None:
+    def hinge(params: Any, x: Any, y: Any) -> Any:
+        del x, y
+        return jnp.sum(jnp.maximum(params, 0))
+
+    params = jnp.asarray([1.0, 1e-9, -1.0])
+    numerical = NumericalGradient(hinge, kinks=lambda params, *_: params)
+    for function, ok in ((numerical, True), (NumericalGradient(hinge), False)):
+        report = compare_gradients(
+            {"numerical": function, "automatic": jax.value_and_grad(hinge)}, params, *NETWORK[1:]
+        )
+        assert report.ok is ok
+    report = compare_gradients({"numerical": numerical, "automatic": jax.value_and_grad(hinge)}, params, *NETWORK[1:])
+    assert report.rows[0].kinks == 1
+    assert "note: numerical: 1 elements cross a kink" in str(report)
+    report = compare_gradients({"n": numerical, "a": jax.value_and_grad(hinge)}, jnp.zeros(1), *NETWORK[1:])
+    assert report.rows[0].verdict == "kink"
+
+
+def test_float32_numerical_gradients_leave_a_note() -> None:
+    params, (x, y) = random_params(0, (3, 2), "float32"), random_batch(1, (3, 2), (4,), "float32")
+    report = compare_gradients({"automatic": automatic_gradient(), "numerical": numerical_gradient()}, params, x, y)
+    assert report.ok
+    assert "expected float64" in report.notes[0]
+
+
+def test_the_table_fits_100_columns_and_json_is_plain() -> None:
+    long = {"a" * 60: {"b" * 70: np.ones(2)}, "c": np.full(3, np.nan), "d": np.ones(1)}
+    other = {"a" * 60: {"b" * 70: np.ones(2) * 1e-30}, "c": np.ones(3), "e": [np.ones(1)] * 50}
+    report = compare_trees({"a name that is rather long": long, "another one": other})
+    assert max(map(len, str(report).splitlines())) <= 100
+    made = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert made["ok"] is False
+    assert len(made["rows"]) == len(report.rows)
+    assert made["rows"][1]["worst_values"] == ["nan", 1.0]
+
+
+def test_a_pair_is_found_in_either_order() -> None:
+    report = compare_trees({"a": [np.ones(1)], "b": [np.ones(1)], "c": [np.ones(1)]})
+    assert report.pair("c", "a") == report.pair("a", "c") == (report.rows[1],)
+    with rejects("no rows of 'a' and 'd', expected two of a, b, c"):
+        report.pair("a", "d")

@@ -1,0 +1,123 @@
+"""Numerical gradients: right on functions whose derivative is known, right about their own limits."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array
+
+from jaxmlp import Dataset, LectureStream, NumericalGradient, automatic_gradient, numerical_gradient
+from jaxmlp.network import sizes_of
+from jaxmlp.numerical import relu_pre_activations
+from tests.helpers import assert_agree, random_batch, random_params, rejects
+
+X, Y = jnp.zeros(1), jnp.zeros(1)
+PARAMS = {"a": jnp.asarray([0.5, -2.0]), "b": {"c": jnp.asarray(3.0)}}
+
+
+def cubic(params: Any, x: Array, y: Array) -> Array:
+    """a0^3 + a1^2 c: its derivatives are 3 a0^2, 2 a1 c, a1^2."""
+    del x, y
+    (a0, a1), c = params["a"], params["b"]["c"]
+    return a0**3 + a1**2 * c
+
+
+@pytest.mark.parametrize("step", ["auto", "sweep", 1e-4])
+@pytest.mark.parametrize("order", [2, 4])
+def test_any_pytree_of_parameters_has_a_numerical_gradient(step: float | str, order: int) -> None:
+    loss, gradient = NumericalGradient(cubic, step, order)(PARAMS, X, Y)
+    assert loss == cubic(PARAMS, X, Y)
+    assert_agree(gradient, {"a": jnp.asarray([0.75, -12.0]), "b": {"c": jnp.asarray(4.0)}}, 1e-8)
+
+
+def test_the_error_shrinks_with_the_order_that_is_claimed() -> None:
+    def sine(params: Any, x: Array, y: Array) -> Array:
+        del x, y
+        return jnp.sin(params)
+
+    at = jnp.asarray(0.7)
+    for order in (2, 4):
+        errors = [abs(NumericalGradient(sine, h, order)(at, X, Y)[1] - jnp.cos(at)) for h in (0.2, 0.1)]
+        assert errors[0] / errors[1] == pytest.approx(2**order, rel=0.02)
+
+
+def test_a_large_parameter_gets_a_larger_step() -> None:
+    steps = NumericalGradient(cubic).result({"a": jnp.asarray([0.5, -2e3]), "b": {"c": jnp.asarray(3.0)}}, X, Y).steps
+    assert steps["a"][1] / steps["a"][0] == pytest.approx(2000)
+
+
+def test_a_sweep_finds_the_plateau_between_truncation_and_rounding() -> None:
+    params, (x, y) = random_params(0, (5, 4, 3)), random_batch(1, (5, 4, 3), (6,))
+    sweep = numerical_gradient("tanh", "sweep").result(params, x, y).sweep
+    assert sweep is not None
+    small, large = sweep.plateau
+    assert 1e-7 < small <= 2.0 ** (-52 / 3) * 8
+    assert small <= large < 1e-3
+    assert sweep.errors.min() < 1e-4 * min(sweep.errors[0], sweep.errors[-1])
+    best = jnp.argmin(sweep.errors)
+    at_best = jax.tree.map(lambda leaf: leaf[best], sweep.gradients)
+    assert_agree(at_best, automatic_gradient("tanh")(params, x, y)[1], 1e-8)
+
+
+def test_elements_that_cross_a_kink_are_marked_and_no_others() -> None:
+    def hinge(params: Any, x: Array, y: Array) -> Array:
+        del x, y
+        return jnp.sum(jnp.maximum(params, 0))
+
+    params = jnp.asarray([1.0, 1e-9, -1.0, -1e-9, 0.0])
+    found = NumericalGradient(hinge, kinks=lambda params, *_: params).result(params, X, Y)
+    assert found.kinks.tolist() == [False, True, False, True, True]
+    assert found.gradient[~found.kinks].tolist() == pytest.approx([1, 0])
+
+
+def test_kinks_of_a_network_are_those_of_its_relu_layers() -> None:
+    sizes = (4, 5, 3, 2)
+    params, (x, y) = random_params(0, sizes), random_batch(1, sizes, (7,))
+    assert relu_pre_activations("tanh") is None
+    kinks = relu_pre_activations(("tanh", "relu"))
+    assert kinks is not None
+    assert kinks(params, x, y).shape == (7 * 3,)
+
+
+def test_a_wide_step_crosses_kinks_and_away_from_them_the_gradient_is_right() -> None:
+    sizes = (4, 9, 8, 3)
+    params, (x, y) = random_params(0, sizes), random_batch(1, sizes, (40,))
+    found = numerical_gradient("relu", 0.01, 4).result(params, x, y)
+    right = automatic_gradient("relu")(params, x, y)[1]
+    wrong = 0
+    for a, b, mask in zip(*map(jax.tree.leaves, (found.gradient, right, found.kinks)), strict=True):
+        np.testing.assert_allclose(a[~mask], b[~mask], rtol=0, atol=1e-7)
+        wrong += int(jnp.sum(jnp.abs(a - b) > 1e-5))
+    assert 0 < wrong <= sum(int(mask.sum()) for mask in jax.tree.leaves(found.kinks))
+
+
+def test_float32_is_warned_about_and_float64_is_not() -> None:
+    params, (x, y) = random_params(0, (3, 2), "float32"), random_batch(1, (3, 2), (4,), "float32")
+    with pytest.warns(UserWarning, match="expected float64"):
+        _, gradient = numerical_gradient("tanh")(params, x, y)
+    assert_agree(gradient, automatic_gradient("tanh")(params, x, y)[1], 2e-2)
+
+
+def test_input_that_cannot_be_used_is_named() -> None:
+    with rejects("step is 'small', expected 'auto', 'sweep' or a positive number"):
+        numerical_gradient("tanh", "small")
+    with rejects("step is -1.0, expected"):
+        NumericalGradient(cubic, -1.0)
+    with rejects("order is 3, expected 2 or 4"):
+        NumericalGradient(cubic, order=3)
+    with rejects("parameters have dtypes [], expected one floating dtype"):
+        NumericalGradient(cubic)({}, X, Y)
+    with rejects("parameters have dtypes ['float32', 'float64'], expected one"):
+        NumericalGradient(cubic)([jnp.zeros(1), jnp.zeros(1, "float32")], X, Y)
+
+
+def test_every_parameter_of_the_lectures_third_network_is_checked(digits: Dataset) -> None:
+    params = LectureStream(0).params((64, 20, 20, 2, 10), "float64")
+    assert sizes_of(params) == (64, 20, 20, 2, 10)
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 1792
+    x, y = digits.x_train[:32], digits.y_train[:32]
+    loss_and_gradient = numerical_gradient("sigmoid", order=4)
+    gradient = jax.block_until_ready(loss_and_gradient(params, x, y)[1])
+    assert_agree(gradient, automatic_gradient("sigmoid")(params, x, y)[1], 1e-7)

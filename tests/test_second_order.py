@@ -1,0 +1,61 @@
+"""The Hessian-vector product derived by hand."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from jaxmlp import ACTIVATIONS, automatic_gradient, automatic_hessian_vector, hand_derived_hessian_vector
+from jaxmlp.losses import cross_entropy
+from jaxmlp.network import forward
+from tests.helpers import DEPTHS, assert_agree, random_batch, random_params, rejects
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_hand_derived_equals_automatic(activation: str, depth: int) -> None:
+    sizes = DEPTHS[depth]
+    params, direction, (x, y) = random_params(0, sizes), random_params(1, sizes), random_batch(2, sizes, (5,))
+    hand = hand_derived_hessian_vector(activation)(params, direction, x, y)
+    assert_agree(hand, automatic_hessian_vector(activation)(params, direction, x, y), 1e-13)
+
+
+def test_one_activation_a_layer_and_one_sample() -> None:
+    sizes, activation = DEPTHS[3], ("tanh", "relu", "sigmoid")
+    params, direction, (x, y) = random_params(0, sizes), random_params(1, sizes), random_batch(2, sizes)
+    hand = hand_derived_hessian_vector(activation)(params, direction, x, y)
+    assert_agree(hand, automatic_hessian_vector(activation)(params, direction, x, y), 1e-13)
+    assert_agree(hand, hand_derived_hessian_vector(activation)(params, direction, x[None], y[None]), 1e-13)
+
+
+def test_it_is_the_product_with_the_hessian_matrix() -> None:
+    sizes = (2, 3, 2)
+    params, direction, (x, y) = random_params(0, sizes), random_params(1, sizes), random_batch(2, sizes, (4,))
+    theta, unravel = ravel_pytree(params)
+    hessian = jax.hessian(lambda at: cross_entropy(forward(unravel(at), x, "tanh"), y))(theta)
+    product = ravel_pytree(hand_derived_hessian_vector("tanh")(params, direction, x, y))[0]
+    assert_agree(product, hessian @ ravel_pytree(direction)[0], 1e-13)
+
+
+def test_it_is_the_slope_of_the_gradient_along_the_direction() -> None:
+    sizes = DEPTHS[2]
+    params, direction, (x, y) = random_params(0, sizes), random_params(1, sizes), random_batch(2, sizes, (4,))
+
+    def gradient_at(t: float) -> object:
+        return automatic_gradient("sigmoid")(jax.tree.map(lambda p, v: p + t * v, params, direction), x, y)[1]
+
+    slope = jax.tree.map(lambda a, b: (a - b) / 2e-5, gradient_at(1e-5), gradient_at(-1e-5))
+    assert_agree(hand_derived_hessian_vector("sigmoid")(params, direction, x, y), slope, 1e-7)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_second_derivatives_of_the_table_are_those_of_jax(activation: str) -> None:
+    phi, g = ACTIVATIONS[activation], jnp.linspace(-3, 3, 12)
+    second = jax.vmap(jax.grad(jax.grad(phi.value)))(g)
+    assert jnp.allclose(phi.second_derivative(phi.value(g)), second, rtol=0, atol=1e-14)
+
+
+def test_unknown_activations_are_named() -> None:
+    params, (x, y) = random_params(0, (3, 4, 2)), random_batch(1, (3, 4, 2))
+    with rejects("activation is 'cosine', expected one of"):
+        hand_derived_hessian_vector("cosine")(params, params, x, y)
