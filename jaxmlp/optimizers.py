@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 import optax
 from jax import Array
@@ -67,13 +66,10 @@ OPTIMIZERS: dict[str, Callable[[Hyperparameters], optax.GradientTransformation]]
 
 def check_hyperparameters(hyperparameters: Hyperparameters) -> None:
     """Raise InputError, naming the value and what was expected, for numbers that no optimiser can use."""
-    for value in jax.tree.leaves(hyperparameters):
-        if np.ndim(value):
-            raise InputError(f"hyperparameters have shape {np.shape(value)}, expected scalars")
     rate, momentum, decay = hyperparameters
-    if not (math.isfinite(rate) and rate > 0):
+    if np.ndim(rate) or not (math.isfinite(rate) and rate > 0):
         raise InputError(f"learning rate is {rate}, expected a positive finite number")
-    if not 0 <= momentum < 1:
+    if np.ndim(momentum) or not 0 <= momentum < 1:
         raise InputError(f"momentum is {momentum}, expected 0 <= momentum < 1")
-    if decay is not None and not (math.isfinite(decay) and decay >= 0):
+    if decay is not None and (np.ndim(decay) or not (math.isfinite(decay) and decay >= 0)):
         raise InputError(f"weight decay is {decay}, expected a finite number, 0 or more")
