@@ -24,7 +24,11 @@ def test_the_grid_is_the_product_of_all_values_seeds_innermost() -> None:
 
 def test_what_an_optimiser_does_not_read_makes_no_trials() -> None:
     trials = make_space({"optimizer": ["sgd", "momentum"], "momentum": [0.5, 0.9]}).trials()
-    assert [(trial.optimizer, trial.momentum) for trial in trials] == [("sgd", None), ("momentum", 0.5), ("momentum", 0.9)]
+    assert [(trial.optimizer, trial.momentum) for trial in trials] == [
+        ("sgd", None),
+        ("momentum", 0.5),
+        ("momentum", 0.9),
+    ]
 
 
 def test_draws_stay_in_their_ranges_and_repeat() -> None:

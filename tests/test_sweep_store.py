@@ -101,7 +101,7 @@ def test_truncated_and_bit_flipped_files_are_refused_or_read_right(path: Path) -
     with store.opened(path, write=True) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     whole, expected = path.read_bytes(), trials(path)
-    refused = 0
+    refused, messages = 0, set[str]()
     random = np.random.RandomState(0)
     for number in range(300):
         if number % 3 == 0:
@@ -115,7 +115,7 @@ def test_truncated_and_bit_flipped_files_are_refused_or_read_right(path: Path) -
                     found = store.rows_of(connection, 1)
             except InputError as error:
                 refused += 1
-                assert "\n" not in str(error)
+                messages.add(str(error))
                 continue
             for row, right in zip(found, expected, strict=False):
                 # Times, reasons and trials that have no outcome yet carry no checksum.
@@ -123,6 +123,7 @@ def test_truncated_and_bit_flipped_files_are_refused_or_read_right(path: Path) -
                 if row["status"] == right["status"] == "done":
                     assert kept == {key: right[key] for key in kept}
     assert refused > 150
+    assert not any("\n" in message for message in messages)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database, but long enough to be read as one" * 20])

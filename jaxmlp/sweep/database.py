@@ -78,7 +78,7 @@ def _check(connection: sqlite3.Connection, path: Path, write: bool) -> None:
         connection.execute("PRAGMA synchronous=FULL")
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise InputError(f"{str(path)!r} is damaged ({found}), expected a sound database")
+            raise InputError(f"{str(path)!r} is damaged ({' '.join(found.split())}), expected a sound database")
 
 
 @contextlib.contextmanager

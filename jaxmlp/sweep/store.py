@@ -17,7 +17,7 @@ import numpy as np
 from jaxmlp.errors import InputError
 from jaxmlp.sweep.database import opened, transaction
 from jaxmlp.sweep.lanes import Outcome
-from jaxmlp.sweep.trials import Trial, trial_of
+from jaxmlp.sweep.trials import Trial, id_of, trial_of
 
 __all__ = [
     "Identity", "Sweep", "begin", "curves_of", "fail", "find_sweeps", "losses_at", "opened", "pending", "record",
@@ -50,7 +50,10 @@ class Sweep(NamedTuple):
 def find_sweeps(connection: sqlite3.Connection) -> list[Sweep]:
     """All sweeps, in the sequence in which they were begun."""
     rows = connection.execute("SELECT sweep, space, dataset, epochs, halving, environment FROM sweeps ORDER BY sweep")
-    return [Sweep(row[0], Identity(*row[1:5]), json.loads(row[5])) for row in rows]
+    try:
+        return [Sweep(row[0], Identity(*row[1:5]), json.loads(row[5])) for row in rows]
+    except (TypeError, ValueError):
+        raise InputError("the table of sweeps is damaged in the database, expected JSON") from None
 
 
 def add_sweep(
@@ -92,11 +95,11 @@ def pending(connection: sqlite3.Connection, sweep: int, statuses: Sequence[str] 
     """The sweep's trials, in its sequence, whose status is none of ``statuses``."""
     marks = ",".join("?" * len(statuses))
     rows = connection.execute(
-        "SELECT configuration FROM members JOIN trials USING (trial)"
+        "SELECT id, configuration FROM members JOIN trials USING (trial)"
         f" WHERE sweep = ? AND status NOT IN ({marks}) ORDER BY position",
         (sweep, *statuses),
     )
-    return [trial_of(row[0]) for row in rows]
+    return [trial_of(_sound(*row)) for row in rows]
 
 
 def record(
@@ -125,7 +128,8 @@ def fail(connection: sqlite3.Connection, sweep: Sweep, trials: Iterable[Trial], 
     """Mark trials as failed, with the reason."""
     with transaction(connection):
         connection.executemany(
-            "UPDATE trials SET status = 'failed', reason = ? WHERE id = ? AND dataset = ? AND epochs = ?",
+            "UPDATE trials SET (status, reason, checksum) = ('failed', ?, NULL)"
+            " WHERE id = ? AND dataset = ? AND epochs = ?",
             [(reason, trial.id, *sweep.identity[1:3]) for trial in trials],
         )
 
@@ -146,6 +150,13 @@ def _metrics(outcome: Outcome) -> tuple[float | None, ...]:
 
 def _checksum(configuration: str, values: Sequence[Any]) -> int:
     return zlib.crc32(repr((configuration, *values)).encode())
+
+
+def _sound(identity: str, configuration: str) -> str:
+    """``configuration``, if it is the one that has this id."""
+    if identity != id_of(configuration):
+        raise InputError(f"trial {identity} is damaged in the database, expected a configuration with this id")
+    return configuration
 
 
 def status_counts(connection: sqlite3.Connection, sweep: int) -> dict[str, int]:
@@ -186,9 +197,9 @@ def rows_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str, Any]]:
     )
     rows: list[dict[str, Any]] = []
     for identity, configuration, checksum, seconds, reason, *values in found:
-        if checksum is not None and reason is None and checksum != _checksum(configuration, values):
+        if checksum not in (None, _checksum(configuration, values)):
             raise InputError(f"trial {identity} is damaged in the database, expected the values that were written")
-        fields = json.loads(configuration)
+        fields = json.loads(_sound(identity, configuration))
         fields["hidden"] = ",".join(map(str, fields["hidden"])) or "none"
         rows.append({"sweep": sweep, "id": identity, **fields, **dict(zip(columns, values, strict=True)),
                      "seconds": seconds, "reason": reason})  # fmt: skip

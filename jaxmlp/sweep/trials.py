@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "initial_weights", "name_of", "order_stream", "padded", "trial_of"]
+__all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "name_of", "order_stream", "padded", "trial_of"]
 
 MOMENTUM_OPTIMIZERS = ("momentum", "nesterov")
 LADDER = (8, 20, 32, 64)
@@ -57,7 +57,12 @@ class Trial:
     @property
     def id(self) -> str:
         """16 hexadecimal digits, the hash of the configuration."""
-        return hashlib.sha256(f"{_VERSION}:{self.configuration}".encode()).hexdigest()[:16]
+        return id_of(self.configuration)
+
+
+def id_of(configuration: str) -> str:
+    """The id of the trial with this `Trial.configuration`."""
+    return hashlib.sha256(f"{_VERSION}:{configuration}".encode()).hexdigest()[:16]
 
 
 def trial_of(configuration: str) -> Trial:
