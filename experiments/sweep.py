@@ -5,9 +5,11 @@ python -m experiments.sweep report
 """
 
 import argparse
+import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import importlib
 import json
 import subprocess
 import sys
@@ -81,7 +83,7 @@ def executor(name: str) -> Generator[tuple[concurrent.futures.Executor, dict[str
     if not name.startswith("dask://"):
         raise InputError(f"--executor is {name!r}, expected local or dask://HOST:PORT")
     try:
-        import distributed
+        distributed: Any = importlib.import_module("distributed")
     except ImportError:
         raise InputError("--executor dask:// needs the package distributed: pip install 'jaxmlp[cluster]'") from None
     try:
@@ -116,8 +118,8 @@ def announce(sweep: store.Sweep, resumed: bool, others: list[store.Sweep], count
         print(f"  (since it began, {', '.join(changed)} changed: further trials may differ in their last bits)")
 
 
-def run(space: Space, settings: dict[str, Any], database: str, executor_name: str = "local") -> dict[str, int]:
-    """Run or resume a sweep on the digits with a bar; returns how many trials have each status."""
+def run(space: Space, settings: dict[str, Any], database: str, executor_name: str = "local") -> list[dict[str, Any]]:
+    """Run or resume a sweep on the digits with a bar; returns its rows, as `jaxmlp.sweep.trials` does."""
     runtime.configure_sweep(settings["dtype"])
     data = hold_out(load_digits(settings["dtype"]), settings["validation"])
     identity = store.Identity(
@@ -140,7 +142,7 @@ def run(space: Space, settings: dict[str, Any], database: str, executor_name: st
                 progress.update(count)
 
             run_sweep(connection, sweep, data, pool, written, **how)
-        return store.status_counts(connection, sweep.number)
+        return store.rows_of(connection, sweep.number)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -170,12 +172,13 @@ def run_command(options: argparse.Namespace) -> int:
         print(sweep_estimate.estimate(space.trials(), data, settings["epochs"], settings["halving"]))
         return 0
     start = time.perf_counter()
-    counts = run(space, settings, options.database, options.executor)
+    rows = run(space, settings, options.database, options.executor)
+    counts = collections.Counter(row["status"] for row in rows)
     print(
         f"{', '.join(f'{count:,} {status}' for status, count in counts.items())}: {time.perf_counter() - start:.1f} s"
     )
-    sweep_report.show(options.database, top=10)
-    return 1 if counts.get("failed") else 0
+    sweep_report.show(rows, top=10)
+    return 1 if counts["failed"] else 0
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -41,16 +41,14 @@ def chosen_line(best: Configuration) -> str:
     return f"chosen: 1, test accuracy {percent(test)} % over {len(best.rows)} seeds"
 
 
-def show(database: str, top: int, sweep: int | None = None) -> list[dict[str, Any]]:
-    """Print the table and the chosen configuration's test accuracy; returns the sweep's rows."""
-    rows = store.trials(database, sweep)
+def show(rows: list[dict[str, Any]], top: int) -> None:
+    """Print the table and the chosen configuration's test accuracy."""
     found = report.configurations(rows)
     if found:
         print(table(found, top, report.measure_of(rows)))
         print(chosen_line(found[0]))
     else:
         print("no trial is done yet")
-    return rows
 
 
 def draw(rows: list[dict[str, Any]], database: str, across: str, down: str) -> dict[str, Figure]:
@@ -91,7 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def report_command(options: argparse.Namespace) -> int:
     """``report``."""
     command.positive("top", options.top)
-    rows = show(options.database, options.top, options.sweep)
+    rows = store.trials(options.database, options.sweep)
+    show(rows, options.top)
     folder = command.output_folder(options.out)
     text = io.StringIO(newline="")
     report.write_csv(rows, text)

@@ -132,6 +132,16 @@ def test_bits_depend_on_the_trial_alone(crowd: list[Trial], singles: Data, monke
     assert_same_bits(by_id(list(pack(crowd, singles, LANES)), 2, singles), sweep)
 
 
+def test_bits_of_batches_depend_on_the_trial_alone(singles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = make_space({"hidden": ["3", "5,4"], "batch_size": [5], "seeds": ["0:20"]}).trials()
+    sweep = by_id(list(pack(trials, singles, LANES)), 2, singles)
+    for trial in trials[13::20]:
+        assert_same_bits({trial.id: train_trial(trial, 2, singles)[1]}, sweep)
+    one = Mesh(np.asarray(jax.local_devices()[:1]), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
+    monkeypatch.setattr(lanes, "device_mesh", lambda: one)
+    assert_same_bits(by_id(list(pack(trials, singles, LANES)), 2, singles), sweep)
+
+
 def test_neighbours_of_a_trial_that_diverges_keep_every_bit(crowd: list[Trial], singles: Data) -> None:
     calm = crowd[:LANES]
     wild = [dataclasses.replace(trial, learning_rate=1e30) for trial in calm[::3]]
