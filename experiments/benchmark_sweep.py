@@ -50,13 +50,13 @@ class Row(NamedTuple):
         return 1e6 * float(np.median(self.seconds)) / self.updates
 
 
-def spaces() -> dict[str, Space]:
+def spaces(networks: int) -> dict[str, Space]:
     """The sweeps that are timed."""
-    rates = [0.01 + 0.0001 * n for n in range(2048)]
+    rates = [0.01 + 0.2 * n / networks for n in range(networks)]
     mixed = {"learning_rate": list(RATES), "seeds": ["0:10"]}
     return {
-        "sweep: 2,048 of 64-20-10, one seed": make_space({"learning_rate": rates}),
-        "sweep: 2,048 of 64-20-10, a seed each": make_space({"seeds": ["0:2048"]}),
+        f"sweep: {networks:,} of 64-20-10, one seed": make_space({"learning_rate": rates}),
+        f"sweep: {networks:,} of 64-20-10, a seed each": make_space({"seeds": [f"0:{networks}"]}),
         "sweep: 1,000, widths 4 to 64": make_space({**mixed, "hidden": [str(width) for width in WIDTHS]}),
         "sweep: 1,000, all 64 wide": make_space(
             {"hidden": ["64"], "learning_rate": [0.002 * n for n in range(1, 101)], "seeds": ["0:10"]}
@@ -154,13 +154,13 @@ def torch_call(data: Data) -> Callable[[], int]:
     return call
 
 
-def calls(epochs: int, data: Data) -> dict[str, Callable[[], int]]:
+def calls(epochs: int, data: Data, networks: int) -> dict[str, Callable[[], int]]:
     """Every contender that is installed, by name."""
     made: dict[str, Callable[[], int]] = {"one network alone": single_call(10 * epochs, data)}
-    made |= {name: sweep_call(space, epochs, data) for name, space in spaces().items()}
-    first = next(iter(spaces().values()))
-    made["sweep: 2,048, 10 epochs, no database"] = sweep_call(first, 10, data)
-    made["sweep: 2,048, 10 epochs, into a database"] = stored_call(first, 10, data)
+    made |= {name: sweep_call(space, epochs, data) for name, space in spaces(networks).items()}
+    first = next(iter(spaces(networks).values()))
+    made[f"sweep: {networks:,}, 10 epochs, no database"] = sweep_call(first, 10, data)
+    made[f"sweep: {networks:,}, 10 epochs, into a database"] = stored_call(first, 10, data)
     if importlib.util.find_spec("joblib"):
         made["scikit-learn, joblib on all cores"] = sklearn_call(data)
     if importlib.util.find_spec("torch"):
@@ -168,11 +168,11 @@ def calls(epochs: int, data: Data) -> dict[str, Callable[[], int]]:
     return made
 
 
-def run(epochs: int = 5, repetitions: int = 5, rows_held_out: int = 300) -> list[Row]:
+def run(epochs: int = 5, repetitions: int = 5, networks: int = 2048) -> list[Row]:
     """Measure all contenders in turn; prints nothing."""
     runtime.configure_sweep("float32")
-    data: Data = jax.tree.map(np.asarray, hold_out(load_digits("float32"), rows_held_out))
-    made = calls(epochs, data)
+    data: Data = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
+    made = calls(epochs, data, networks)
     rows: dict[str, Row] = {}
     with command.bar((repetitions + 1) * len(made), "run") as progress:
         for repetition in range(repetitions + 1):
@@ -206,14 +206,15 @@ def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command.parser("experiments.benchmark_sweep", __doc__)
     parser.add_argument("--epochs", type=int, default=5, help="(%(default)s)")
+    parser.add_argument("--networks", type=int, default=2048, help="of the sweeps of one shape (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
     options = parser.parse_args(arguments)
 
     def body() -> int:
-        for name in ("epochs", "repetitions"):
+        for name in ("epochs", "repetitions", "networks"):
             command.positive(name, getattr(options, name))
         folder = command.output_folder(options.out)
-        rows = run(options.epochs, options.repetitions)
+        rows = run(options.epochs, options.repetitions, options.networks)
         print(table(rows))
         record = {"rows": [row._asdict() for row in rows], "environment": runtime.environment()}
         print(command.write(folder, {"benchmark_sweep.json": record}))

@@ -157,13 +157,14 @@ def difference(accuracies: dict[str, Any], interval: Interval, title: str) -> Fi
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
     (first, a), (second, b) = ((name, 100 * np.asarray(values)) for name, values in accuracies.items())
-    step = float(np.min(np.diff(np.unique(np.concatenate([a, b])))))  # one test row
+    apart = np.diff(np.unique(np.round(np.concatenate([a, b]), 6)))
+    step = float(np.min(apart)) if len(apart) else 1.0  # one test row
     bins = np.arange(min(a.min(), b.min()) - step / 2, max(a.max(), b.max()) + step, step)
     for name, values, colour in ((first, a, OKABE_ITO[0]), (second, b, OKABE_ITO[1])):
         left.hist(values, bins=bins, color=colour, alpha=0.55, label=f"{name}: mean {values.mean():.2f} %")
     left.set_xlabel("test accuracy (%)")
     left.set_ylabel("seeds")
-    left.legend()
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, ncols=2)
     gaps = b - a
     right.hist(gaps, bins=np.arange(gaps.min() - step / 2, gaps.max() + step, step), color="lightgrey")
     right.axvline(0, color="black", linewidth=0.8)
