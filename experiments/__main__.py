@@ -28,10 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command.parser("experiments", __doc__, out="runs")
     parser.add_argument("--quiet", action="store_true", help="no line an epoch")
+    command.add_no_cache(parser)
     options = parser.parse_args(arguments)
 
     def body() -> int:
         base = command.output_folder(options.out)
+        preset = bottleneck.PRESET  # the largest; the others are of its kind
+        command.prepare(preset.dtype, preset.sizes, preset.batch_size, not options.no_cache)
         digits_gallery.main(["--out", str(base / "digits_gallery")])
         rows: list[tuple[str, ...]] = []
         code = 0

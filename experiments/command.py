@@ -14,6 +14,7 @@ from typing import IO, Any, NoReturn, TypeVar
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from jaxmlp import runtime
 from jaxmlp.errors import InputError
 
 Item = TypeVar("Item")
@@ -50,6 +51,22 @@ def call(body: Callable[[], int]) -> int:
     except BrokenPipeError:  # the reader of our output has gone (| head): nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def prepare(dtype: str, sizes: tuple[int, ...], batch_size: int, cache: bool) -> None:
+    """What a command asks of JAX before the first computation: compilation for its network, programs kept or not.
+
+    A command called from code where JAX already runs asks for the precision only: the same results, more slowly.
+    """
+    if runtime.started():
+        runtime.configure(dtype)
+    else:
+        runtime.configure(dtype, sizes=sizes, batch_size=batch_size, cache=cache)
+
+
+def add_no_cache(made: argparse.ArgumentParser) -> None:
+    """The option ``--no-cache``."""
+    made.add_argument("--no-cache", action="store_true", help="compile anew, keep no compiled program")
 
 
 def output_folder(out: str) -> Path:

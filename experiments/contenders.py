@@ -1,11 +1,31 @@
-"""What people would otherwise use, trained on the same samples in the same sequence with the same evaluation."""
+"""What people would otherwise use, trained on the same samples in the same sequence with the same evaluation.
 
-from typing import Any
+Each contender is a function of a `Workload` that returns a call, which trains from the start and returns
+its `Outcome`, and the seconds that compiling took.
+"""
+
+import importlib
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[Any]
+from experiments.workloads import LEARNING_RATE, Floats, Workload, make
+
+
+class Outcome(NamedTuple):
+    """Mean loss before each update, of the first and the last epoch; the accuracies at the end, as shares 0..1."""
+
+    first_loss: float
+    final_loss: float
+    train_accuracy: float
+    test_accuracy: float
+
+
+Prepared = tuple[Callable[[], Outcome], float]
 
 
 def numpy_loop(
@@ -57,3 +77,123 @@ def numpy_loop(
                 biases[layer] -= learning_rate * db
         rows.append((total / len(order), accuracy(x_train, labels_train), accuracy(x_test, labels_test)))
     return np.asarray(rows)
+
+
+def numpy_training(workload: Workload) -> Prepared:
+    """`numpy_loop`; batch size 1 only."""
+    task = make(workload)
+
+    def call() -> Outcome:
+        weights, biases = ([part.copy() for part in parts] for parts in task[:2])
+        rows = numpy_loop(weights, biases, task[2:8], task.orders, LEARNING_RATE).tolist()
+        return Outcome(rows[0][0], *rows[-1])
+
+    return call, 0.0
+
+
+def scikit_learn(workload: Workload) -> Prepared:
+    """scikit-learn's MLPClassifier, plain SGD: our initial parameters put into it, one `partial_fit` an epoch.
+
+    Shuffling is off and the rows are handed over in our order, so that it does the same updates.
+    """
+    from sklearn.neural_network import MLPClassifier
+
+    task = make(workload)
+
+    def call() -> Outcome:
+        model: Any = MLPClassifier(
+            workload.sizes[1:-1], activation="logistic", solver="sgd", alpha=0, momentum=0, shuffle=False,
+            nesterovs_momentum=False, learning_rate_init=LEARNING_RATE, batch_size=cast(Any, workload.batch_size),
+        )  # fmt: skip
+        first = slice(0, workload.batch_size)  # makes the arrays, then filled with our parameters
+        model.partial_fit(task.x_train[first], task.labels_train[first], classes=np.arange(10))
+        for ours, theirs in ((task.weights, model.coefs_), (task.biases, model.intercepts_)):
+            for source, target in zip(ours, theirs, strict=True):
+                target[...] = source.T
+        losses: list[float] = []
+        scores: list[float] = []
+        for order in task.orders:
+            model.partial_fit(task.x_train[order], task.labels_train[order])
+            losses.append(float(model.loss_))
+            rows = ((task.x_train, task.labels_train), (task.x_test, task.labels_test))
+            scores = [float(np.mean(model.predict(x) == labels)) for x, labels in rows]
+        return Outcome(losses[0], losses[-1], *scores)
+
+    return call, 0.0
+
+
+def numba_loops(njit: Callable[..., Any]) -> tuple[Callable[..., float], Callable[..., float]]:
+    """One epoch and one evaluation of one hidden layer as loops, compiled by Numba's ``njit``."""
+
+    def forward_loops(w1: Floats, b1: Floats, w2: Floats, b2: Floats, x: Floats, h: Floats, g: Floats) -> None:
+        for i in range(len(h)):
+            s = b1[i]
+            for j in range(len(x)):
+                s += w1[i, j] * x[j]
+            h[i] = 1 / (1 + math.exp(-s))
+        for k in range(len(g)):
+            s = b2[k]
+            for i in range(len(h)):
+                s += w2[k, i] * h[i]
+            g[k] = s
+
+    forward: Any = njit(forward_loops)
+
+    def epoch(
+        w1: Floats, b1: Floats, w2: Floats, b2: Floats, x: Floats, y: Floats, order: NDArray[Any], rate: Any
+    ) -> float:
+        h, e, back = np.empty_like(b1), np.empty_like(b2), np.empty_like(b1)
+        total = 0.0
+        for row in order:
+            forward(w1, b1, w2, b2, x[row], h, e)
+            largest = e.max()
+            normaliser, right = rate - rate, rate - rate  # zeros of the parameters' dtype
+            for k in range(len(e)):
+                right += y[row, k] * (e[k] - largest)
+                e[k] = math.exp(e[k] - largest)
+                normaliser += e[k]
+            total += math.log(normaliser) - right
+            back[:] = 0
+            for k in range(len(e)):
+                delta = e[k] / normaliser - y[row, k]
+                for i in range(len(h)):
+                    back[i] += delta * w2[k, i]
+                for i in range(len(h)):
+                    w2[k, i] -= rate * delta * h[i]
+                b2[k] -= rate * delta
+            for i in range(len(h)):
+                delta = rate * back[i] * h[i] * (1 - h[i])
+                for j in range(x.shape[1]):
+                    w1[i, j] -= delta * x[row, j]
+                b1[i] -= delta
+        return total / len(order)
+
+    def accuracy(w1: Floats, b1: Floats, w2: Floats, b2: Floats, x: Floats, labels: NDArray[Any]) -> float:
+        h, g = np.empty_like(b1), np.empty_like(b2)
+        right = 0
+        for row in range(len(x)):
+            forward(w1, b1, w2, b2, x[row], h, g)
+            right += np.argmax(g) == labels[row]
+        return right / len(x)
+
+    return njit(epoch), njit(accuracy)
+
+
+def numba_training(workload: Workload) -> Prepared:
+    """Numba's loops, with fastmath; one hidden layer, batch size 1."""
+    task, rate = make(workload), np.dtype(workload.dtype).type(LEARNING_RATE)
+    start = time.perf_counter()
+    epoch, accuracy = numba_loops(importlib.import_module("numba").njit(fastmath=True))
+
+    def train(orders: NDArray[Any]) -> Outcome:
+        params = [part.copy() for pair in zip(task.weights, task.biases, strict=True) for part in pair]
+        losses: list[float] = []
+        scores: list[float] = []
+        for order in orders:
+            losses.append(epoch(*params, task.x_train, task.y_train, order, rate))
+            rows = ((task.x_train, task.labels_train), (task.x_test, task.labels_test))
+            scores = [accuracy(*params, x, labels) for x, labels in rows]
+        return Outcome(losses[0], losses[-1], *scores)
+
+    train(task.orders[:1, :1])
+    return lambda: train(task.orders), time.perf_counter() - start

@@ -57,9 +57,14 @@ class Settings:
     randomness: str = "lecture"
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """``(n_0, .., n_L)``."""
+        return (N_IN, *self.hidden, N_CLASSES)
+
+    @property
     def name(self) -> str:
         """The network's sizes, as 64-20-10."""
-        return "-".join(map(str, (N_IN, *self.hidden, N_CLASSES)))
+        return "-".join(map(str, self.sizes))
 
 
 class Result(NamedTuple):
@@ -124,7 +129,7 @@ def run(settings: Settings, report: Callable[[int, History], None] | None = None
     hyperparameters = Hyperparameters(settings.learning_rate)
     config = Config(settings.activation, settings.batch_size)
     hidden_activations(settings.activation, len(settings.hidden))
-    params = stream.params((N_IN, *settings.hidden, N_CLASSES), settings.dtype)
+    params = stream.params(settings.sizes, settings.dtype)
     check_training(params, dataset, hyperparameters, config, settings.epochs)
     state = initial_state(params, hyperparameters, config)
     n = len(dataset.labels_train)
@@ -257,14 +262,17 @@ def main(
     add("--randomness", choices=RANDOMNESS, default=preset.randomness, help="whose random numbers (%(default)s)")
     add("--palette", choices=figures.PALETTES, default="lecture", help="colours of bottleneck.png (%(default)s)")
     add("--quiet", action="store_true", help="no line an epoch")
+    command.add_no_cache(parser)
     options = vars(parser.parse_args(arguments))
     options["hidden"] = tuple(options["hidden"])
     settings = Settings(**{field.name: options[field.name] for field in dataclasses.fields(Settings)})
-    return command.call(
-        lambda: exit_code(
-            perform(settings, command.output_folder(options["out"]), options["palette"], options["quiet"])
-        )
-    )
+
+    def body() -> int:
+        folder = command.output_folder(options["out"])
+        command.prepare(settings.dtype, settings.sizes, settings.batch_size, not options["no_cache"])
+        return exit_code(perform(settings, folder, options["palette"], options["quiet"]))
+
+    return command.call(body)
 
 
 if __name__ == "__main__":

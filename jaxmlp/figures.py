@@ -3,7 +3,7 @@
 Colours that the lecture does not fix are Okabe and Ito's, told apart by colour-blind readers too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,15 +152,24 @@ def twins(loss: NDArray[Any], final_accuracy: NDArray[Any], title: str) -> Figur
     return figure
 
 
-def bars(names: Sequence[str], values: Sequence[float], label: str, title: str) -> Figure:
-    """One horizontal bar for each name, the first on top, log scale, the value written at its end."""
-    figure = Figure(figsize=(9, 0.5 * len(names) + 1.3), layout="constrained")
-    axes = figure.subplots()
-    drawn = axes.barh(names, values, color=OKABE_ITO[0])
-    axes.bar_label(drawn, labels=[f"{value:.3g}" for value in values], padding=4)
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.margins(x=0.15)
-    axes.set_xlabel(label)
-    axes.set_title(title)
+def bars(panels: Mapping[str, Mapping[str, float]], labels: Sequence[str], title: str) -> Figure:
+    """Panels by name in two columns, each with its axis label: a horizontal bar for each name, the first on top.
+
+    Log scale; the value stands at the bar's end.
+    """
+    rows = -(-len(panels) // 2)
+    most = max(len(values) for values in panels.values())
+    figure = Figure(figsize=(13, rows * (0.32 * most + 1.1) + 0.4), layout="constrained")
+    figure.suptitle(title)
+    grid = figure.subplots(rows, 2, squeeze=False)
+    for axes, (name, values), label in zip(grid.flat, panels.items(), labels, strict=False):
+        drawn = axes.barh(list(values), list(values.values()), color=OKABE_ITO[0])
+        axes.bar_label(drawn, labels=[f"{value:.3g}" for value in values.values()], padding=4)
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        axes.set_xlim(min(values.values()) / 3, max(values.values()) * 4)
+        axes.set_xlabel(label)
+        axes.set_title(name)
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
     return figure

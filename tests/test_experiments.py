@@ -164,13 +164,6 @@ def test_the_whole_lecture_ends_with_a_table(
     assert files(tmp_path) == {"digits_gallery", "one_hidden_layer", "two_hidden_layers", "bottleneck"}
 
 
-def test_benchmark_trains_every_contender_to_the_same_loss(tmp_path: Path) -> None:
-    assert benchmark.main(["training", "--epochs", "1", "--repetitions", "1", "--out", str(tmp_path)]) == 0
-    rows = json.loads((tmp_path / "benchmark.json").read_text())["rows"]
-    np.testing.assert_allclose([row["final_loss"] for row in rows], rows[0]["final_loss"], rtol=1e-10)
-    assert_figure(tmp_path / "benchmark.png")
-
-
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

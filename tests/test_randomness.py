@@ -1,6 +1,5 @@
-from collections.abc from typing import cast
-
-import Callable
+from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp

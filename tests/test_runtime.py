@@ -1,10 +1,13 @@
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import pytest
 
-from jaxmlp.runtime import configure, environment
+from jaxmlp.runtime import cache_folder, configure, environment, loop_options, merge_flags
 from tests.helpers import fresh_python, rejects
 
 
@@ -35,3 +38,148 @@ def test_the_environment_says_what_a_measurement_needs_and_goes_into_json() -> N
     assert found["cores"] == os.cpu_count()
     assert found["xla_flags"] == os.environ["XLA_FLAGS"]
     assert all(found.values())
+
+
+BIG = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=101728"
+
+
+def test_one_sample_an_update_gets_loop_options_and_batches_do_not() -> None:
+    for sizes in ((64, 20, 10), (64, 20, 20, 2, 10), (64, 512, 10)):
+        assert "xla_cpu_small_while_loop_byte_threshold" in loop_options(sizes, 1)
+        assert ("xla_cpu_disable_loop_unrolling" in loop_options(sizes, 1)) == (sizes[1] == 20)
+        assert not loop_options(sizes, 2)
+        assert not loop_options(sizes, 128)
+    with rejects("width is 0"):
+        loop_options((64, 0, 10), 1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "merged"),
+    [
+        ("", "--xla_backend_extra_options=a=1,b"),
+        ("--xla_dump_to=/x  --y", "--xla_dump_to=/x --y --xla_backend_extra_options=a=1,b"),
+        ("--xla_backend_extra_options=c=3,d --y", "--y --xla_backend_extra_options=c=3,d,a=1,b"),
+        ("--xla_backend_extra_options=a=9", "--xla_backend_extra_options=a=9,b"),
+        ("--xla_backend_extra_options=b,a=9  --y", "--xla_backend_extra_options=b,a=9  --y"),  # theirs, untouched
+        ("--xla_backend_extra_options=b --xla_backend_extra_options=c", "--xla_backend_extra_options=b,c,a=1"),
+    ],
+)
+def test_flags_are_merged_and_the_users_win(flags: str, merged: str) -> None:
+    assert merge_flags(flags, {"a": "1", "b": ""}) == merged
+
+
+def test_flags_in_a_file_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "flags").write_text("--y\n--z=1\n")
+    assert merge_flags(str(tmp_path / "flags"), {"a": "1"}) == "--y --z=1 --xla_backend_extra_options=a=1"
+
+
+def test_flags_are_set_by_configure_not_on_import_and_reach_the_compiler() -> None:
+    program = """if True:
+        import os, jax, jaxmlp
+        from jaxmlp import runtime
+        print("XLA_FLAGS" in os.environ, jax.config.jax_compilation_cache_dir, end=" ")
+        runtime.configure("float32", sizes=(4, 3, 3), cache=False)
+        print(os.environ["XLA_FLAGS"], runtime.started(), end=" ")
+        params = jaxmlp.init_params(jax.random.key(0), (4, 3, 3))
+        data = jaxmlp.make_dataset([[0.0] * 4] * 8, [0] * 8, [[0.0] * 4], [0], 3)
+        state = jaxmlp.initial_state(params, jaxmlp.Hyperparameters(), jaxmlp.Config())
+        orders = jax.numpy.zeros((2, 8), int)
+        program = jaxmlp.train_epochs.lower(
+            state, data, orders, jaxmlp.Hyperparameters(), jaxmlp.Config(), jaxmlp.automatic_gradient()
+        )
+        print("xla_cpu_small_call" in program.compile().as_text(), runtime.started())
+    """
+    assert fresh_python(program) == f"False None {BIG} False True True"
+
+
+def test_flags_and_device_are_refused_when_jax_already_runs() -> None:
+    program = """if True:
+        import jax, jaxmlp
+        from jaxmlp import runtime
+        jax.devices()
+        runtime.configure("float32", device=jax.default_backend())  # already so
+        runtime.configure("float32", sizes=(64, 20, 10), batch_size=32)  # no flags wanted
+        for wanted in ({"sizes": (64, 20, 10)}, {"device": "gpu" if jax.default_backend() == "cpu" else "cpu"}):
+            try:
+                runtime.configure("float32", **wanted)
+            except jaxmlp.InputError as error:
+                print(error)
+    """
+    said = fresh_python(program).splitlines()
+    assert said[0] == "JAX already runs, so that compilation flags would be ignored: configure before using it"
+    assert "while JAX already runs on" in said[1]
+
+
+def test_a_device_that_does_not_exist_is_rejected_by_name() -> None:
+    with rejects("device is 'abacus', expected one of cpu, gpu"):
+        configure("float32", device="abacus")
+
+
+TRAIN = """if True:
+    import numpy as np, jaxmlp, jax
+    from jaxmlp import runtime
+    runtime.configure("float64", sizes=(64, 7, 10), cache={cache!r})
+    stream = jaxmlp.LectureStream(0)
+    params = stream.params((64, 7, 10), "float64")
+    params, history = jaxmlp.train(params, jaxmlp.load_digits("float64"), stream.orders(2, 1497))
+    print(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves((params, history))).hex())
+"""
+
+
+def training(cache: str | bool) -> tuple[str, str]:
+    """What `TRAIN` prints in a fresh process, the bits of its outcome, and what it says on stderr."""
+    settings = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS" and name[:4] != "JAX_"}
+    program = [sys.executable, "-c", TRAIN.format(cache=cache)]
+    done = subprocess.run(program, env=settings, capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_the_same_bits_with_without_and_from_a_corrupt_cache(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    bits, said = training(cache=False)
+    assert said == ""
+    assert training(str(folder)) == (bits, "")
+    programs = [path for path in folder.iterdir() if "train_epochs" in path.name and path.name.endswith("-cache")]
+    assert len(programs) == 1
+    before = programs[0].read_bytes()
+    assert training(str(folder)) == (bits, "")
+    assert programs[0].read_bytes() == before
+    for path in folder.iterdir():
+        path.write_bytes(b"garbage")
+    again, said = training(str(folder))
+    assert again == bits
+    assert "UserWarning" in said
+    assert "Traceback" not in said
+
+
+def test_a_cache_folder_that_cannot_be_written_costs_one_warning(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    bits, said = training(str(tmp_path / "file" / "cache"))
+    assert bits == training(cache=False)[0]
+    assert said.count("Warning") == 1
+    assert "no compilation cache" in said
+
+
+@pytest.mark.slow
+def test_other_flags_are_another_entry_of_the_cache(tmp_path: Path) -> None:
+    program = """if True:
+        import sys, jax
+        from jaxmlp import runtime
+        runtime.configure("float32", sizes=(64, 20, 10), batch_size={batch}, cache={cache!r})
+        jax.jit(lambda x: jax.lax.fori_loop(0, 9, lambda i, x: x * 2 + i, x))(1.0)
+    """
+    counts: list[int] = []
+    for batch in (1, 32):
+        fresh_python(program.format(batch=batch, cache=str(tmp_path)))
+        counts.append(len([path for path in tmp_path.iterdir() if path.name.endswith("-cache")]))
+    assert counts[1] == 2 * counts[0] > 0
+
+
+def test_the_cache_lies_in_the_users_own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "jaxmlp"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert cache_folder() == tmp_path / ".cache" / "jaxmlp"

@@ -1,0 +1,136 @@
+"""One contender in a process of its own, so that its compilation flags and threads are its own: both ends of the pipe.
+
+python -m experiments.worker CONTENDER WORKLOAD FLAGS
+
+Prints a JSON line when prepared, then one for each line read: what a repetition took and gave.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any, NamedTuple
+
+from experiments import contenders, contenders_torch
+from experiments.contenders import Outcome, Prepared
+from experiments.workloads import LEARNING_RATE, Workload, make
+
+
+class Entry(NamedTuple):
+    """A row to measure.
+
+    Attributes:
+        name: in the table.
+        contender: a name in `CONTENDERS`.
+        flags: "chosen": compilation flags as `jaxmlp.runtime` chooses them for the network; "as set": those of
+            the environment.
+        xla_flags: the environment's.
+    """
+
+    name: str
+    contender: str
+    flags: str = "chosen"
+    xla_flags: str = ""
+
+
+def environment(xla_flags: str = "") -> dict[str, str]:
+    """A worker's environment: no cache of compiled programs, and NumPy's matrix library left to choose for itself."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "JAX_"))}
+    return {**kept, "XLA_FLAGS": xla_flags, "JAX_PLATFORMS": "cpu"}
+
+
+class ContenderError(Exception):
+    """A contender that could not run; the message is the last line it said."""
+
+
+class Worker:
+    """A contender in its own process; ``ask`` returns its next answer."""
+
+    def __init__(self, entry: Entry, workload: Workload) -> None:
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "experiments.worker", entry.contender, json.dumps(workload), entry.flags],
+            env=environment(entry.xla_flags), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self.errors,
+        )  # fmt: skip
+
+    def ask(self, line: str = "") -> dict[str, float]:
+        """Send ``line``, if any, and wait; raises ContenderError where the process has ended."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(line)
+            self.process.stdin.flush()
+        said = self.process.stdout.readline()
+        if not said:
+            self.errors.seek(0)
+            raise ContenderError((self.errors.read().strip().splitlines() or ["no reason given"])[-1])
+        return json.loads(said)
+
+    def end(self) -> None:
+        """Stop the process and wait for it."""
+        self.process.terminate()
+        self.process.communicate()
+        self.errors.close()
+
+
+def jaxmlp_training(workload: Workload, gradient: str, flags: str) -> Prepared:
+    """jaxmlp, all epochs in one compiled call."""
+    import jax
+
+    from experiments.train import GRADIENTS
+    from jaxmlp import Config, Hyperparameters, Layer, initial_state, make_dataset, runtime, train_epochs
+
+    if flags == "chosen":
+        runtime.configure(workload.dtype, sizes=workload.sizes, batch_size=workload.batch_size, device="cpu")
+    else:
+        runtime.configure(workload.dtype, device="cpu")
+    task = make(workload)
+    dataset = make_dataset(task.x_train, task.labels_train, task.x_test, task.labels_test, 10, workload.dtype)
+    params = tuple(Layer(jax.numpy.asarray(w), jax.numpy.asarray(b)) for w, b in zip(*task[:2], strict=True))
+    hyperparameters, config = Hyperparameters(LEARNING_RATE), Config(batch_size=workload.batch_size)
+    arguments = (initial_state(params, hyperparameters, config), dataset, jax.numpy.asarray(task.orders))
+    start = time.perf_counter()
+    program = train_epochs.lower(*arguments, hyperparameters, config, GRADIENTS[gradient]("sigmoid")).compile()
+    seconds = time.perf_counter() - start
+
+    def call() -> Outcome:
+        history = program(*arguments, hyperparameters)[1]
+        return Outcome(float(history.loss[0]), *(float(column[-1]) for column in history))
+
+    return call, seconds
+
+
+CONTENDERS = {
+    "jaxmlp, automatic": lambda workload, flags: jaxmlp_training(workload, "automatic", flags),
+    "jaxmlp, hand-derived": lambda workload, flags: jaxmlp_training(workload, "hand-derived", flags),
+    "Numba loops": lambda workload, _: contenders.numba_training(workload),
+    "NumPy loop": lambda workload, _: contenders.numpy_training(workload),
+    "scikit-learn": lambda workload, _: contenders.scikit_learn(workload),
+    "PyTorch, eager": lambda workload, _: contenders_torch.eager(workload),
+    "PyTorch, compiled": lambda workload, _: contenders_torch.with_compile(workload),
+}  # fmt: skip
+
+
+def answer(content: dict[str, Any]) -> None:
+    """One JSON line for the process that waits for it."""
+    print(json.dumps(content), flush=True)
+
+
+def main(arguments: list[str]) -> None:
+    """Prepare, then run once for each line of standard input."""
+    name, workload, flags = arguments
+    sizes, *rest = json.loads(workload)
+    call, seconds_compiling = CONTENDERS[name](Workload(tuple(sizes), *rest), flags)
+    answer({"seconds_compiling": seconds_compiling})
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        outcome = call()
+        answer({"seconds": time.perf_counter() - start, **outcome._asdict()})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

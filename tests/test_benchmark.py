@@ -1,0 +1,99 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import benchmark, command, contenders, worker, workloads
+from experiments.workloads import Workload
+from jaxmlp import Config, Dataset, Hyperparameters, make_dataset, train
+from tests.helpers import as_params, fresh_python
+
+NUMPY_ONLY = ["NumPy loop", "scikit-learn"]
+OPTIONAL = {"Numba loops": "numba", "PyTorch, eager": "torch", "PyTorch, compiled": "torch"}
+TINY = Workload((64, 6, 10), 1, "float64", 2)
+
+
+def ours(workload: Workload) -> tuple[float, ...]:
+    """What jaxmlp itself makes of a workload, as an `Outcome`."""
+    task = workloads.make(workload)
+    dataset = make_dataset(task.x_train, task.labels_train, task.x_test, task.labels_test, 10, workload.dtype)
+    params, config = as_params(zip(task.weights, task.biases, strict=True)), Config(batch_size=workload.batch_size)
+    _, history = train(params, dataset, jnp.asarray(task.orders), Hyperparameters(0.2), config)
+    return (float(history.loss[0]), *(float(column[-1]) for column in history))
+
+
+def outcome(contender: str, workload: Workload) -> tuple[float, ...]:
+    if contender in OPTIONAL and importlib.util.find_spec(OPTIONAL[contender]) is None:
+        pytest.skip(f"{OPTIONAL[contender]} is not installed")
+    return tuple(worker.CONTENDERS[contender](workload, "as set")[0]())
+
+
+@pytest.mark.parametrize("contender", [*NUMPY_ONLY, *OPTIONAL])
+@pytest.mark.filterwarnings("default")  # the contenders' own warnings are not ours to forbid
+def test_every_contender_does_the_same_updates(contender: str) -> None:
+    np.testing.assert_allclose(outcome(contender, TINY), ours(TINY), rtol=1e-10)
+
+
+@pytest.mark.parametrize("contender", ["scikit-learn", "PyTorch, eager"])
+@pytest.mark.filterwarnings("default")
+def test_batches_are_the_same_too_the_smaller_last_one_included(contender: str) -> None:
+    workload = TINY._replace(batch_size=100)
+    np.testing.assert_allclose(outcome(contender, workload), ours(workload), rtol=1e-10)
+
+
+def test_the_lectures_own_task_is_what_the_benchmark_trains(digits: Dataset) -> None:
+    task = workloads.make(Workload((64, 20, 10), 1, "float64", 1))
+    for ours, theirs in zip(digits, task[2:8], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_synthetic_images_are_the_same_at_every_call_and_can_be_learnt() -> None:
+    workload = Workload((784, 16, 10), 32, "float32", 1)
+    for one, other in zip(workloads.make(workload)[2:], workloads.make(workload)[2:], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert ours(workload)[-1] > 0.9
+
+
+@pytest.mark.slow
+def test_workers_take_turns_and_say_what_came_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tiny(_: int) -> list[Workload]:
+        return [TINY]
+
+    def nothing(*_: object) -> list[benchmark.Row]:
+        return []
+
+    def three(_: Workload) -> list[benchmark.Entry]:
+        names = ("jaxmlp, automatic", "jaxmlp, hand-derived", "NumPy loop")
+        return [benchmark.Entry(name, name) for name in names]
+
+    monkeypatch.setattr(benchmark, "workloads", tiny)
+    monkeypatch.setattr(benchmark, "cold_start", nothing)
+    monkeypatch.setattr(benchmark, "entries", three)
+    monkeypatch.setattr(benchmark, "SLOW", {})
+    assert benchmark.main(["training", "--repetitions", "2", "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "benchmark.json").read_text())["rows"]
+    assert [len(row["seconds"]) for row in rows] == [2, 2, 2]
+    for row in rows:
+        measured = [row[name] for name in contenders.Outcome._fields]
+        np.testing.assert_allclose(measured, ours(TINY), rtol=1e-8)  # other flags, other rounding
+    assert (tmp_path / "benchmark.png").stat().st_size > 10_000
+
+
+def test_a_contender_that_cannot_run_is_named_with_its_reason_and_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one(_: Workload) -> list[benchmark.Entry]:
+        return [benchmark.Entry("NumPy loop", "NumPy loop"), benchmark.Entry("unknown", "no such contender")]
+
+    monkeypatch.setattr(benchmark, "entries", one)
+    rows = benchmark.measure(TINY, 1, command.bar(0, "run"))
+    assert [row.name for row in rows] == ["NumPy loop"]
+    assert "unknown left out: KeyError: 'no such contender'" in capsys.readouterr().out
+
+
+def test_contenders_start_without_jax() -> None:
+    program = "import sys; from experiments import contenders, contenders_torch, worker; print('jax' in sys.modules)"
+    assert fresh_python(program) == "False"
