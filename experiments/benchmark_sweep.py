@@ -33,7 +33,7 @@ from jaxmlp.sweep.blocks import device_mesh, lanes_of
 
 WIDTHS = (4, 8, 12, 16, 20, 24, 32, 40, 48, 64)
 RATES = tuple(round(0.02 * n, 2) for n in range(1, 11))
-SKLEARN_NETWORKS, TORCH_NETWORKS, TORCH_UPDATES = 2, 1024, 30
+SKLEARN_NETWORKS, TORCH_NETWORKS, TORCH_UPDATES = 1, 1024, 30
 
 
 class Row(NamedTuple):
@@ -107,7 +107,7 @@ def single_call(epochs: int, data: Data) -> Callable[[], int]:
 
 
 def sklearn_call(data: Data) -> Callable[[], int]:
-    """scikit-learn's MLPClassifier on all cores by joblib, one epoch, two networks a core."""
+    """scikit-learn's MLPClassifier on all cores by joblib, one epoch, one network a core."""
     from joblib import Parallel, delayed
     from sklearn.neural_network import MLPClassifier
 
