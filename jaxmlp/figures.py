@@ -152,10 +152,10 @@ def twins(loss: NDArray[Any], final_accuracy: NDArray[Any], title: str) -> Figur
     return figure
 
 
-def bars(panels: Mapping[str, Mapping[str, float]], labels: Sequence[str], title: str) -> Figure:
+def bars(panels: Mapping[str, Mapping[str, float]], labels: Sequence[str], title: str, marked: str) -> Figure:
     """Panels by name in two columns, each with its axis label: a horizontal bar for each name, the first on top.
 
-    Log scale; the value stands at the bar's end.
+    Log scale; the value stands at the bar's end. Names that begin with ``marked`` have a colour of their own.
     """
     rows = -(-len(panels) // 2)
     most = max(len(values) for values in panels.values())
@@ -163,11 +163,13 @@ def bars(panels: Mapping[str, Mapping[str, float]], labels: Sequence[str], title
     figure.suptitle(title)
     grid = figure.subplots(rows, 2, squeeze=False)
     for axes, (name, values), label in zip(grid.flat, panels.items(), labels, strict=False):
-        drawn = axes.barh(list(values), list(values.values()), color=OKABE_ITO[0])
-        axes.bar_label(drawn, labels=[f"{value:.3g}" for value in values.values()], padding=4)
+        colours = [OKABE_ITO[1 if each.startswith(marked) else 0] for each in values]
+        drawn = axes.barh(list(values), list(values.values()), color=colours)
+        shown = [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values.values()]
+        axes.bar_label(drawn, labels=shown, padding=4)
         axes.invert_yaxis()
         axes.set_xscale("log")
-        axes.set_xlim(min(values.values()) / 3, max(values.values()) * 4)
+        axes.set_xlim(min(values.values()) / 3, max(values.values()) * 8)
         axes.set_xlabel(label)
         axes.set_title(name)
     for axes in grid.flat[len(panels) :]:
