@@ -14,12 +14,14 @@ from jaxmlp.gradients import automatic_deltas, automatic_gradient, automatic_hes
 from jaxmlp.losses import GradientFunction, HessianVectorProduct, accuracy, cross_entropy
 from jaxmlp.network import ACTIVATIONS, Activation, Layer, Params, Trace, forward, forward_trace, init_params
 from jaxmlp.numerical import NumericalGradient, numerical_gradient
+from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, sgd
 from jaxmlp.randomness import KeyStream, LectureStream
 from jaxmlp.second_order import hand_derived_hessian_vector
-from jaxmlp.training import Config, History, Hyperparameters, TrainingState, initial_state, sgd, train, train_epochs
+from jaxmlp.training import Config, History, TrainingState, initial_state, train, train_epochs
 
 __all__ = [
     "ACTIVATIONS",
+    "OPTIMIZERS",
     "Activation",
     "Config",
     "Dataset",

@@ -78,13 +78,17 @@ def pre_activation(layer: Layer, h: Array) -> Array:
     return jnp.einsum("oi,...i->...o", layer.weights, h) + layer.biases
 
 
-def forward(params: Params, x: Array, activation: ActivationName = "sigmoid") -> Array:
+def forward(
+    params: Params, x: Array, activation: ActivationName = "sigmoid", masks: tuple[Array, ...] | None = None
+) -> Array:
     """The logits of the network: pure, for one sample or any batch of them.
 
     Args:
         params: L layers of widths ``n_0 .. n_L``.
         x: ``[..., n_0]``, the dtype of the parameters.
         activation: of the hidden layers: one name of `ACTIVATIONS`, or a tuple of one a layer.
+        masks: one a hidden layer, ``[n_l]``, multiplied with its activations. A unit whose mask and weights, in and
+            out, are 0 is as good as absent: its gradients are 0 (this is how a sweep trains widths together).
 
     Returns:
         Logits ``g_L [..., n_L]``.
@@ -94,10 +98,12 @@ def forward(params: Params, x: Array, activation: ActivationName = "sigmoid") ->
 
     Source: lecture, step 2, forward.
     """
-    return forward_trace(params, x, activation).pre_activations[-1]
+    return forward_trace(params, x, activation, masks).pre_activations[-1]
 
 
-def forward_trace(params: Params, x: Array, activation: ActivationName = "sigmoid") -> Trace:
+def forward_trace(
+    params: Params, x: Array, activation: ActivationName = "sigmoid", masks: tuple[Array, ...] | None = None
+) -> Trace:
     """The forward pass with every layer's pre-activation g and activation h; arguments and errors as `forward`.
 
     Source: lecture, step 2: ``g_l = W_l h_(l-1) + b_l``, ``h_l = phi(g_l)``, ``h_L = softmax(g_L)``.
@@ -106,6 +112,8 @@ def forward_trace(params: Params, x: Array, activation: ActivationName = "sigmoi
     g: list[Array] = []
     h: list[Array] = [x]
     for layer, phi in zip(params, [*values, jax.nn.softmax], strict=True):
+        if masks is not None and g:
+            h[-1] = h[-1] * masks[len(g) - 1]
         g.append(pre_activation(layer, h[-1]))
         h.append(phi(g[-1]))
     return Trace(tuple(g), tuple(h))

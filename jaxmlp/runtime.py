@@ -17,10 +17,18 @@ from jaxmlp.data import check_dtype
 from jaxmlp.errors import InputError
 from jaxmlp.network import check_sizes
 
-__all__ = ["cache_folder", "configure", "environment", "loop_options", "merge_flags", "started"]
+__all__ = ["cache_folder", "configure", "configure_sweep", "environment", "loop_options", "merge_flags", "started"]
 
 EXTRA = "--xla_backend_extra_options="
 PLATFORMS = {"cpu": "cpu", "gpu": "cuda,rocm"}
+
+# Blocks of small networks: the loop over updates as one kernel (see `loop_options`). Without unrolling, compilation
+# takes half the time and the kernel is no slower.
+SWEEP_OPTIONS = {"xla_cpu_small_while_loop_byte_threshold": "20000000", "xla_cpu_disable_loop_unrolling": ""}
+SWEEP_FLAGS = (
+    "--xla_cpu_prefer_vector_width=512",
+    f"--xla_force_host_platform_device_count={os.cpu_count() or 1}",
+)
 
 
 def configure(
@@ -142,6 +150,22 @@ def cache_folder() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "jaxmlp" / "cache"
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "jaxmlp"
+
+
+def configure_sweep(dtype: str) -> None:
+    """Prepare this process for many small networks: `configure`, and a CPU device a core.
+
+    To be called before JAX's first computation, which fixes the devices; where JAX already runs, the devices stay as
+    they are. A flag of ``XLA_FLAGS`` that names one of ours stays too.
+
+    Raises:
+        InputError: an unsupported dtype.
+    """
+    if not started():
+        flags = merge_flags(os.environ.get("XLA_FLAGS", ""), SWEEP_OPTIONS)
+        added = [flag for flag in SWEEP_FLAGS if flag.split("=")[0] not in flags]
+        os.environ["XLA_FLAGS"] = " ".join([flags, *added]).strip()
+    configure(dtype)
 
 
 def environment() -> dict[str, Any]:

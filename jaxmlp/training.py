@@ -7,13 +7,11 @@ batch size 1 of the same code. What is static (`Config`, the gradient function) 
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 from numpy.typing import NDArray
@@ -23,22 +21,12 @@ from jaxmlp.errors import InputError
 from jaxmlp.gradients import automatic_gradient
 from jaxmlp.losses import GradientFunction, accuracy
 from jaxmlp.network import ActivationName, Params, forward, hidden_activations, sizes_of
+from jaxmlp.optimizers import Hyperparameters, check_hyperparameters, sgd
 
 __all__ = [
     "Config", "History", "Hyperparameters", "TrainingState", "check_training", "initial_state", "sgd", "train",
-    "train_epochs",
+    "train_epoch", "train_epochs",
 ]  # fmt: skip
-
-
-class Hyperparameters(NamedTuple):
-    """Numbers that training traces: a new value compiles nothing. ``learning_rate``: a positive scalar."""
-
-    learning_rate: float | Array = 0.2
-
-
-def sgd(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-    """Plain gradient descent, the lecture's update."""
-    return optax.sgd(hyperparameters.learning_rate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +84,40 @@ def update(
     return TrainingState(params, optimizer_state), loss
 
 
+def train_epoch(
+    state: TrainingState,
+    dataset: Dataset,
+    order: Array,
+    hyperparameters: Hyperparameters,
+    config: Config,
+    gradient_function: GradientFunction,
+) -> tuple[TrainingState, Array]:
+    """One epoch, the loop that every runner shares: to be traced; arguments as `train_epochs`, ``order [n]``.
+
+    Returns:
+        The state after the epoch, and the mean over samples of the loss seen before each update.
+    """
+    dtype = state.params[0].weights.dtype
+    # A strongly typed float64 learning rate would turn float32 parameters into float64.
+    optimizer = config.optimizer(jax.tree.map(lambda value: jnp.asarray(value, dtype), hyperparameters))
+    n, size = len(order), config.batch_size
+    full = n - n % size
+
+    def batch(carry: tuple[TrainingState, Array], rows: Array) -> tuple[tuple[TrainingState, Array], None]:
+        state, total = carry
+        state, loss = update(state, dataset.x_train[rows], dataset.y_train[rows], gradient_function, optimizer)
+        return (state, total + loss * rows.size), None
+
+    carry = (state, jnp.zeros((), dtype))
+    # One sample an update goes in as [n_0], not [1, n_0]: a vmap over networks then multiplies matrices by
+    # vectors, twice as fast on a CPU as by matrices of one row.
+    carry, _ = jax.lax.scan(batch, carry, order[:full].reshape((-1, size) if size > 1 else -1))
+    if full < n:
+        carry, _ = batch(carry, order[full:])
+    state, total = carry
+    return state, total / n
+
+
 @functools.partial(jax.jit, static_argnames=("config", "gradient_function"))
 def train_epochs(
     state: TrainingState,
@@ -118,27 +140,11 @@ def train_epochs(
     Returns:
         The state after the last epoch and a History of ``epochs`` rows.
     """
-    dtype = state.params[0].weights.dtype
-    # A strongly typed float64 learning rate would turn float32 parameters into float64.
-    optimizer = config.optimizer(jax.tree.map(lambda value: jnp.asarray(value, dtype), hyperparameters))
-    n, size = orders.shape[1], config.batch_size
-    full = n - n % size
-
-    def batch(carry: tuple[TrainingState, Array], rows: Array) -> tuple[tuple[TrainingState, Array], None]:
-        state, total = carry
-        state, loss = update(state, dataset.x_train[rows], dataset.y_train[rows], gradient_function, optimizer)
-        return (state, total + loss * rows.size), None
 
     def epoch(state: TrainingState, order: Array) -> tuple[TrainingState, History]:
-        carry = (state, jnp.zeros((), dtype))
-        # One sample an update goes in as [n_0], not [1, n_0]: a vmap over networks then multiplies matrices by
-        # vectors, twice as fast on a CPU as by matrices of one row.
-        carry, _ = jax.lax.scan(batch, carry, order[:full].reshape((-1, size) if size > 1 else -1))
-        if full < n:
-            carry, _ = batch(carry, order[full:])
-        state, total = carry
+        state, loss = train_epoch(state, dataset, order, hyperparameters, config, gradient_function)
         return state, History(
-            total / n,
+            loss,
             accuracy(forward(state.params, dataset.x_train, config.activation), dataset.labels_train),
             accuracy(forward(state.params, dataset.x_test, config.activation), dataset.labels_test),
         )
@@ -151,9 +157,7 @@ def check_training(
 ) -> None:
     """Raise InputError, naming the value and what was expected, for anything that training cannot use."""
     check_dataset(dataset)
-    rate = hyperparameters.learning_rate
-    if np.ndim(rate) or not (math.isfinite(rate) and rate > 0):
-        raise InputError(f"learning rate is {rate}, expected a positive finite number")
+    check_hyperparameters(hyperparameters)
     if epochs < 1:
         raise InputError(f"epochs are {epochs}, expected 1 or more")
     n = len(dataset.labels_train)

@@ -57,6 +57,7 @@ def test_synthetic_images_are_the_same_at_every_call_and_can_be_learnt() -> None
     assert ours(workload)[-1] > 0.9
 
 
+@pytest.mark.slow
 def test_workers_take_turns_and_say_what_came_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def tiny(_: int) -> list[Workload]:
         return [TINY]

@@ -15,8 +15,8 @@ ROWS = [
     {"network"},
     {"losses", "mistakes", "gradient_report"},
     {"backprop", "second_order", "gradients", "numerical"},
-    {"comparison", "diagnosis", "randomness", "training", "runtime", "figures"},
-    {"gradient_figures"},
+    {"optimizers", "comparison", "diagnosis", "randomness", "runtime", "figures"},
+    {"training", "gradient_figures"},
     {"__init__"},
 ]
 DIFFERENTIATION = {"grad", "value_and_grad", "vjp", "jvp", "jacobian", "jacrev", "jacfwd", "hessian", "linearize"}

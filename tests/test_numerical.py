@@ -48,6 +48,7 @@ def test_a_large_parameter_gets_a_larger_step() -> None:
     assert steps["a"][1] / steps["a"][0] == pytest.approx(2000)
 
 
+@pytest.mark.slow
 def test_a_sweep_finds_the_plateau_between_truncation_and_rounding() -> None:
     params, (x, y) = random_params(0, (5, 4, 3)), random_batch(1, (5, 4, 3), (6,))
     sweep = numerical_gradient("tanh", "sweep").result(params, x, y).sweep

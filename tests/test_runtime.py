@@ -134,6 +134,7 @@ def training(cache: str | bool) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_the_same_bits_with_without_and_from_a_corrupt_cache(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     bits, said = training(cache=False)
@@ -160,6 +161,7 @@ def test_a_cache_folder_that_cannot_be_written_costs_one_warning(tmp_path: Path)
     assert "no compilation cache" in said
 
 
+@pytest.mark.slow
 def test_other_flags_are_another_entry_of_the_cache(tmp_path: Path) -> None:
     program = """if True:
         import sys, jax

@@ -1,0 +1,227 @@
+"""Thousands of networks: time for one network and update, beside one network alone and what people would otherwise use.
+
+python -m experiments.benchmark_sweep
+"""
+
+import concurrent.futures
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments import command
+from jaxmlp import (
+    Config,
+    Hyperparameters,
+    KeyStream,
+    automatic_gradient,
+    initial_state,
+    load_digits,
+    runtime,
+    train_epochs,
+)
+from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, pack, run_sweep, store, train_block
+from jaxmlp.sweep.blocks import device_mesh, lanes_of
+
+WIDTHS = (4, 8, 12, 16, 20, 24, 32, 40, 48, 64)
+RATES = tuple(round(0.02 * n, 2) for n in range(1, 11))
+SKLEARN_NETWORKS, TORCH_NETWORKS, TORCH_UPDATES = 1, 1024, 30
+
+
+class Row(NamedTuple):
+    """A contender: seconds of each repetition, seconds before them (compiling), network-updates a repetition."""
+
+    name: str
+    seconds: list[float]
+    seconds_before: float
+    updates: int
+
+    @property
+    def microseconds(self) -> float:
+        """Of one network and update, the median."""
+        return 1e6 * float(np.median(self.seconds)) / self.updates
+
+
+def spaces(networks: int) -> dict[str, Space]:
+    """The sweeps that are timed."""
+    rates = [0.01 + 0.2 * n / networks for n in range(networks)]
+    mixed = {"learning_rate": list(RATES), "seeds": ["0:10"]}
+    return {
+        f"sweep: {networks:,} of 64-20-10, one seed": make_space({"learning_rate": rates}),
+        f"sweep: {networks:,} of 64-20-10, a seed each": make_space({"seeds": [f"0:{networks}"]}),
+        "sweep: 1,000, widths 4 to 64": make_space({**mixed, "hidden": [str(width) for width in WIDTHS]}),
+        "sweep: 1,000, all 64 wide": make_space(
+            {"hidden": ["64"], "learning_rate": [0.002 * n for n in range(1, 101)], "seeds": ["0:10"]}
+        ),
+    }
+
+
+def sweep_call(space: Space, epochs: int, data: Data) -> Callable[[], int]:
+    """Train a sweep with its evaluation each epoch, from placing to outcomes, without a database."""
+    blocks = list(pack(space.trials(), data, lanes_of(device_mesh())))
+
+    def call() -> int:
+        trained = sum(len(train_block(block, epochs, data)) for block in blocks)
+        return trained * epochs * len(data.dataset.labels_train)
+
+    return call
+
+
+def stored_call(space: Space, epochs: int, data: Data) -> Callable[[], int]:
+    """The same through the runner into a new database."""
+    trials = space.trials()
+
+    def call() -> int:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            store.opened(Path(folder) / "sweep.sqlite", write=True) as connection,
+            concurrent.futures.ThreadPoolExecutor(1) as executor,
+        ):
+            sweep, _ = store.begin(connection, store.Identity("", data_hash(data), epochs, 0), trials, {})
+            run_sweep(connection, sweep, data, executor)
+        return len(trials) * epochs * len(data.dataset.labels_train)
+
+    return call
+
+
+def single_call(epochs: int, data: Data) -> Callable[[], int]:
+    """One network alone, with its evaluation each epoch: what `jaxmlp.train` runs."""
+    n, stream = len(data.dataset.labels_train), KeyStream(0)
+    params, orders = stream.params((64, 20, 10), "float32"), stream.orders(epochs, n)
+    state = initial_state(params, Hyperparameters(), Config())
+    dataset, function = jax.device_put(data.dataset), automatic_gradient("sigmoid")
+
+    def call() -> int:
+        jax.block_until_ready(train_epochs(state, dataset, orders, Hyperparameters(), Config(), function))
+        return epochs * n
+
+    return call
+
+
+def sklearn_call(data: Data) -> Callable[[], int]:
+    """scikit-learn's MLPClassifier on all cores by joblib, one epoch, one network a core."""
+    from joblib import Parallel, delayed
+    from sklearn.neural_network import MLPClassifier
+
+    x, labels = np.asarray(data.dataset.x_train), np.asarray(data.dataset.labels_train)
+    networks = SKLEARN_NETWORKS * (os.cpu_count() or 1)
+
+    def fit(seed: int) -> None:
+        classifier: Any = MLPClassifier
+        network = classifier(
+            (20,), activation="logistic", solver="sgd", batch_size=1, learning_rate_init=0.2, momentum=0, alpha=0,
+            max_iter=1, random_state=seed,
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that one epoch has not converged
+            network.fit(x, labels)
+
+    def call() -> int:
+        Parallel(n_jobs=-1)(delayed(fit)(seed) for seed in range(networks))
+        return networks * len(labels)
+
+    return call
+
+
+def torch_call(data: Data) -> Callable[[], int]:
+    """``torch.func``: `TORCH_NETWORKS` stacked networks, one order, ``vmap(grad(loss))`` and a plain step."""
+    import torch  # pyright: ignore
+
+    t: Any = torch
+    x, labels = t.tensor(np.asarray(data.dataset.x_train)), t.tensor(np.asarray(data.dataset.labels_train)).long()
+    shapes = ((20, 64), (20,), (10, 20), (10,))
+
+    def loss(params: Any, x: Any, label: Any) -> Any:
+        h = t.sigmoid(params[0] @ x + params[1])
+        return t.nn.functional.cross_entropy(params[2] @ h + params[3], label)
+
+    gradient = t.func.vmap(t.func.grad(loss), in_dims=(0, None, None))
+
+    def call() -> int:
+        params = tuple(t.randn((TORCH_NETWORKS, *shape)) / 8 for shape in shapes)
+        for row in range(TORCH_UPDATES):
+            params = tuple(p - 0.2 * g for p, g in zip(params, gradient(params, x[row], labels[row]), strict=True))
+        return TORCH_NETWORKS * TORCH_UPDATES
+
+    return call
+
+
+def calls(epochs: int, data: Data, networks: int) -> dict[str, Callable[[], int]]:
+    """Every contender that is installed, by name."""
+    made: dict[str, Callable[[], int]] = {"one network alone": single_call(10 * epochs, data)}
+    made |= {name: sweep_call(space, epochs, data) for name, space in spaces(networks).items()}
+    first = next(iter(spaces(networks).values()))
+    made[f"sweep: {networks:,}, 10 epochs, no database"] = sweep_call(first, 10, data)
+    made[f"sweep: {networks:,}, 10 epochs, into a database"] = stored_call(first, 10, data)
+    if importlib.util.find_spec("joblib"):
+        made["scikit-learn, joblib on all cores"] = sklearn_call(data)
+    if importlib.util.find_spec("torch"):
+        made["torch.func, 1,024 networks"] = torch_call(data)
+    return made
+
+
+def run(epochs: int = 5, repetitions: int = 5, networks: int = 2048) -> list[Row]:
+    """Measure all contenders in turn; prints nothing."""
+    runtime.configure_sweep("float32")
+    data: Data = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
+    made = calls(epochs, data, networks)
+    rows: dict[str, Row] = {}
+    with command.bar((repetitions + 1) * len(made), "run") as progress:
+        for repetition in range(repetitions + 1):
+            for name, call in made.items():
+                start = time.perf_counter()
+                updates = call()
+                seconds = time.perf_counter() - start
+                if repetition == 0:
+                    rows[name] = Row(name, [], seconds, updates)
+                else:
+                    rows[name].seconds.append(seconds)
+                progress.update()
+    return [row._replace(seconds_before=max(row.seconds_before - min(row.seconds), 0.0)) for row in rows.values()]
+
+
+def table(rows: list[Row]) -> str:
+    """Median, quartiles, microseconds a network and update, and that as a multiple of the single network's."""
+    alone = rows[0].microseconds
+    lines: list[tuple[str, ...]] = []
+    for row in rows:
+        low, middle, high = np.percentile(row.seconds, [25, 50, 75])
+        lines.append(
+            (row.name, f"{middle:.2f}", f"{low:.2f}..{high:.2f}", f"{row.microseconds:.3f}",
+             f"{row.microseconds / alone:.2f}", f"{row.seconds_before:.1f}")
+        )  # fmt: skip
+    header = ("64-20-10, float32, 1 sample an update", "median s", "quartiles", "us", "of one alone", "compiling s")
+    return command.table(header, lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = command.parser("experiments.benchmark_sweep", __doc__)
+    parser.add_argument("--epochs", type=int, default=5, help="(%(default)s)")
+    parser.add_argument("--networks", type=int, default=2048, help="of the sweeps of one shape (%(default)s)")
+    parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
+    options = parser.parse_args(arguments)
+
+    def body() -> int:
+        for name in ("epochs", "repetitions", "networks"):
+            command.positive(name, getattr(options, name))
+        folder = command.output_folder(options.out)
+        rows = run(options.epochs, options.repetitions, options.networks)
+        print(table(rows))
+        record = {"rows": [row._asdict() for row in rows], "environment": runtime.environment()}
+        print(command.write(folder, {"benchmark_sweep.json": record}))
+        return 0
+
+    return command.call(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Looking at a sweep, finished or running: the table, the figures, ``trials.csv``, the best network."""
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments import command
+from jaxmlp import InputError, load_digits, runtime
+from jaxmlp.sweep import data_hash, figures, hold_out, report, store, train_trial
+from jaxmlp.sweep.report import Configuration
+from jaxmlp.sweep.trials import Trial, trial_of
+
+
+def percent(found: report.Interval) -> str:
+    """``91.3 (90.9..91.7)``, or the mean alone."""
+    text = f"{100 * found.mean:.2f}"
+    return text if np.isnan(found.low) else f"{text} ({100 * found.low:.2f}..{100 * found.high:.2f})"
+
+
+def table(found: list[Configuration], top: int, measures: tuple[str, str]) -> str:
+    """The best configurations, a line each."""
+    axes = report.varying(found) or ["hidden", "learning_rate"]
+    lines = [
+        (
+            str(rank), *(figures.label(item.values[axis]) for axis in axes), f"{len(item.rows)}/{item.trials}",
+            f"{item.loss.mean:.4f}", percent(item.accuracy),
+        )
+        for rank, item in enumerate(found[:top], 1)
+    ]  # fmt: skip
+    names = [name.replace("_", " ") for name in (*axes, "done", *measures)]
+    return command.table(("", *names[:-1], f"{names[-1]} % (95 % interval)"), lines)
+
+
+def chosen_line(best: Configuration) -> str:
+    """The test accuracy of the chosen configuration: the only one that is told."""
+    test = report.interval([row["test_accuracy"] for row in best.rows])
+    return f"chosen: 1, test accuracy {percent(test)} % over {len(best.rows)} seeds"
+
+
+def show(rows: list[dict[str, Any]], top: int) -> None:
+    """Print the table and the chosen configuration's test accuracy."""
+    found = report.configurations(rows)
+    if found:
+        print(table(found, top, report.measure_of(rows)))
+        print(chosen_line(found[0]))
+    else:
+        print("no trial is done yet")
+
+
+def draw(rows: list[dict[str, Any]], database: str, across: str, down: str) -> dict[str, Figure]:
+    """The figures by file name; those that need an axis to vary only where one does."""
+    found = report.configurations(rows)
+    if not found:
+        return {}
+    _, measure = report.measure_of(rows)
+    axes = report.varying(found)
+    title = f"sweep {rows[0]['sweep']}: {len(found):,} configurations, {len(found[0].rows)} seeds"
+    drawn: dict[str, Figure] = {}
+    if "learning_rate" in axes:
+        drawn["learning_rate.png"] = figures.by_axis(found, "learning_rate", "hidden", measure, title)
+    if axes:
+        drawn["heatmap.png"] = figures.heatmap(found, across, down, measure, title)
+        drawn["parallel.png"] = figures.parallel_coordinates(found, axes, measure, title)
+    with store.opened(database) as connection:
+        sweep = next(item for item in store.find_sweeps(connection) if item.number == rows[0]["sweep"])
+        curves: dict[str, Any] = {}
+        for rank, item in enumerate(found[:5], 1):
+            seeds = [np.array(store.curves_of(connection, sweep, row["id"]), np.float64) for row in item.rows]
+            name = ", ".join(
+                f"{axis.replace('_', ' ')} {figures.label(item.values[axis])}" for axis in axes or ["hidden"]
+            )
+            curves[f"{rank}: {name}"] = np.mean(seeds, axis=0)[:, 1:3]
+    drawn["curves.png"] = figures.best_curves(curves, f"{title}: the best five, means over seeds")
+    return drawn
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``report``."""
+    add = parser.add_argument
+    add("--top", type=int, default=10, metavar="K", help="lines of the table (%(default)s)")
+    add("--across", choices=report.AXES, default="learning_rate", help="of the heatmap (%(default)s)")
+    add("--down", choices=report.AXES, default="hidden", help="of the heatmap (%(default)s)")
+
+
+def report_command(options: argparse.Namespace) -> int:
+    """``report``."""
+    command.positive("top", options.top)
+    rows = store.trials(options.database, options.sweep)
+    show(rows, options.top)
+    folder = command.output_folder(options.out)
+    text = io.StringIO(newline="")
+    report.write_csv(rows, text)
+    with command.whole_file(folder / "trials.csv") as file:
+        file.write(text.getvalue().encode())
+    print(f"wrote {folder / 'trials.csv'}")
+    drawn = draw(rows, options.database, options.across, options.down)
+    if drawn:
+        print(command.write(folder, {**drawn}))
+    return 0
+
+
+def find_trial(database: str, number: int | None, identity: str | None) -> tuple[Trial, store.Sweep, dict[str, Any]]:
+    """The trial to export: the one of that id, or the best of the chosen configuration by validation loss."""
+    rows = store.trials(database, number)
+    if identity is None:
+        found = report.configurations(rows)
+        if not found:
+            raise InputError("no trial is done yet, expected one to export")
+        loss, _ = report.measure_of(rows)
+        identity = min(found[0].rows, key=lambda row: row[loss])["id"]
+    row = next((row for row in rows if row["id"] == identity), None)
+    if row is None or row["status"] != "done":
+        raise InputError(f"trial is {identity!r}, expected the id of a trial of the sweep that is done")
+    with store.opened(database) as connection:
+        sweep = next(item for item in store.find_sweeps(connection) if item.number == row["sweep"])
+        text = connection.execute("SELECT configuration FROM trials WHERE id = ?", (identity,)).fetchone()[0]
+    return trial_of(text), sweep, row
+
+
+def export_command(options: argparse.Namespace) -> int:
+    """``export``: the sweep keeps no parameters, it trains the trial again, to the same bits."""
+    trial, sweep, row = find_trial(options.database, options.sweep, options.trial)
+    folder = command.output_folder(options.out)
+    dtype, n_validation = sweep.environment["dtype"], sweep.environment["validation"]
+    runtime.configure_sweep(dtype)
+    data = hold_out(load_digits(dtype), n_validation)
+    if data_hash(data) != sweep.identity.dataset:
+        raise InputError("the digits differ from those of the sweep, expected the same rows")
+    params, outcome = train_trial(trial, sweep.identity.epochs, data)
+    arrays: dict[str, Any] = {f"{name}_{number}": np.asarray(part) for number, layer in enumerate(params, 1)
+              for name, part in zip(("weights", "biases"), layer, strict=True)}  # fmt: skip
+    with command.whole_file(folder / "best.npz") as file:
+        np.savez(file, **arrays, configuration=np.array(trial.configuration))
+    same = (
+        "as recorded"
+        if outcome.test_accuracy == row["test_accuracy"]
+        else f"recorded: {100 * row['test_accuracy']:.2f} %"
+    )
+    print(f"trial {trial.id}, {trial.configuration}")
+    print(f"test accuracy {100 * outcome.test_accuracy:.2f} % ({same})")
+    print(f"wrote {Path(folder) / 'best.npz'}")
+    return 0

@@ -1,0 +1,84 @@
+"""The lecture's question, 20 hidden units or 20 and 10: both networks with 256 seeds, and the difference's interval.
+
+python -m experiments.width_or_luck
+"""
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments import command, sweep
+from jaxmlp import InputError, runtime
+from jaxmlp.sweep import figures, make_space, report
+
+NETWORKS = ("20", "20,10")
+
+
+class Comparison(NamedTuple):
+    """Final test accuracies ``[seeds]``, shares, of both networks, and the interval of second minus first, in points.
+
+    A seed's two networks visit the samples in one order and start from weights cut from one draw: the differences are
+    paired.
+    """
+
+    first: NDArray[np.float64]
+    second: NDArray[np.float64]
+    interval: report.Interval
+
+
+def run(seeds: int, epochs: int, database: str) -> Comparison:
+    """Train both networks with each seed, the lecture's learning rate 0.2 and all training rows, or resume."""
+    space = make_space({"hidden": list(NETWORKS), "learning_rate": [0.2], "seeds": [f"0:{seeds}"]})
+    settings = {**sweep.SETTINGS, "epochs": epochs, "validation": 0}
+    rows = sweep.run(space, settings, database)
+    if any(row["status"] != "done" for row in rows):
+        raise InputError("some trials are not done, expected all: run it again")
+    first, second = (
+        np.array([row["test_accuracy"] for row in sorted(rows, key=lambda row: row["seed"]) if row["hidden"] == hidden])
+        for hidden in NETWORKS
+    )
+    return Comparison(first, second, report.interval(100 * (second - first)))
+
+
+def answer(found: Comparison) -> str:
+    """The question, answered in a sentence."""
+    low, high = found.interval.low, found.interval.high
+    verdict = "no difference can be seen" if low < 0 < high else f"20, 10 is {'better' if low > 0 else 'worse'}"
+    wins = np.mean(found.second > found.first)
+    return (
+        f"over {len(found.first)} seeds, {verdict}: mean test accuracy {100 * found.first.mean():.2f} % with 20 and "
+        f"{100 * found.second.mean():.2f} % with 20, 10, a difference of {found.interval.mean:+.2f} points "
+        f"(95 % interval {low:+.2f} .. {high:+.2f}); 20, 10 wins with {100 * wins:.0f} % of the seeds"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = command.parser("experiments.width_or_luck", __doc__)
+    parser.add_argument("--seeds", type=int, default=256, help="(%(default)s)")
+    parser.add_argument("--epochs", type=int, default=100, help="(%(default)s)")
+    parser.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help="(%(default)s)")
+    options = parser.parse_args(arguments)
+
+    def body() -> int:
+        if options.seeds < 2:
+            raise InputError(f"seeds are {options.seeds}, expected 2 or more")
+        folder = command.output_folder(options.out)
+        found = run(options.seeds, command.positive("epochs", options.epochs), options.database)
+        print(answer(found))
+        accuracies = {"20": found.first, "20, 10": found.second}
+        title = f"20 or 20, 10 hidden units? {options.seeds} seeds, {options.epochs} epochs"
+        figure = figures.difference(accuracies, found.interval, title)
+        record = {"seeds": options.seeds, "epochs": options.epochs, "first": found.first.tolist(),
+                  "second": found.second.tolist(), "difference": found.interval._asdict(),
+                  "environment": runtime.environment()}  # fmt: skip
+        print(command.write(folder, {"width_or_luck.json": record, "width_or_luck.png": figure}))
+        return 0
+
+    return command.call(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""The numbers that training traces, and the optax optimisers made from them."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import optax
+from jax import Array
+
+from jaxmlp.errors import InputError
+
+__all__ = ["OPTIMIZERS", "Hyperparameters", "adam", "check_hyperparameters", "momentum", "nesterov", "sgd"]
+
+
+class Hyperparameters(NamedTuple):
+    """Numbers that training traces: a new value compiles nothing. Scalars all.
+
+    Attributes:
+        learning_rate: positive.
+        momentum: 0 up to, not including, 1; the optimisers ``momentum`` and ``nesterov`` read it.
+        weight_decay: 0 or more, times the parameters it joins the gradient (``adam``: the update, as in AdamW);
+            None, no decay, leaves the term out of the compiled program.
+    """
+
+    learning_rate: float | Array = 0.2
+    momentum: float | Array = 0.9
+    weight_decay: float | Array | None = None
+
+
+def sgd(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+    """Plain gradient descent, the lecture's update."""
+    return _decayed(optax.sgd(hyperparameters.learning_rate), hyperparameters)
+
+
+def momentum(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+    """Gradient descent with Polyak's momentum: ``v = momentum v + gradient``, the step is ``-learning_rate v``."""
+    return _decayed(optax.sgd(hyperparameters.learning_rate, hyperparameters.momentum), hyperparameters)
+
+
+def nesterov(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+    """The same with Nesterov's look ahead: the step is ``-learning_rate (momentum v + gradient)``."""
+    return _decayed(optax.sgd(hyperparameters.learning_rate, hyperparameters.momentum, nesterov=True), hyperparameters)
+
+
+def adam(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+    """Adam with optax's constants; its decay is decoupled from the gradient's scale (AdamW)."""
+    if hyperparameters.weight_decay is None:
+        return optax.adam(hyperparameters.learning_rate)
+    return optax.adamw(hyperparameters.learning_rate, weight_decay=hyperparameters.weight_decay)
+
+
+def _decayed(optimizer: optax.GradientTransformation, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+    if hyperparameters.weight_decay is None:
+        return optimizer
+    return optax.chain(optax.add_decayed_weights(hyperparameters.weight_decay), optimizer)
+
+
+OPTIMIZERS: dict[str, Callable[[Hyperparameters], optax.GradientTransformation]] = {
+    "sgd": sgd,
+    "momentum": momentum,
+    "nesterov": nesterov,
+    "adam": adam,
+}
+
+
+def check_hyperparameters(hyperparameters: Hyperparameters) -> None:
+    """Raise InputError, naming the value and what was expected, for numbers that no optimiser can use."""
+    rate, momentum, decay = hyperparameters
+    if np.ndim(rate) or not (math.isfinite(rate) and rate > 0):
+        raise InputError(f"learning rate is {rate}, expected a positive finite number")
+    if np.ndim(momentum) or not 0 <= momentum < 1:
+        raise InputError(f"momentum is {momentum}, expected 0 <= momentum < 1")
+    if decay is not None and (np.ndim(decay) or not (math.isfinite(decay) and decay >= 0)):
+        raise InputError(f"weight decay is {decay}, expected a finite number, 0 or more")

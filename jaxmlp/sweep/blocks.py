@@ -1,0 +1,204 @@
+"""Blocks: the trials that one compiled call trains together, whatever their widths, on all local devices.
+
+A block is laid out as ``[G, B]``: G groups of B lanes, one trial a lane. Each device trains its share of the groups
+one after the other, the lanes of a group side by side (`jax.vmap` of `jaxmlp.training.train_epoch`, the same epoch
+that trains a single network). B is fixed for a kind of device, hidden layers are padded to widths that depend on the
+trial alone, and short groups are filled with inert lanes: the arithmetic of a trial, and so its bits, never depends
+on its company. One call trains one epoch, so that no number of epochs costs a compilation.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import AxisType, Mesh, PartitionSpec
+
+from jaxmlp.data import Dataset
+from jaxmlp.gradients import masked_gradient
+from jaxmlp.losses import accuracy, cross_entropy
+from jaxmlp.network import Params, forward
+from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
+from jaxmlp.sweep.validation import Data
+from jaxmlp.training import Config, TrainingState, train_epoch
+
+__all__ = ["Lanes", "Measures", "Program", "block_epoch", "device_mesh", "lanes_of"]
+
+LANES = {"cpu": 16}
+"""B by platform: a CPU's core gains nothing from more than 16 networks of the lecture's size, its cache's fill."""
+LANES_ELSEWHERE = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What a compilation serves: trials that agree in all of this share blocks.
+
+    Attributes:
+        widths: of the hidden layers, padded.
+        activation: of the hidden layers.
+        batch_size: samples an update.
+        optimizer: a name of `OPTIMIZERS`.
+        decays: whether there is weight decay.
+    """
+
+    widths: tuple[int, ...]
+    activation: str
+    batch_size: int
+    optimizer: str
+    decays: bool
+
+
+class Lanes(NamedTuple):
+    """A block's trials; every leaf is ``[G, B, ...]``.
+
+    Attributes:
+        state: parameters (padded) and the optimiser's state.
+        hyperparameters: ``[G, B]`` each.
+        masks: one a hidden layer, ``[G, B, n_l]``: 1 for the trial's units, 0 for padding.
+        alive: ``[G, B]``: False for inert lanes and for trials whose loss is no longer finite; these stay as they are.
+    """
+
+    state: TrainingState
+    hyperparameters: Hyperparameters
+    masks: tuple[Array, ...]
+    alive: Array
+
+
+class Measures(NamedTuple):
+    """Of one epoch, each ``[G, B]``; accuracies are shares 0..1, what was not measured is NaN.
+
+    Attributes:
+        loss: mean over the training rows of the loss seen before each update.
+        validation_loss: after the epoch.
+        validation_accuracy: after the epoch.
+        train_accuracy: after the last epoch only.
+        test_accuracy: after the last epoch only.
+        alive: whether the trial is still finite.
+    """
+
+    loss: Array
+    validation_loss: Array
+    validation_accuracy: Array
+    train_accuracy: Array
+    test_accuracy: Array
+    alive: Array
+
+
+def device_mesh() -> Mesh:
+    """All local devices in a row."""
+    devices = np.asarray(jax.local_devices())
+    return Mesh(devices, ("devices",), axis_types=(AxisType.Auto,))
+
+
+def lanes_of(mesh: Mesh) -> int:
+    """B on the devices of ``mesh``."""
+    return LANES.get(mesh.devices.flat[0].platform, LANES_ELSEWHERE)
+
+
+def _finite(tree: Any) -> Array:
+    """Whether every number in the tree is finite."""
+    return functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)])
+
+
+def _lane_epoch(
+    state: TrainingState, hyperparameters: Hyperparameters, masks: tuple[Array, ...], one: Array, order: Array,
+    dataset: Dataset, program: Program,
+) -> tuple[TrainingState, Array]:  # fmt: skip
+    gradient = masked_gradient(program.activation, masks)
+
+    def of_own_copy(params: Params, x: Array, y: Array) -> tuple[Array, Params]:
+        # The product gives each lane its own copy of a shared sample: with one copy, XLA would multiply all lanes'
+        # weights by it as one matrix, and round differently from lanes whose samples differ.
+        return gradient(params, x * one, y)
+
+    config = Config(program.activation, program.batch_size, OPTIMIZERS[program.optimizer])
+    return train_epoch(state, dataset, order, hyperparameters, config, of_own_copy)
+
+
+def _measure(
+    params: Params, masks: tuple[Array, ...], loss: Array, alive: Array, data: Data, last: Array, program: Program
+) -> Measures:
+    """The measures of a group: leaves ``[B]``."""
+
+    def logits(x: Array) -> Array:
+        return jax.vmap(lambda params, masks: forward(params, x, program.activation, masks))(params, masks)
+
+    def share(x: Array, labels: Array) -> Array:
+        return jax.vmap(accuracy, (0, None))(logits(x), labels)
+
+    nothing = jnp.full_like(loss, jnp.nan)
+    validation_loss = validation_accuracy = nothing
+    if len(data.validation.labels):
+        g = logits(data.validation.x)
+        validation_loss = jax.vmap(cross_entropy, (0, None))(g, data.validation.y)
+        validation_accuracy = jax.vmap(accuracy, (0, None))(g, data.validation.labels)
+    dataset = data.dataset
+    train_accuracy, test_accuracy = jax.lax.cond(
+        last,
+        lambda: (share(dataset.x_train, dataset.labels_train), share(dataset.x_test, dataset.labels_test)),
+        lambda: (nothing, nothing),
+    )
+    return Measures(loss, validation_loss, validation_accuracy, train_accuracy, test_accuracy, alive)
+
+
+def _device_epoch(
+    lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array, program: Program
+) -> tuple[Lanes, Measures]:
+    """One device's share of an epoch: the first ``groups[0]`` of its groups, one after the other."""
+
+    def group(number: Array, carry: tuple[Lanes, Measures]) -> tuple[Lanes, Measures]:
+        lanes, measures = carry
+        state, hyperparameters, masks, alive = jax.tree.map(lambda leaf: leaf[number], lanes)
+
+        def step(
+            state: TrainingState, hyperparameters: Hyperparameters, masks: tuple[Array, ...], one: Array, order: Array
+        ) -> tuple[TrainingState, Array]:
+            return _lane_epoch(state, hyperparameters, masks, one, order, data.dataset, program)
+
+        one = jax.lax.optimization_barrier(jnp.ones(alive.shape, data.dataset.x_train.dtype))
+        shared = orders.shape[1] == 1
+        order = orders[number, 0] if shared else orders[number]
+        new, loss = jax.vmap(step, (0, 0, 0, 0, None if shared else 0))(state, hyperparameters, masks, one, order)
+        alive = alive & jnp.isfinite(loss) & jax.vmap(_finite)(new)
+        new = jax.tree.map(lambda a, b: jnp.where(alive.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, state)
+        measured = _measure(new.params, masks, loss, alive, data, last, program)
+        put = functools.partial(jax.tree.map, lambda whole, part: whole.at[number].set(part))
+        return lanes._replace(state=put(lanes.state, new), alive=put(lanes.alive, alive)), put(measures, measured)
+
+    empty = jnp.full(lanes.alive.shape, jnp.nan, data.dataset.x_train.dtype)
+    measures = Measures(empty, empty, empty, empty, empty, lanes.alive)
+    # A bound that is traced: groups without a trial cost nothing, and no loop is unrolled for being short.
+    return jax.lax.fori_loop(0, groups[0], group, (lanes, measures))
+
+
+@functools.partial(jax.jit, static_argnames=("program", "mesh"), donate_argnames=("lanes",))
+def block_epoch(
+    lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array, program: Program, mesh: Mesh
+) -> tuple[Lanes, Measures]:
+    """Train a block for one epoch on the devices of ``mesh``, D in number.
+
+    Args:
+        lanes: G groups of B lanes, G a multiple of D; consumed.
+        orders: integers ``[G, B, n]``: each lane's sequence of training rows; or ``[G, 1, n]``, one for all lanes of
+            a group, which takes less time and gives the same bits.
+        groups: integers ``[D]``: how many of its G / D groups each device trains.
+        data: on every device.
+        last: a boolean scalar: whether to measure training and test accuracy.
+        program: static.
+        mesh: static.
+
+    Returns:
+        The lanes after the epoch and their Measures.
+    """
+    shared, split = PartitionSpec(), PartitionSpec("devices")
+
+    def body(lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array) -> tuple[Lanes, Measures]:
+        return _device_epoch(lanes, orders, groups, data, last, program)
+
+    sharded = jax.shard_map(
+        body, mesh=mesh, in_specs=(split, split, split, shared, shared), out_specs=(split, split), check_vma=False
+    )
+    return sharded(lanes, orders, groups, data, last)

@@ -1,0 +1,232 @@
+"""From trials to blocks and back: packing, placing each trial in its lane, training, reading the outcomes."""
+
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from numpy.typing import NDArray
+
+from jaxmlp.errors import InputError
+from jaxmlp.network import Layer, Params
+from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
+from jaxmlp.sweep.blocks import Lanes, Measures, Program, block_epoch, device_mesh, lanes_of
+from jaxmlp.sweep.trials import Trial, initial_weights, order_stream, padded
+from jaxmlp.sweep.validation import Data
+from jaxmlp.training import Config, TrainingState, initial_state
+
+__all__ = ["GROUPS", "Block", "Outcome", "pack", "program_of", "train_block", "train_trial"]
+
+GROUPS = 8
+"""Groups a block, where memory allows: what a crash can lose, against the time a call costs beside training."""
+MAX_BYTES = 2**29
+"""Of a block's parameters, gradients and optimiser states together, about."""
+MAX_PADDING = 0.05
+
+
+class Block(NamedTuple):
+    """Trials that are trained together, in groups of up to B; ``shared``: one seed, so one order, in each group."""
+
+    program: Program
+    groups: tuple[tuple[Trial, ...], ...]
+    shared: bool
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All of them, group after group."""
+        return tuple(itertools.chain.from_iterable(self.groups))
+
+
+class Outcome(NamedTuple):
+    """What became of a trial.
+
+    Attributes:
+        status: "done", or "diverged": a loss or parameter was no longer finite in the epoch after the last one here.
+        loss: ``[epochs done]``, float64, like the next two.
+        validation_loss: NaN without validation rows.
+        validation_accuracy: a share, 0..1, like the next two.
+        train_accuracy: after the last finite epoch.
+        test_accuracy: the same.
+    """
+
+    status: str
+    loss: NDArray[Any]
+    validation_loss: NDArray[Any]
+    validation_accuracy: NDArray[Any]
+    train_accuracy: float
+    test_accuracy: float
+
+
+@functools.cache
+def _program(hidden: tuple[int, ...], activation: str, batch_size: int, optimizer: str, decays: bool) -> Program:
+    # Cached, so that the 100,000 trials of a sweep share a few objects.
+    return Program(tuple(map(padded, hidden)), activation, batch_size, optimizer, decays)
+
+
+def program_of(trial: Trial) -> Program:
+    """The Program that trains ``trial``."""
+    return _program(trial.hidden, trial.activation, trial.batch_size, trial.optimizer, trial.weight_decay > 0)
+
+
+def group_bytes(program: Program, n_in: int, n_out: int, lanes: int, itemsize: int) -> int:
+    """What a group of ``lanes`` takes, about: parameters, gradients, the state before, the optimiser's state."""
+    widths = (n_in, *program.widths, n_out)
+    parameters = sum(to * (fan_in + 1) for fan_in, to in itertools.pairwise(widths))
+    copies = 3 + {"sgd": 0, "adam": 2}.get(program.optimizer, 1)
+    return parameters * copies * lanes * itemsize
+
+
+def groups_a_block(program: Program, n_in: int, n_out: int, lanes: int, itemsize: int) -> int:
+    """How many groups make a block within `MAX_BYTES`; raises InputError where one group is more than eight times that.
+
+    The digits' networks: always `GROUPS`.
+    """
+    size = group_bytes(program, n_in, n_out, lanes, itemsize)
+    if size > 8 * MAX_BYTES:
+        gib = size / 2**30
+        raise InputError(f"hidden widths {program.widths} make blocks of {gib:,.0f} GiB, expected at most 4 GiB")
+    return max(1, min(GROUPS, MAX_BYTES // size))
+
+
+def pack(trials: Sequence[Trial], data: Data, lanes: int) -> Iterator[Block]:
+    """Sort trials into blocks: same program, then same seed.
+
+    Args:
+        trials: in any order.
+        data: that they will be trained on.
+        lanes: B.
+
+    Raises:
+        InputError: networks too large for a block, a batch larger than the training set.
+    """
+    x, y = data.dataset.x_train, data.dataset.y_train
+    by_program: dict[Program, dict[int, list[Trial]]] = {}
+    for trial in trials:
+        by_program.setdefault(program_of(trial), {}).setdefault(trial.seed, []).append(trial)
+    for program in by_program:
+        groups_a_block(program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize)
+        if program.batch_size > len(x):
+            raise InputError(f"batch size is {program.batch_size}, expected at most {len(x)}, the training rows")
+    for program, by_seed in by_program.items():
+        # Groups of one seed gather one order for all lanes, unless that leaves too many lanes empty.
+        count = sum(map(len, by_seed.values()))
+        alone = sum(-(-len(part) // lanes) for part in by_seed.values())
+        shared = (alone - -(-count // lanes)) * lanes <= MAX_PADDING * count
+        parts = list(by_seed.values()) if shared else [list(itertools.chain.from_iterable(by_seed.values()))]
+        groups = [tuple(group) for part in parts for group in _chunks(part, lanes)]
+        size = groups_a_block(program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize)
+        for chunk in _chunks(groups, size):
+            yield Block(program, tuple(chunk), shared)
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def place(block: Block, data: Data, shape: tuple[int, int], slots: Sequence[int]) -> Lanes:
+    """The block's Lanes as NumPy arrays of ``shape`` [G, B]; group i goes into slot ``slots[i]``, the rest is inert."""
+    x, y = data.dataset.x_train, data.dataset.y_train
+    dtype = x.dtype
+    widths = (x.shape[1], *block.program.widths, y.shape[1])
+    layers = [(np.zeros((*shape, to, n), dtype), np.zeros((*shape, to), dtype)) for n, to in itertools.pairwise(widths)]
+    masks = [np.zeros((*shape, width), dtype) for width in widths[1:-1]]
+    rate, momentum, decay = (np.zeros(shape, dtype) for _ in range(3))
+    alive = np.zeros(shape, bool)
+    for slot, group in zip(slots, block.groups, strict=True):
+        for lane, trial in enumerate(group):
+            at = slot, lane
+            for (weights, _), values in zip(layers, initial_weights(trial, widths[0], widths[-1]), strict=True):
+                weights[at][: values.shape[0], : values.shape[1]] = values
+            for mask, width in zip(masks, trial.hidden, strict=True):
+                mask[at][:width] = 1
+            rate[at], momentum[at], decay[at] = trial.learning_rate, trial.momentum or 0, trial.weight_decay
+            alive[at] = True
+    params = tuple(Layer(_array(weights), _array(biases)) for weights, biases in layers)
+    decays = _array(decay) if block.program.decays else None
+    hyperparameters = Hyperparameters(_array(rate), _array(momentum), decays)
+    # Every optimiser of the table starts from zeros: only their shapes are asked for, which compiles nothing.
+    start = functools.partial(initial_state, config=Config(optimizer=OPTIMIZERS[block.program.optimizer]))
+    shapes = jax.eval_shape(jax.vmap(jax.vmap(start)), params, hyperparameters).optimizer_state
+    optimizer_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    return Lanes(TrainingState(params, optimizer_state), hyperparameters, tuple(map(_array, masks)), _array(alive))
+
+
+def _array(values: NDArray[Any]) -> Any:
+    """NumPy's array where the types promise JAX's: what it becomes when placed on devices."""
+    return values
+
+
+def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
+    """Train a block's trials from their initial weights: a pure function of its arguments, on all local devices.
+
+    Args:
+        block: from `pack`, with this platform's number of lanes.
+        epochs: 1 or more.
+        data: arrays of NumPy or JAX.
+
+    Returns:
+        An Outcome for each of ``block.trials``, in their order.
+    """
+    _, measures, slots = _train(block, epochs, data)
+    return [
+        _outcome(_lane(measures, slot, lane))
+        for slot, group in zip(slots, block.groups, strict=True)
+        for lane in range(len(group))
+    ]
+
+
+def train_trial(trial: Trial, epochs: int, data: Data) -> tuple[Params, Outcome]:
+    """Train one trial again, as a sweep does and to the same bits: its parameters, without padding, and its Outcome."""
+    block = Block(program_of(trial), ((trial,),), shared=True)
+    lanes, measures, slots = _train(block, epochs, data)
+    sizes = (data.dataset.x_train.shape[1], *trial.hidden, data.dataset.y_train.shape[1])
+    params = tuple(
+        Layer(layer.weights[slots[0], 0, :to, :n], layer.biases[slots[0], 0, :to])
+        for layer, (n, to) in zip(lanes.state.params, itertools.pairwise(sizes), strict=True)
+    )
+    return params, _outcome(_lane(measures, slots[0], 0))
+
+
+def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list[int]]:
+    """The lanes after the last epoch, the measures as NumPy arrays ``[epochs, G, B]``, and each group's slot."""
+    mesh = device_mesh()
+    lanes, devices = lanes_of(mesh), mesh.devices.size
+    each = -(-max(GROUPS, len(block.groups)) // devices)  # one shape for all blocks of a program, full or not
+    slots = [each * (group % devices) + group // devices for group in range(len(block.groups))]
+    counts = np.bincount(np.arange(len(block.groups)) % devices, minlength=devices).astype(np.int32)
+    split, whole = NamedSharding(mesh, PartitionSpec("devices")), NamedSharding(mesh, PartitionSpec())
+    state = jax.device_put(place(block, data, (each * devices, lanes), slots), split)
+    groups, on_devices = jax.device_put(counts, split), jax.device_put(data, whole)
+    n = len(data.dataset.labels_train)
+    orders = np.zeros((each * devices, 1 if block.shared else lanes, n), np.int32)
+    streams = {trial.seed: order_stream(trial.seed) for trial in block.trials}
+    measures: list[Measures] = []
+    for epoch in range(epochs):
+        drawn = {seed: stream.permutation(n) for seed, stream in streams.items()}
+        for slot, group in zip(slots, block.groups, strict=True):
+            for lane, trial in enumerate(group[:1] if block.shared else group):
+                orders[slot, lane] = drawn[trial.seed]
+        last = np.bool_(epoch == epochs - 1)
+        # A copy: the transfer may still read the buffer while the next epoch's orders are written.
+        placed = jax.device_put((orders.copy(), last), (split, whole))
+        state, measured = block_epoch(state, placed[0], groups, on_devices, placed[1], block.program, mesh)
+        measures.append(measured)
+    stack: Any = jax.tree.map(lambda *rows: np.stack([np.asarray(row) for row in rows]), *measures)
+    return state, stack, slots
+
+
+def _lane(measures: Measures, slot: int, lane: int) -> Measures:
+    """One lane's measures, each ``[epochs]``."""
+    return jax.tree.map(lambda rows: rows[:, slot, lane], measures)
+
+
+def _outcome(rows: Measures) -> Outcome:
+    """The outcome of one lane from its measures, each ``[epochs]``."""
+    done = int(np.sum(rows.alive))
+    loss, validation_loss, validation_accuracy = (np.asarray(column[:done], np.float64) for column in rows[:3])
+    status = "done" if done == len(rows.alive) else "diverged"
+    train_accuracy, test_accuracy = float(rows.train_accuracy[-1]), float(rows.test_accuracy[-1])
+    return Outcome(status, loss, validation_loss, validation_accuracy, train_accuracy, test_accuracy)

@@ -1,0 +1,89 @@
+"""Choosing honestly: seeds averaged with an interval, validation rows choose, test rows judge the chosen alone."""
+
+import csv
+from collections.abc import Sequence
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import scipy.stats
+from numpy.typing import ArrayLike
+
+__all__ = ["AXES", "Configuration", "Interval", "configurations", "interval", "measure_of", "varying", "write_csv"]
+
+AXES = ("hidden", "activation", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay", "init_scale")
+Row = dict[str, Any]
+
+
+class Interval(NamedTuple):
+    """A mean and its 95 % interval by Student's t; without one where there is a single value."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Configuration(NamedTuple):
+    """Trials that differ in nothing but the seed.
+
+    Attributes:
+        values: by axis.
+        rows: of its trials that are done.
+        trials: how many it has, done or not.
+        loss: what chooses: the final validation loss; the training loss where there are no validation rows.
+        accuracy: validation accuracy, or training accuracy.
+    """
+
+    values: dict[str, Any]
+    rows: list[Row]
+    trials: int
+    loss: Interval
+    accuracy: Interval
+
+
+def interval(values: ArrayLike) -> Interval:
+    """Mean and 95 % interval of ``values [n]``, n >= 1; of equal values the interval is the value."""
+    found = np.asarray(values, np.float64)
+    mean = float(found.mean())
+    if len(found) < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    half = float(scipy.stats.t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
+    return Interval(mean, mean - half, mean + half)
+
+
+def measure_of(rows: Sequence[Row]) -> tuple[str, str]:
+    """The columns that choose: loss and accuracy of the validation rows, or of training where there are none."""
+    if any(row["validation_loss"] is not None for row in rows):
+        return "validation_loss", "validation_accuracy"
+    return "loss", "train_accuracy"
+
+
+def configurations(rows: Sequence[Row]) -> list[Configuration]:
+    """Configurations with at least one finished trial, the best first.
+
+    Those with a trial that isn't done (diverged, pruned, failed, pending) come after all others: their mean would be
+    that of the lucky seeds.
+    """
+    loss, accuracy = measure_of(rows)
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[axis] for axis in AXES), []).append(row)
+    found: list[Configuration] = []
+    for key, members in groups.items():
+        done = [row for row in members if row["status"] == "done" and row[loss] is not None]
+        if done:
+            values: dict[str, Any] = dict(zip(AXES, key, strict=True))
+            losses, accuracies = (interval([row[column] for row in done]) for column in (loss, accuracy))
+            found.append(Configuration(values, done, len(members), losses, accuracies))
+    return sorted(found, key=lambda item: (len(item.rows) < item.trials, item.loss.mean))
+
+
+def varying(found: Sequence[Configuration]) -> list[str]:
+    """The axes on which configurations differ."""
+    return [axis for axis in AXES if len({item.values[axis] for item in found}) > 1]
+
+
+def write_csv(rows: Sequence[Row], file: IO[str]) -> None:
+    """Write rows under a line of column names; None is left empty."""
+    writer = csv.DictWriter(file, list(rows[0]) if rows else ["id"])
+    writer.writeheader()
+    writer.writerows(rows)

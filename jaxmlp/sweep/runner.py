@@ -1,0 +1,154 @@
+"""Running a sweep: blocks go to an executor, outcomes into the store, failures stay with their block."""
+
+import concurrent.futures
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmlp import runtime
+from jaxmlp.errors import InputError
+from jaxmlp.sweep import store
+from jaxmlp.sweep.blocks import device_mesh, lanes_of
+from jaxmlp.sweep.lanes import Block, Outcome, pack, train_block
+from jaxmlp.sweep.trials import Trial
+from jaxmlp.sweep.validation import Data
+
+__all__ = ["ATTEMPTS", "Progress", "run_sweep", "rungs", "work"]
+
+ATTEMPTS = 3
+IN_FLIGHT = 2  # a local executor trains one block while the next one is placed
+
+Progress = Callable[[int], None]
+"""Called with the number of trials whenever outcomes have been written."""
+
+
+def work(block: Block, epochs: int, data: Data) -> tuple[list[Outcome], float]:
+    """A task, wherever it runs: the outcomes of a block, and the seconds it took.
+
+    Args:
+        block: the trials.
+        epochs: for each.
+        data: NumPy arrays.
+    """
+    runtime.configure_sweep(str(data.dataset.x_train.dtype))
+    start = time.perf_counter()
+    outcomes = train_block(block, epochs, data)
+    return outcomes, time.perf_counter() - start
+
+
+class _Task(NamedTuple):
+    block: Block
+    attempt: int
+
+
+def run_blocks(
+    blocks: Iterator[Block],
+    epochs: int,
+    data: Data,
+    executor: concurrent.futures.Executor,
+    written: Callable[[Block, list[Outcome], float], None],
+    failed: Callable[[Block, str], None],
+    in_flight: int = IN_FLIGHT,
+    attempts: int = ATTEMPTS,
+) -> None:
+    """Stream blocks through the executor, at most ``in_flight`` at a time; a block that fails goes again.
+
+    Raises:
+        InputError: the executor itself is broken.
+    """
+    again: deque[_Task] = deque()
+    running: dict[concurrent.futures.Future[Any], _Task] = {}
+    fresh = (_Task(block, 1) for block in blocks)
+    try:
+        while True:
+            while len(running) < in_flight and (task := again.popleft() if again else next(fresh, None)):
+                running[executor.submit(work, task.block, epochs, data)] = task
+            if not running:
+                return
+            finished, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in finished:
+                block, attempt = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    written(block, *future.result())
+                elif isinstance(error, InputError):
+                    raise error
+                elif attempt < attempts:
+                    again.append(_Task(block, attempt + 1))
+                else:
+                    failed(block, f"{type(error).__name__}: {error}".splitlines()[0])
+    except concurrent.futures.BrokenExecutor as error:
+        raise InputError(f"the executor is broken, expected one that runs: {error}") from None
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def rungs(epochs: int, halving: int) -> list[int]:
+    """Epochs at which successive halving chooses, the last being ``epochs``: by factors of ``halving``, 0 for none."""
+    found = [epochs]
+    while halving and found[0] // halving >= 1:
+        found.insert(0, found[0] // halving)
+    return found
+
+
+def survivors(alive: Sequence[Trial], losses: dict[str, float | None], halving: int) -> list[Trial]:
+    """The best share of ``alive`` by validation loss, at least one, in their own sequence; the rest is out."""
+    ranked = sorted((loss, number) for number, trial in enumerate(alive) if (loss := losses.get(trial.id)) is not None)
+    kept = {number for _, number in ranked[: max(1, len(alive) // halving)]}
+    return [trial for number, trial in enumerate(alive) if number in kept]
+
+
+def run_sweep(
+    connection: sqlite3.Connection,
+    sweep: store.Sweep,
+    data: Data,
+    executor: concurrent.futures.Executor,
+    progress: Progress = lambda _: None,
+    lanes: int | None = None,
+    in_flight: int = IN_FLIGHT,
+    attempts: int = ATTEMPTS,
+) -> None:
+    """Train what the store says is missing of a sweep, and write it there.
+
+    Args:
+        connection: writable, from `store.opened`.
+        sweep: from `store.add_sweep` or `store.find_sweeps`.
+        data: whose hash is the sweep's.
+        executor: of `concurrent.futures`; its workers must be able to import jaxmlp.
+        progress: see `Progress`.
+        lanes: B on the machines that train; by default this machine's.
+        in_flight: blocks handed to the executor at a time: twice its workers.
+        attempts: how often a block is tried before its trials are marked failed.
+
+    Raises:
+        InputError: of the store or the executor. What was written before stays.
+    """
+    data = jax.tree.map(np.asarray, data)
+    lanes = lanes or lanes_of(device_mesh())
+    _, _, epochs, halving = sweep.identity
+    steps = rungs(epochs, halving)
+    alive = store.pending(connection, sweep.number, () if halving else ("done", "diverged"))
+    for step in steps:
+        known = store.losses_at(connection, sweep.number, step) if halving else {}
+        stopped = store.stopped(connection, sweep.number) if halving else set()
+        missing = [trial for trial in alive if trial.id not in known and trial.id not in stopped]
+
+        def written(block: Block, outcomes: list[Outcome], seconds: float, step: int = step) -> None:
+            pairs = zip(block.trials, outcomes, strict=True)
+            status = "done" if step == epochs else "pruned"
+            store.record(connection, sweep, pairs, seconds / len(outcomes), status)
+            progress(len(outcomes))
+
+        def failed(block: Block, reason: str) -> None:
+            store.fail(connection, sweep, block.trials, reason)
+            progress(len(block.trials))
+
+        run_blocks(pack(missing, data, lanes), step, data, executor, written, failed, in_flight, attempts)
+        if step < epochs:
+            alive = survivors(alive, store.losses_at(connection, sweep.number, step), halving)

@@ -1,0 +1,216 @@
+"""The space of a sweep: lists of values and ranges, as a grid or as random draws."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from jaxmlp.errors import InputError
+from jaxmlp.network import ACTIVATIONS, check_sizes
+from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
+from jaxmlp.randomness import check_seed
+from jaxmlp.sweep.trials import MOMENTUM_OPTIMIZERS, Trial
+
+__all__ = ["MAX_TRIALS", "Range", "Space", "make_space", "parse_hidden", "parse_number", "parse_seeds", "space_hash"]
+
+MAX_TRIALS = 10_000_000
+
+
+class Range(NamedTuple):
+    """Numbers from ``low`` to ``high``, drawn uniformly, or uniformly in their logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+Axis = tuple[float, ...] | Range
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """The values of each axis; fields as those of `Trial`.
+
+    Attributes:
+        hidden: each a tuple of widths.
+        seeds: every configuration is trained with each of them.
+        random: None for the grid of all values, otherwise how many configurations to draw.
+        random_seed: of these draws.
+        others: see `Trial`.
+    """
+
+    hidden: tuple[tuple[int, ...], ...] = ((20,),)
+    activation: tuple[str, ...] = ("sigmoid",)
+    batch_size: tuple[int, ...] = (1,)
+    optimizer: tuple[str, ...] = ("sgd",)
+    learning_rate: Axis = (0.2,)
+    momentum: Axis = (0.9,)
+    weight_decay: Axis = (0.0,)
+    init_scale: Axis = (1.0,)
+    seeds: tuple[int, ...] = (0,)
+    random: int | None = None
+    random_seed: int = 0
+
+    def trials(self) -> list[Trial]:
+        """All trials, seeds innermost; what the optimiser doesn't read makes no difference between trials."""
+        configurations = self._drawn() if self.random else itertools.product(*(getattr(self, axis) for axis in AXES))
+        unique = dict.fromkeys(_trial(configuration) for configuration in configurations)
+        return [dataclasses.replace(trial, seed=seed) for trial in unique for seed in self.seeds]
+
+    def _drawn(self) -> list[tuple[Any, ...]]:
+        random = np.random.RandomState(self.random_seed)
+        return [tuple(_draw(random, getattr(self, axis)) for axis in AXES) for _ in range(self.random or 0)]
+
+
+AXES = tuple(field.name for field in dataclasses.fields(Space))[:8]
+NUMBERS = AXES[4:]
+
+
+def _trial(values: Sequence[Any]) -> Trial:
+    trial = Trial(*values)
+    return trial if trial.optimizer in MOMENTUM_OPTIMIZERS else dataclasses.replace(trial, momentum=None)
+
+
+def _draw(random: np.random.RandomState, axis: Any) -> Any:
+    share = random.random_sample()  # one number an axis, whatever its kind
+    if not isinstance(axis, Range):
+        return axis[int(share * len(axis))]
+    low, high = (math.log(axis.low), math.log(axis.high)) if axis.log else (axis.low, axis.high)
+    value = low + share * (high - low)
+    return math.exp(value) if axis.log else value
+
+
+def space_hash(space: Space) -> str:
+    """16 hexadecimal digits that tell spaces apart."""
+    return hashlib.sha256(json.dumps(dataclasses.asdict(space), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def parse_hidden(text: Any) -> tuple[int, ...]:
+    """Hidden widths from ``20,10``, a number, a list of numbers, or ``none``; raises InputError."""
+    if text in ("none", []):
+        return ()
+    parts = cast(list[Any], text) if isinstance(text, list) else str(text).split(",")
+    try:
+        if any(isinstance(part, (bool, float)) for part in parts):
+            raise ValueError
+        return tuple(int(part) for part in parts)
+    except (TypeError, ValueError):
+        raise InputError(f"hidden is {text!r}, expected widths such as 20 or 20,10, or none") from None
+
+
+def parse_number(text: Any) -> float | Range:
+    """A number, or a Range from ``uniform:LOW:HIGH`` or ``log:LOW:HIGH``; raises InputError."""
+    try:
+        kind, *ends = str(text).split(":")
+        if isinstance(text, bool):
+            raise ValueError
+        if not ends:
+            return float(text)
+        low, high = map(float, ends)
+        if kind not in ("uniform", "log"):
+            raise ValueError
+        return Range(low, high, kind == "log")
+    except (TypeError, ValueError):
+        raise InputError(f"{text!r} is neither a number nor uniform:LOW:HIGH nor log:LOW:HIGH") from None
+
+
+def parse_seeds(text: Any) -> list[int]:
+    """Seeds from a number, or from ``FIRST:END`` (END left out); raises InputError."""
+    try:
+        ends = [int(part) for part in str(text).split(":")]
+        if isinstance(text, (bool, float)) or len(ends) > 2:
+            raise ValueError
+    except ValueError:
+        raise InputError(f"seeds are {text!r}, expected numbers or FIRST:END") from None
+    if len(ends) == 1:
+        return ends
+    if ends[1] - ends[0] > MAX_TRIALS:
+        raise InputError(f"seeds {text!r} are {ends[1] - ends[0]:,}, expected at most {MAX_TRIALS:,}")
+    return list(range(*ends))
+
+
+def make_space(values: Mapping[str, Any]) -> Space:
+    """A checked Space from lists of unparsed values by axis, as a command line or a TOML file has them.
+
+    Raises:
+        InputError: an unknown axis, an empty or repeated one, a value that training cannot use, a range without
+            ``random``, more than ten million trials.
+    """
+    known = {field.name for field in dataclasses.fields(Space)}
+    for name in values:
+        if name not in known:
+            raise InputError(f"the space has an unknown key {name!r}, expected {', '.join(sorted(known))}")
+    made: dict[str, Any] = {}
+    for name, given in values.items():
+        if name in ("random", "random_seed"):
+            made[name] = _whole(name, given, 1 if name == "random" else 0)
+        else:
+            made[name] = _axis(name, cast(list[Any], given) if isinstance(given, list) else [given])
+    space = Space(**made)
+    _check(space)
+    return space
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_TRIALS:
+        raise InputError(f"{name} is {value!r}, expected a whole number, {least}..{MAX_TRIALS}")
+    return value
+
+
+def _name(value: Any) -> str:
+    return str(value)
+
+
+PARSERS: dict[str, Callable[[Any], Any]] = {"hidden": parse_hidden, "activation": _name, "optimizer": _name}
+
+
+def _axis(name: str, given: list[Any]) -> Any:
+    if name == "seeds":
+        parsed: list[Any] = [seed for part in given for seed in parse_seeds(part)]
+    elif name == "batch_size":
+        parsed = [_whole(name, value, 1) for value in given]
+    else:
+        parsed = [PARSERS.get(name, parse_number)(value) for value in given]
+    if not parsed:
+        raise InputError(f"{name} has no values, expected one or more")
+    if any(isinstance(value, Range) for value in parsed):
+        if len(parsed) > 1:
+            raise InputError(f"{name} has a range beside other values, expected one range or a list")
+        return parsed[0]
+    if len(set(parsed)) < len(parsed):
+        twice = next(value for value in parsed if parsed.count(value) > 1)
+        raise InputError(f"{name} has {twice!r} twice, expected different values")
+    return tuple(parsed)
+
+
+def _check(space: Space) -> None:
+    """Raise InputError for a value that no trial can use; the data's own limits are checked with the data."""
+    for seed in space.seeds:
+        check_seed(seed)
+    for hidden in space.hidden:
+        check_sizes((1, *hidden, 1))
+    for name, table in (("activation", ACTIVATIONS), ("optimizer", OPTIMIZERS)):
+        for value in getattr(space, name):
+            if value not in table:
+                raise InputError(f"{name} is {value!r}, expected one of {', '.join(table)}")
+    for name in NUMBERS:
+        axis: Axis = getattr(space, name)
+        if isinstance(axis, Range):
+            if not space.random:
+                raise InputError(f"{name} is a range, expected a list of values, or random draws")
+            if not (axis.low < axis.high and (axis.low > 0 or not axis.log)):
+                raise InputError(f"{name} has the range {axis.low:g}:{axis.high:g}, expected LOW < HIGH (log: 0 < LOW)")
+        for value in axis[:2] if isinstance(axis, Range) else axis:
+            if name == "init_scale":
+                if not (math.isfinite(value) and value > 0):
+                    raise InputError(f"init_scale is {value}, expected a positive finite number")
+            else:
+                check_hyperparameters(Hyperparameters()._replace(**{name: value}))
+    configurations = space.random or math.prod(len(getattr(space, axis)) for axis in AXES)
+    if configurations * len(space.seeds) > MAX_TRIALS:
+        raise InputError(f"the space has {configurations * len(space.seeds):,} trials, expected at most {MAX_TRIALS:,}")

@@ -1,0 +1,230 @@
+"""The store: sweeps, trials and curves in one SQLite file that survives a crash at any moment.
+
+One process writes, one transaction a block; any number read meanwhile (write-ahead log). A trial is known by its id,
+the data's hash and the number of epochs: several sweeps share what they have in common.
+"""
+
+import json
+import math
+import sqlite3
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmlp.errors import InputError
+from jaxmlp.sweep.database import opened, transaction
+from jaxmlp.sweep.lanes import Outcome
+from jaxmlp.sweep.trials import Trial, id_of, trial_of
+
+__all__ = [
+    "Identity", "Sweep", "begin", "curves_of", "fail", "find_sweeps", "losses_at", "opened", "pending", "record",
+    "rows_of", "status_counts", "stopped", "trials",
+]  # fmt: skip
+
+METRICS = (
+    "loss", "best_loss", "validation_loss", "best_validation_loss", "validation_accuracy", "best_validation_accuracy",
+    "train_accuracy", "test_accuracy",
+)  # fmt: skip
+
+
+class Identity(NamedTuple):
+    """What makes two sweeps the same one: ``space`` (canonical JSON), the data's hash, epochs, halving (0: none)."""
+
+    space: str
+    dataset: str
+    epochs: int
+    halving: int
+
+
+class Sweep(NamedTuple):
+    """A sweep in the file: its number, its Identity, its environment when it began."""
+
+    number: int
+    identity: Identity
+    environment: dict[str, Any]
+
+
+def find_sweeps(connection: sqlite3.Connection) -> list[Sweep]:
+    """All sweeps, in the sequence in which they were begun."""
+    rows = connection.execute("SELECT sweep, space, dataset, epochs, halving, environment FROM sweeps ORDER BY sweep")
+    try:
+        return [Sweep(row[0], Identity(*row[1:5]), json.loads(row[5])) for row in rows]
+    except (TypeError, ValueError):
+        raise InputError("the table of sweeps is damaged in the database, expected JSON") from None
+
+
+def add_sweep(
+    connection: sqlite3.Connection, identity: Identity, trials: Iterable[Trial], environment: dict[str, Any],
+    git_commit: str | None = None,
+) -> Sweep:  # fmt: skip
+    """Enter a new sweep and those of its trials that are not there yet, in one transaction."""
+    with transaction(connection):
+        number = connection.execute(
+            "INSERT INTO sweeps (space, dataset, epochs, halving, environment, git_commit, started)"
+            " VALUES (?, ?, ?, ?, ?, ?, datetime('now')) RETURNING sweep",
+            (*identity, json.dumps(environment), git_commit),
+        ).fetchone()[0]
+        for position, trial in enumerate(trials):
+            key = (trial.id, identity.dataset, identity.epochs)
+            connection.execute(
+                "INSERT OR IGNORE INTO trials (id, dataset, epochs, configuration) VALUES (?, ?, ?, ?)",
+                (*key, trial.configuration),
+            )
+            connection.execute(
+                "INSERT INTO members SELECT ?, ?, trial FROM trials WHERE id = ? AND dataset = ? AND epochs = ?",
+                (number, position, *key),
+            )
+    return Sweep(number, identity, environment)
+
+
+def begin(
+    connection: sqlite3.Connection, identity: Identity, trials: Iterable[Trial], environment: dict[str, Any],
+    git_commit: str | None = None,
+) -> tuple[Sweep, bool]:  # fmt: skip
+    """The sweep of this identity, and whether it was there before: the same space, data, epochs and halving resume."""
+    for sweep in find_sweeps(connection):
+        if sweep.identity == identity:
+            return sweep, True
+    return add_sweep(connection, identity, trials, environment, git_commit), False
+
+
+def pending(connection: sqlite3.Connection, sweep: int, statuses: Sequence[str] = ("done", "diverged")) -> list[Trial]:
+    """The sweep's trials, in its sequence, whose status is none of ``statuses``."""
+    marks = ",".join("?" * len(statuses))
+    rows = connection.execute(
+        "SELECT id, configuration FROM members JOIN trials USING (trial)"
+        f" WHERE sweep = ? AND status NOT IN ({marks}) ORDER BY position",
+        (sweep, *statuses),
+    )
+    return [trial_of(_sound(*row)) for row in rows]
+
+
+def record(
+    connection: sqlite3.Connection, sweep: Sweep, outcomes: Iterable[tuple[Trial, Outcome]], seconds: float,
+    done: str = "done",
+) -> None:  # fmt: skip
+    """Write a block's outcomes, one transaction; ``seconds`` is each trial's share, ``done`` the status of success."""
+    with transaction(connection):
+        for trial, outcome in outcomes:
+            status = done if outcome.status == "done" else outcome.status
+            values = (status, len(outcome.loss), *_metrics(outcome))
+            row = connection.execute(
+                f"UPDATE trials SET (status, epochs_done, {', '.join(METRICS)}, seconds, reason, checksum) ="
+                f" ({', '.join('?' * (len(values) + 1))}, NULL, ?)"
+                " WHERE id = ? AND dataset = ? AND epochs = ? RETURNING trial",
+                (*values, seconds, _checksum(trial.configuration, values), trial.id, *sweep.identity[1:3]),
+            ).fetchone()
+            curves = zip(outcome.loss, outcome.validation_loss, outcome.validation_accuracy, strict=True)
+            connection.executemany(
+                "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)",
+                [(row[0], epoch, *map(_real, point)) for epoch, point in enumerate(curves, 1)],
+            )
+
+
+def fail(connection: sqlite3.Connection, sweep: Sweep, trials: Iterable[Trial], reason: str) -> None:
+    """Mark trials as failed, with the reason."""
+    with transaction(connection):
+        connection.executemany(
+            "UPDATE trials SET (status, reason, checksum) = ('failed', ?, NULL)"
+            " WHERE id = ? AND dataset = ? AND epochs = ?",
+            [(reason, trial.id, *sweep.identity[1:3]) for trial in trials],
+        )
+
+
+def _real(value: float) -> float | None:
+    """A float as SQLite keeps it: NaN, which it doesn't know, as NULL."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _metrics(outcome: Outcome) -> tuple[float | None, ...]:
+    """The values of `METRICS`: final and best of the curves, then the accuracies; None where there is none."""
+    if not len(outcome.loss):
+        return (None,) * len(METRICS)
+    best = (np.min, np.min, np.max)
+    pairs = ((curve[-1], choose(curve)) for curve, choose in zip(outcome[1:4], best, strict=True))
+    return tuple(_real(value) for pair in pairs for value in pair) + tuple(map(_real, outcome[4:]))
+
+
+def _checksum(configuration: str, values: Sequence[Any]) -> int:
+    return zlib.crc32(repr((configuration, *values)).encode())
+
+
+def _sound(identity: str, configuration: str) -> str:
+    """``configuration``, if it is the one that has this id."""
+    if identity != id_of(configuration):
+        raise InputError(f"trial {identity} is damaged in the database, expected a configuration with this id")
+    return configuration
+
+
+def status_counts(connection: sqlite3.Connection, sweep: int) -> dict[str, int]:
+    """How many of the sweep's trials have each status."""
+    rows = connection.execute(
+        "SELECT status, count(*) FROM members JOIN trials USING (trial) WHERE sweep = ? GROUP BY status", (sweep,)
+    )
+    return dict(rows.fetchall())
+
+
+def stopped(connection: sqlite3.Connection, sweep: int) -> set[str]:
+    """Ids of the sweep's trials that diverged."""
+    return {
+        row[0]
+        for row in connection.execute(
+            "SELECT id FROM members JOIN trials USING (trial) WHERE sweep = ? AND status = 'diverged'", (sweep,)
+        )
+    }
+
+
+def losses_at(connection: sqlite3.Connection, sweep: int, epoch: int) -> dict[str, float | None]:
+    """Validation loss after ``epoch`` by trial id, for the sweep's trials that were trained so far; None if NaN."""
+    rows = connection.execute(
+        "SELECT id, curves.validation_loss FROM members JOIN trials USING (trial) JOIN curves USING (trial)"
+        " WHERE sweep = ? AND epoch = ?",
+        (sweep, epoch),
+    )
+    return dict(rows.fetchall())
+
+
+def rows_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str, Any]]:
+    """The sweep's trials as flat dictionaries; raises InputError for a row whose checksum is wrong."""
+    columns = ("status", "epochs_done", *METRICS)
+    found = connection.execute(
+        f"SELECT id, configuration, checksum, seconds, reason, {', '.join(columns)}"
+        " FROM members JOIN trials USING (trial) WHERE sweep = ? ORDER BY position",
+        (sweep,),
+    )
+    rows: list[dict[str, Any]] = []
+    for identity, configuration, checksum, seconds, reason, *values in found:
+        if checksum not in (None, _checksum(configuration, values)):
+            raise InputError(f"trial {identity} is damaged in the database, expected the values that were written")
+        fields = json.loads(_sound(identity, configuration))
+        fields["hidden"] = ",".join(map(str, fields["hidden"])) or "none"
+        rows.append({"sweep": sweep, "id": identity, **fields, **dict(zip(columns, values, strict=True)),
+                     "seconds": seconds, "reason": reason})  # fmt: skip
+    return rows
+
+
+def curves_of(connection: sqlite3.Connection, sweep: Sweep, identity: str) -> list[tuple[Any, ...]]:
+    """Rows (epoch, loss, validation loss, validation accuracy) of one trial."""
+    return connection.execute(
+        "SELECT epoch, curves.loss, curves.validation_loss, curves.validation_accuracy FROM curves"
+        " JOIN trials USING (trial) WHERE id = ? AND dataset = ? AND epochs = ? ORDER BY epoch",
+        (identity, *sweep.identity[1:3]),
+    ).fetchall()
+
+
+def trials(path: str | Path, sweep: int | None = None) -> list[dict[str, Any]]:
+    """A sweep's trials, by default the newest sweep's: dictionaries that ``pandas.DataFrame`` takes as they are.
+
+    Works while the sweep runs.
+
+    Raises:
+        InputError: as `opened`; no such sweep.
+    """
+    with opened(path) as connection:
+        numbers = [found.number for found in find_sweeps(connection)]
+        if not numbers or (sweep is not None and sweep not in numbers):
+            raise InputError(f"sweep is {sweep}, expected one of {numbers}")
+        return rows_of(connection, numbers[-1] if sweep is None else sweep)

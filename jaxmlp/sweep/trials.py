@@ -1,0 +1,127 @@
+"""Trials: one network of a sweep, its identity, its initial weights and its sample orders.
+
+Everything here is a pure function of the trial's own configuration. Weights and orders come from NumPy's RandomState,
+whose streams are frozen: prefixes can be cut from them (so trials of one seed share them whatever their widths), and
+its permutations cost a tenth of JAX's, whose sort would take a sixth of a sweep's time on a CPU.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "name_of", "order_stream", "padded", "trial_of"]
+
+MOMENTUM_OPTIMIZERS = ("momentum", "nesterov")
+LADDER = (8, 20, 32, 64)
+_ORDERS = 2**32 - 1  # beside the seed, where the weights' streams have the layer's number
+_VERSION = 1  # part of every id: a change of weights, orders, padding or arithmetic makes new trials
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trial:
+    """The configuration and the seed of one network.
+
+    Attributes:
+        hidden: widths of the hidden layers.
+        activation: of the hidden layers.
+        batch_size: samples an update.
+        optimizer: a name of `jaxmlp.OPTIMIZERS`.
+        learning_rate: positive.
+        momentum: None where the optimiser has none.
+        weight_decay: 0 or more.
+        init_scale: of the initial weights' standard deviation ``scale / sqrt(n_in)``.
+        seed: of initial weights and sample orders.
+    """
+
+    hidden: tuple[int, ...] = (20,)
+    activation: str = "sigmoid"
+    batch_size: int = 1
+    optimizer: str = "sgd"
+    learning_rate: float = 0.2
+    momentum: float | None = None
+    weight_decay: float = 0.0
+    init_scale: float = 1.0
+    seed: int = 0
+
+    @property
+    def configuration(self) -> str:
+        """The trial as canonical JSON."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits, the hash of the configuration."""
+        return id_of(self.configuration)
+
+
+def id_of(configuration: str) -> str:
+    """The id of the trial with this `Trial.configuration`."""
+    return hashlib.sha256(f"{_VERSION}:{configuration}".encode()).hexdigest()[:16]
+
+
+def trial_of(configuration: str) -> Trial:
+    """The Trial whose `Trial.configuration` this is."""
+    fields: dict[str, Any] = json.loads(configuration)
+    fields["hidden"] = tuple(fields["hidden"])
+    return Trial(**fields)
+
+
+def name_of(trial: Trial, without: tuple[str, ...] = ("seed",)) -> str:
+    """What a person reads: ``hidden 20,10 learning_rate 0.1 ...``, the fields that differ from the defaults."""
+    parts = [f"hidden {','.join(map(str, trial.hidden)) or 'none'}"]
+    for field in dataclasses.fields(Trial)[1:]:
+        value = getattr(trial, field.name)
+        if field.name not in without and (value != field.default or field.name == "learning_rate"):
+            parts.append(f"{field.name} {value:.4g}" if isinstance(value, float) else f"{field.name} {value}")
+    return " ".join(parts)
+
+
+def padded(width: int) -> int:
+    """The width a hidden layer is padded to: the next of 8, 20, 32, 64, 128, 256, ...
+
+    Few steps, so that few programs are compiled; widths that people like are steps, so that little is wasted.
+    """
+    return next((step for step in LADDER if width <= step), max(64, 1 << (width - 1).bit_length()))
+
+
+@functools.lru_cache(maxsize=32)
+def _draw(seed: int, layer: int, rows: int, columns: int, square: bool) -> NDArray[np.float64]:
+    """Standard normal numbers ``[rows, columns]``, the corner of one unlimited table for each seed and layer.
+
+    ``square``: the table grows in both directions, shell by shell; otherwise it has ``columns`` columns for ever.
+    """
+    random = np.random.RandomState([seed, layer])
+    if not square:
+        return random.standard_normal((rows, columns))
+    size = max(rows, columns)
+    row, column = np.indices((rows, columns))
+    shell = np.maximum(row, column)
+    within = np.where(row == shell, column, shell + 1 + row)  # shell m: its row up to the corner, then its column
+    return random.standard_normal(size * size)[shell * shell + within]
+
+
+def initial_weights(trial: Trial, n_in: int, n_out: int) -> list[NDArray[np.float64]]:
+    """``W_l [n_l, n_(l-1)]`` for every layer: normal, standard deviation ``init_scale / sqrt(n_(l-1))``.
+
+    Trials of one seed are cut from one draw: a network of fewer units has the first rows and columns of a larger one.
+    """
+    sizes = (n_in, *trial.hidden, n_out)
+    steps = (n_in, *map(padded, trial.hidden), n_out)  # few different draws, so that they are found in the cache
+    weights: list[NDArray[np.float64]] = []
+    for layer, ((n_from, n_to), (columns, rows)) in enumerate(
+        zip(itertools.pairwise(sizes), itertools.pairwise(steps), strict=True)
+    ):
+        draw = _draw(trial.seed, layer, rows, columns, layer > 0)
+        weights.append(draw[:n_to, :n_from] * (trial.init_scale / np.sqrt(n_from)))
+    return weights
+
+
+def order_stream(seed: int) -> np.random.RandomState:
+    """Ask it for one ``permutation(n)`` an epoch: the sample orders that all trials of this seed share."""
+    return np.random.RandomState([seed, _ORDERS])

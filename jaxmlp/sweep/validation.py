@@ -1,0 +1,52 @@
+"""Rows held out of training, to choose by: the test rows stay untouched until the choice is made."""
+
+import hashlib
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+
+from jaxmlp.data import Dataset
+from jaxmlp.errors import InputError
+
+__all__ = ["Data", "Rows", "data_hash", "hold_out"]
+
+
+class Rows(NamedTuple):
+    """Samples ``x [n, n_in]``, one-hot ``y [n, n_classes]`` and ``labels [n]``."""
+
+    x: Array
+    y: Array
+    labels: Array
+
+
+class Data(NamedTuple):
+    """What a sweep trains and chooses on: a dataset without the validation rows, and these; they may be none."""
+
+    dataset: Dataset
+    validation: Rows
+
+
+def hold_out(dataset: Dataset, n_validation: int = 300) -> Data:
+    """Hold out the last ``n_validation`` training rows.
+
+    Raises:
+        InputError: ``n_validation`` outside ``0..n_train - 1``.
+    """
+    n = len(dataset.labels_train) - n_validation
+    if not 0 < n <= len(dataset.labels_train):
+        raise InputError(f"validation rows are {n_validation}, expected 0..{len(dataset.labels_train) - 1}")
+    x, y, labels = dataset[:3]
+    training = dataset._replace(x_train=x[:n], y_train=y[:n], labels_train=labels[:n])
+    return Data(training, Rows(x[n:], y[n:], labels[n:]))
+
+
+def data_hash(data: Data) -> str:
+    """16 hexadecimal digits that tell data apart: values, shapes, dtypes and which rows validate."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(data):
+        array = np.asarray(leaf)
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

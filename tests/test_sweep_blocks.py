@@ -1,0 +1,198 @@
+"""Blocks: a lane equals the same network alone, and its bits depend on nothing else."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh
+
+from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params, initial_state, train
+from jaxmlp.sweep import Block, Data, Outcome, Trial, hold_out, lanes, make_space, pack, train_block, train_trial
+from jaxmlp.sweep.blocks import block_epoch
+from jaxmlp.sweep.trials import initial_weights, order_stream
+from tests.helpers import assert_agree, random_dataset, rejects
+
+LANES = 16
+
+
+@pytest.fixture(scope="module")
+def singles() -> Data:
+    return jax.tree.map(np.asarray, hold_out(random_dataset(5, 24, "float32"), 6))
+
+
+@pytest.fixture(scope="module")
+def doubles() -> Data:
+    return jax.tree.map(np.asarray, hold_out(random_dataset(5, 24), 6))
+
+
+def alone(trial: Trial, epochs: int, data: Data) -> tuple[Params, Any]:
+    """The trial trained by `jaxmlp.train`, without lanes, padding or masks."""
+    dtype = data.dataset.x_train.dtype
+    params = tuple(
+        Layer(jnp.asarray(weights, dtype), jnp.zeros(len(weights), dtype)) for weights in initial_weights(trial, 4, 3)
+    )
+    stream, n = order_stream(trial.seed), len(data.dataset.labels_train)
+    orders = jnp.asarray(np.stack([stream.permutation(n) for _ in range(epochs)]))
+    config = Config(trial.activation, trial.batch_size, OPTIMIZERS[trial.optimizer])
+    hyperparameters = Hyperparameters(trial.learning_rate, trial.momentum or 0.0, trial.weight_decay or None)
+    return train(params, jax.tree.map(jnp.asarray, data.dataset), orders, hyperparameters, config)
+
+
+def by_id(blocks: list[Block], epochs: int, data: Data) -> dict[str, Outcome]:
+    return {
+        trial.id: outcome
+        for block in blocks
+        for trial, outcome in zip(block.trials, train_block(block, epochs, data), strict=True)
+    }
+
+
+def assert_same_bits(actual: dict[str, Outcome], expected: dict[str, Outcome]) -> None:
+    assert actual
+    for key, outcome in actual.items():
+        assert_agree(outcome[1:], expected[key][1:])
+        assert outcome.status == expected[key].status
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        Trial((5,), learning_rate=0.3),
+        Trial((), learning_rate=0.3),
+        Trial((5, 3), "tanh", 4, "momentum", 0.1, 0.8, 0.01, 1.5, 7),  # 18 rows in batches of 4: a last one of 2
+        Trial((9, 2), "relu", 1, "nesterov", 0.01, 0.5),
+        Trial((3,), "identity", 6, "adam", 0.01, weight_decay=0.1),
+    ],
+    ids=lambda trial: f"{trial.optimizer}-{trial.activation}",
+)
+def test_a_lane_equals_the_same_network_alone(trial: Trial, doubles: Data) -> None:
+    assert_lane_equals_alone(trial, doubles, 1e-12)
+
+
+def test_a_lane_equals_the_same_network_alone_in_float32(singles: Data) -> None:
+    assert_lane_equals_alone(Trial((5, 3), "tanh", 4, "momentum", 0.1, 0.8, 0.01, 1.5, 7), singles, 2e-5)
+
+
+def assert_lane_equals_alone(trial: Trial, data: Data, tolerance: float) -> None:
+    # optax's Adam counts its updates in integers and takes powers of them: not a strict program.
+    with jax.numpy_dtype_promotion("standard" if trial.optimizer == "adam" else "strict"):
+        params, outcome = train_trial(trial, 2, data)
+        expected, history = alone(trial, 2, data)
+    assert_agree(jax.tree.map(np.asarray, params), jax.tree.map(np.asarray, expected), tolerance)
+    assert_agree(outcome.loss, np.asarray(history.loss, np.float64), tolerance)
+    assert outcome.train_accuracy == pytest.approx(float(history.train_accuracy[-1]))
+    assert outcome.test_accuracy == pytest.approx(float(history.test_accuracy[-1]))
+    assert outcome.status == "done"
+
+
+def test_padded_units_stay_zero_however_they_are_trained(doubles: Data) -> None:
+    trial = Trial((5, 3), "sigmoid", 2, "momentum", 0.5, 0.9, 0.01)
+    state = lanes._train(Block(lanes.program_of(trial), ((trial,),), True), 3, doubles)[0].state  # pyright: ignore[reportPrivateUsage]
+    first, second, third = state.params
+    assert first.weights.shape[2:] == (8, 4)
+    for padding in (first.weights[0, 0, 5:], first.biases[0, 0, 5:], second.weights[0, 0, 3:],
+                    second.weights[0, 0, :, 5:], second.biases[0, 0, 3:], third.weights[0, 0, :, 3:]):  # fmt: skip
+        assert not np.any(padding)
+    assert np.all(first.weights[0, 0, :5])
+
+
+def test_every_optimiser_starts_from_zeros() -> None:
+    # `lanes.place` lays their states out as zeros.
+    for optimizer in OPTIMIZERS.values():
+        params = (Layer(jnp.ones((2, 3)), jnp.ones(2)),)
+        state = initial_state(params, Hyperparameters(0.1, 0.5, 0.1), Config(optimizer=optimizer))
+        assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.optimizer_state))
+
+
+@pytest.fixture(scope="module")
+def crowd() -> list[Trial]:
+    """Widths, rates and seeds mixed: 3 x 3 x 17 trials of one program."""
+    space = {"hidden": ["3", "5", "8"], "learning_rate": [0.05, 0.2, 1.0], "activation": ["relu"], "seeds": ["0:17"]}
+    return make_space(space).trials()
+
+
+def test_bits_depend_on_the_trial_alone(crowd: list[Trial], singles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = by_id(list(pack(crowd, singles, LANES)), 2, singles)
+    random = np.random.RandomState(0)
+    shuffled = [crowd[number] for number in random.permutation(len(crowd))]
+    program = lanes.program_of(crowd[0])
+    groups = tuple(tuple(shuffled[start : start + 13]) for start in range(0, len(shuffled), 13))
+    assert_same_bits(by_id([Block(program, groups[:8], False), Block(program, groups[8:], False)], 2, singles), sweep)
+    # One order gathered for a whole group gives the bits of an order a lane.
+    one_seed = [trial for trial in crowd if trial.seed == 3]
+    (shared,) = pack(one_seed, singles, LANES)
+    assert shared.shared
+    assert_same_bits(by_id([shared], 2, singles), sweep)
+    assert_same_bits({crowd[50].id: train_trial(crowd[50], 2, singles)[1]}, sweep)
+    # One device instead of two: sharded equals unsharded.
+    one = Mesh(np.asarray(jax.local_devices()[:1]), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
+    monkeypatch.setattr(lanes, "device_mesh", lambda: one)
+    assert_same_bits(by_id(list(pack(crowd, singles, LANES)), 2, singles), sweep)
+
+
+def test_bits_of_batches_depend_on_the_trial_alone(singles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = make_space({"hidden": ["3", "5,4"], "batch_size": [5], "seeds": ["0:20"]}).trials()
+    sweep = by_id(list(pack(trials, singles, LANES)), 2, singles)
+    for trial in trials[13::20]:
+        assert_same_bits({trial.id: train_trial(trial, 2, singles)[1]}, sweep)
+    one = Mesh(np.asarray(jax.local_devices()[:1]), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
+    monkeypatch.setattr(lanes, "device_mesh", lambda: one)
+    assert_same_bits(by_id(list(pack(trials, singles, LANES)), 2, singles), sweep)
+
+
+def test_neighbours_of_a_trial_that_diverges_keep_every_bit(crowd: list[Trial], singles: Data) -> None:
+    calm = crowd[:LANES]
+    wild = [dataclasses.replace(trial, learning_rate=1e30) for trial in calm[::3]]
+    program = lanes.program_of(calm[0])
+    expected = by_id([Block(program, (tuple(calm),), False)], 3, singles)
+    mixed = [wild[number // 3] if number % 3 == 0 else trial for number, trial in enumerate(calm)]
+    found = by_id([Block(program, (tuple(mixed),), False)], 3, singles)
+    for trial in wild:
+        outcome = found.pop(trial.id)
+        assert outcome.status == "diverged"
+        assert len(outcome.loss) == len(outcome.validation_loss) < 3
+        assert np.isfinite(outcome.test_accuracy)
+    assert_same_bits(found, expected)
+
+
+def test_a_sweep_compiles_once_a_program(doubles: Data) -> None:
+    space = make_space({"hidden": [str(width) for width in (4, 8, 9, 15, 20, 24, 32, 40, 56, 64)],
+                        "learning_rate": [0.1 * n for n in range(1, 11)], "seeds": ["0:10"]})  # fmt: skip
+    blocks = list(pack(space.trials(), doubles, LANES))
+    assert sum(len(block.trials) for block in blocks) == 1000
+    assert len({(block.program, block.shared) for block in blocks}) == 4
+    twenty = [block for block in blocks if block.program.widths == (20,)]
+    before = block_epoch._cache_size()  # pyright: ignore
+    for block in twenty:
+        train_block(block, 1, doubles)
+    train_block(twenty[0], 3, doubles)  # more epochs compile nothing
+    assert block_epoch._cache_size() == before + 1  # pyright: ignore
+
+
+def test_packing_fills_groups_and_shares_orders_where_seeds_allow(doubles: Data) -> None:
+    rates: list[Any] = [0.01 * n for n in range(1, 33)]
+    (block,) = pack(make_space({"learning_rate": rates, "seeds": ["0:3"]}).trials(), doubles, LANES)
+    assert block.shared
+    assert [len({trial.seed for trial in group}) for group in block.groups] == [1] * 6
+    (block,) = pack(make_space({"learning_rate": rates[:10], "seeds": ["0:8"]}).trials(), doubles, LANES)
+    assert not block.shared
+    assert [len(group) for group in block.groups] == [16] * 5
+    assert len(list(pack(make_space({"seeds": ["0:300"]}).trials(), doubles, LANES))) == 3
+
+
+def test_what_cannot_be_trained_is_refused_before_anything_is_compiled(doubles: Data) -> None:
+    with rejects("make blocks of"):
+        list(pack([Trial((20000, 4000))], doubles, LANES))
+    with rejects("batch size is 19, expected at most 18"):
+        list(pack([Trial(batch_size=19)], doubles, LANES))
+    with rejects("validation rows are 18, expected 0..17"):
+        hold_out(jax.tree.map(jnp.asarray, doubles.dataset), 18)
+
+
+def test_without_validation_rows_there_are_no_validation_measures() -> None:
+    data = jax.tree.map(np.asarray, hold_out(random_dataset(5, 24), 0))
+    outcome = train_trial(Trial((5,)), 2, data)[1]
+    assert np.all(np.isnan(outcome.validation_loss))
+    assert np.all(np.isfinite(outcome.loss))
