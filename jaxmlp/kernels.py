@@ -32,11 +32,11 @@ __all__ = ["fused_epochs", "fused_refusal"]
 Ref: TypeAlias = Any  # memory that a program reads or writes: no public type
 Weights: TypeAlias = tuple[Params, Params | None]  # parameters and, where the optimiser has one, their velocity
 
-MAX_VALUES = 68 * 256
-"""Numbers of 4 bytes that the weights of one program may take: 68 of the 255 registers of each of its 256 threads. As
-many again hold products on their way; beyond, some compiled programs spilled registers to memory (`gpu_report`)."""
-SMALL_VALUES = 40 * 128
-"""Up to which 128 threads share the work: more programs at a time, and cheaper sums over a program's threads."""
+VALUES_A_THREAD = 80
+"""How many numbers of 4 bytes a thread keeps of a network's weights. It has 255 registers, and as many as that again
+hold products on their way. Compiled for an H100, 200 random networks stayed within them; with more, some did not."""
+WARPS = (4, 8)
+"""Warps of 32 threads a program may have; 8 of 255 registers a thread are all that a multiprocessor has."""
 
 
 class Given(NamedTuple):
@@ -64,20 +64,21 @@ def _values(sizes: Sequence[int], config: Config, itemsize: int) -> int:
     return sum(layers) * copies * itemsize // 4
 
 
-def fused_refusal(sizes: Sequence[int], config: Config, dtype: Any) -> str | None:
+def fused_refusal(sizes: Sequence[int], config: Config, dtype: Any, unlimited: bool = False) -> str | None:
     """Why `fused_epochs` cannot train this network, in words, or None if it can.
 
     Args:
         sizes: ``(n_0, .., n_L)``, padded or not.
         config: batch size and optimiser count.
         dtype: of the parameters.
+        unlimited: whether any size will do.
     """
     if config.optimizer not in (sgd, momentum, nesterov):
         return f"the fused kernel has no optimiser {getattr(config.optimizer, '__name__', config.optimizer)!r}"
-    values = _values(sizes, config, np.dtype(dtype).itemsize)
-    if values > MAX_VALUES:
+    values, most = _values(sizes, config, np.dtype(dtype).itemsize), 32 * WARPS[-1] * VALUES_A_THREAD
+    if values > most and not unlimited:
         name = "-".join(map(str, sizes))
-        return f"{name} takes {values:,} registers of a fused program, expected at most {MAX_VALUES:,}"
+        return f"{name} takes {values:,} registers of a fused program, expected at most {most:,}"
     return None
 
 
@@ -191,16 +192,17 @@ def _kernel(given: Given, made: Any, losses: Ref, lives: Ref, *, own: Given, con
 
 
 def _check(
-    state: TrainingState, dataset: Dataset, orders: Array, masks: tuple[Array, ...], alive: Array, config: Config
-) -> tuple[int, ...]:
+    state: TrainingState, dataset: Dataset, orders: Array, hyperparameters: Hyperparameters, masks: tuple[Array, ...],
+    alive: Array, config: Config, interpret: bool,
+) -> tuple[int, ...]:  # fmt: skip
     """The sizes of the networks; raises InputError as `fused_epochs`."""
     if not len(alive):
         raise InputError("there are 0 networks, expected 1 or more: one for each program of the kernel")
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (state.params, masks))
     sizes, dtype = sizes_of(one[0]), dataset.x_train.dtype
-    if refusal := fused_refusal(sizes, config, dtype):
+    if refusal := fused_refusal(sizes, config, dtype, unlimited=interpret):
         raise InputError(refusal)
-    for leaf in jax.tree.leaves((state, masks, dataset.y_train)):
+    for leaf in jax.tree.leaves((state, hyperparameters, masks, dataset.y_train)):
         if leaf.dtype != dtype:
             raise InputError(f"an array of the fused kernel is {leaf.dtype}, expected {dtype} as the data")
     if (sizes[0], sizes[-1]) != (dataset.x_train.shape[1], dataset.y_train.shape[1]):
@@ -238,7 +240,7 @@ def fused_epochs(
         config: static; the optimisers sgd, momentum and nesterov.
         masks: one a hidden layer, ``[T, n_l]``, as in `jaxmlp.forward`.
         alive: booleans ``[T]``: False for networks that are not to be trained.
-        interpret: run on any device as ordinary JAX, slowly: to check the kernel where there is no GPU.
+        interpret: run as ordinary JAX on any device, networks of any size: to check the kernel where there is no GPU.
 
     Returns:
         The state after the last epoch; each epoch's mean loss over the samples, before their updates, ``[T, epochs]``
@@ -249,7 +251,7 @@ def fused_epochs(
 
     Source: equations (1) to (6) of `jaxmlp.backprop`; lecture, step 3.
     """
-    sizes = _check(state, dataset, orders, masks, alive, config)
+    sizes = _check(state, dataset, orders, hyperparameters, masks, alive, config, interpret)
     trials, epochs, shared = len(alive), orders.shape[1], len(alive) // len(orders)
     velocity = jax.tree.leaves(state.optimizer_state)  # of these optimisers: nothing, or one array a parameter
     layout = jax.tree.structure(state.params)
@@ -275,7 +277,7 @@ def fused_epochs(
     own = Given(*shapes(given[:4], 1), *shapes(given[4:]))
     each = pl.BlockSpec((None, epochs), lambda program: (program, 0))
     dtype = dataset.x_train.dtype
-    small = _values(sizes, config, dtype.itemsize) <= SMALL_VALUES
+    enough = _values(sizes, config, dtype.itemsize) <= 32 * WARPS[0] * VALUES_A_THREAD
     (params, moved), losses, lives = pl.pallas_call(
         functools.partial(_kernel, own=own, config=config),
         grid=(trials,),
@@ -286,7 +288,7 @@ def fused_epochs(
             jax.ShapeDtypeStruct((trials, epochs), dtype),
             jax.ShapeDtypeStruct((trials, epochs), jnp.bool_),
         ),
-        compiler_params=triton.CompilerParams(num_warps=4 if small else 8, num_stages=1),
+        compiler_params=triton.CompilerParams(num_warps=WARPS[not enough], num_stages=1),
         interpret=interpret,
         name="fused_epochs",
     )(given)
