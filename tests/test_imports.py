@@ -17,6 +17,7 @@ ROWS = [
     {"backprop", "second_order", "gradients", "numerical"},
     {"optimizers", "comparison", "diagnosis", "randomness", "runtime", "figures"},
     {"training", "gradient_figures"},
+    {"fused"},
     {"kernels"},
     {"__init__"},
 ]
