@@ -1,12 +1,11 @@
 """Thousands of networks: time for one network and update, beside one network alone and what people would otherwise use.
 
-python -m experiments.benchmark_sweep
+python -m experiments.benchmark sweep
 """
 
 import concurrent.futures
 import importlib.util
 import os
-import sys
 import tempfile
 import time
 import warnings
@@ -23,6 +22,7 @@ from jaxmlp import (
     Hyperparameters,
     KeyStream,
     automatic_gradient,
+    figures,
     initial_state,
     load_digits,
     runtime,
@@ -204,7 +204,7 @@ def table(rows: list[Row]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments.benchmark_sweep", __doc__)
+    parser = command.parser("experiments.benchmark sweep", __doc__, "runs/benchmark")
     parser.add_argument("--epochs", type=int, default=5, help="(%(default)s)")
     parser.add_argument("--networks", type=int, default=2048, help="of the sweeps of one shape (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
@@ -216,12 +216,14 @@ def main(arguments: list[str] | None = None) -> int:
         folder = command.output_folder(options.out)
         rows = run(options.epochs, options.repetitions, options.networks)
         print(table(rows))
-        record = {"rows": [row._asdict() for row in rows], "environment": runtime.environment()}
-        print(command.write(folder, {"benchmark_sweep.json": record}))
+        where = runtime.environment()
+        record = {
+            "rows": [{**row._asdict(), "microseconds": row.microseconds} for row in rows], "environment": where,
+        }  # fmt: skip
+        panel = {"thousands of networks, 64-20-10, float32": {row.name: row.microseconds for row in rows}}
+        title = f"Sweeps, medians: {where['cores']} cores, {where['processor']}"
+        figure = figures.bars(panel, ["microseconds a network and update"], title, marked="sweep")
+        print(command.write(folder, {"benchmark_sweep.json": record, "benchmark_sweep.png": figure}))
         return 0
 
     return command.call(body)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -22,6 +22,9 @@ Item = TypeVar("Item")
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
 
+Lines = argparse.RawDescriptionHelpFormatter  # for a description whose lines are to stay
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with one line, not the whole usage, for a wrong argument."""
 

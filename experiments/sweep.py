@@ -184,7 +184,7 @@ def run_command(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command.parser("experiments.sweep", __doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = command.Lines
     actions = parser.add_subparsers(dest="action", required=True, parser_class=command.Parser)
     runs = actions.add_parser("run", help="run a sweep, or resume it", allow_abbrev=False)
     add_arguments(runs)

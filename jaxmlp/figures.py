@@ -153,15 +153,16 @@ def twins(loss: NDArray[Any], final_accuracy: NDArray[Any], title: str) -> Figur
 
 
 def bars(panels: Mapping[str, Mapping[str, float]], labels: Sequence[str], title: str, marked: str) -> Figure:
-    """Panels by name in two columns, each with its axis label: a horizontal bar for each name, the first on top.
+    """Panels by name in up to two columns, each with its axis label: a horizontal bar for each name, the first on top.
 
     Log scale; the value stands at the bar's end. Names that begin with ``marked`` have a colour of their own.
     """
-    rows = -(-len(panels) // 2)
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
     most = max(len(values) for values in panels.values())
-    figure = Figure(figsize=(13, rows * (0.32 * most + 1.1) + 0.4), layout="constrained")
+    figure = Figure(figsize=(6.5 * columns, rows * (0.32 * most + 1.1) + 0.4), layout="constrained")
     figure.suptitle(title)
-    grid = figure.subplots(rows, 2, squeeze=False)
+    grid = figure.subplots(rows, columns, squeeze=False)
     for axes, (name, values), label in zip(grid.flat, panels.items(), labels, strict=False):
         colours = [OKABE_ITO[1 if each.startswith(marked) else 0] for each in values]
         drawn = axes.barh(list(values), list(values.values()), color=colours)

@@ -9,7 +9,7 @@ from jax import Array
 from jaxmlp.losses import GradientFunction, HessianVectorProduct, cross_entropy
 from jaxmlp.network import ActivationName, Params, forward, hidden_activations, pre_activation
 
-__all__ = ["automatic_deltas", "automatic_gradient", "automatic_hessian_vector", "masked_gradient"]
+__all__ = ["automatic_deltas", "automatic_gradient", "automatic_hessian_vector"]
 
 
 @functools.cache  # one object for one activation: training compiles anew for every new gradient function
@@ -18,14 +18,9 @@ def automatic_gradient(activation: ActivationName = "sigmoid") -> GradientFuncti
 
     Shapes, dtypes and errors as `jaxmlp.hand_derived_gradient`.
     """
-    return masked_gradient(activation, None)
-
-
-def masked_gradient(activation: ActivationName, masks: tuple[Array, ...] | None) -> GradientFunction:
-    """The same of a network with ``masks`` on its hidden units, see `jaxmlp.forward`; to be used inside a trace."""
 
     def loss(params: Params, x: Array, y: Array) -> Array:
-        return cross_entropy(forward(params, x, activation, masks), y)
+        return cross_entropy(forward(params, x, activation), y)
 
     return jax.value_and_grad(loss)
 

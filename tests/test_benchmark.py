@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import benchmark, command, contenders, worker, workloads
+from experiments import benchmark, benchmark_training, command, contenders, worker, workloads
 from experiments.workloads import Workload
 from jaxmlp import Config, Dataset, Hyperparameters, make_dataset, train
 from tests.helpers import as_params, fresh_python
@@ -62,17 +62,17 @@ def test_workers_take_turns_and_say_what_came_out(tmp_path: Path, monkeypatch: p
     def tiny(_: int) -> list[Workload]:
         return [TINY]
 
-    def nothing(*_: object) -> list[benchmark.Row]:
+    def nothing(*_: object) -> list[benchmark_training.Row]:
         return []
 
-    def three(_: Workload) -> list[benchmark.Entry]:
+    def three(_: Workload) -> list[benchmark_training.Entry]:
         names = ("jaxmlp, automatic", "jaxmlp, hand-derived", "NumPy loop")
-        return [benchmark.Entry(name, name) for name in names]
+        return [benchmark_training.Entry(name, name) for name in names]
 
-    monkeypatch.setattr(benchmark, "workloads", tiny)
-    monkeypatch.setattr(benchmark, "cold_start", nothing)
-    monkeypatch.setattr(benchmark, "entries", three)
-    monkeypatch.setattr(benchmark, "SLOW", {})
+    monkeypatch.setattr(benchmark_training, "workloads", tiny)
+    monkeypatch.setattr(benchmark_training, "cold_start", nothing)
+    monkeypatch.setattr(benchmark_training, "entries", three)
+    monkeypatch.setattr(benchmark_training, "SLOW", {})
     assert benchmark.main(["training", "--repetitions", "2", "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "benchmark.json").read_text())["rows"]
     assert [len(row["seconds"]) for row in rows] == [2, 2, 2]
@@ -85,11 +85,14 @@ def test_workers_take_turns_and_say_what_came_out(tmp_path: Path, monkeypatch: p
 def test_a_contender_that_cannot_run_is_named_with_its_reason_and_left_out(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def one(_: Workload) -> list[benchmark.Entry]:
-        return [benchmark.Entry("NumPy loop", "NumPy loop"), benchmark.Entry("unknown", "no such contender")]
+    def one(_: Workload) -> list[benchmark_training.Entry]:
+        return [
+            benchmark_training.Entry("NumPy loop", "NumPy loop"),
+            benchmark_training.Entry("unknown", "no such contender"),
+        ]
 
-    monkeypatch.setattr(benchmark, "entries", one)
-    rows = benchmark.measure(TINY, 1, command.bar(0, "run"))
+    monkeypatch.setattr(benchmark_training, "entries", one)
+    rows = benchmark_training.measure(TINY, 1, command.bar(0, "run"))
     assert [row.name for row in rows] == ["NumPy loop"]
     assert "unknown left out: KeyError: 'no such contender'" in capsys.readouterr().out
 

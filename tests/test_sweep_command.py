@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import benchmark_sweep, sweep, width_or_luck
+from experiments import benchmark, sweep, width_or_luck
 from jaxmlp import InputError
 from jaxmlp.sweep import trials
 from tests.test_experiments import assert_figure, files
@@ -178,6 +178,7 @@ def test_width_or_luck_answers_in_a_sentence(tmp_path: Path, capsys: pytest.Capt
 
 @pytest.mark.slow
 def test_the_benchmark_runs(tmp_path: Path) -> None:
-    arguments = ["--networks", "16", "--epochs", "1", "--repetitions", "1", "--out", str(tmp_path)]
-    assert benchmark_sweep.main(arguments) == 0
+    arguments = ["sweep", "--networks", "16", "--epochs", "1", "--repetitions", "1", "--out", str(tmp_path)]
+    assert benchmark.main(arguments) == 0
+    assert_figure(tmp_path / "benchmark_sweep.png")
     assert len(json.loads((tmp_path / "benchmark_sweep.json").read_text())["rows"]) >= 7

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from jaxmlp.errors import InputError
 from jaxmlp.network import Layer, Params
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
-from jaxmlp.sweep.blocks import Lanes, Measures, Program, block_epoch, device_mesh, lanes_of
+from jaxmlp.sweep.blocks import Lanes, Measures, Program, block_epoch, device_mesh, lanes_of, outputs
 from jaxmlp.sweep.trials import Trial, initial_weights, order_stream, padded
 from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState, initial_state
@@ -131,14 +131,21 @@ def place(block: Block, data: Data, shape: tuple[int, int], slots: Sequence[int]
     x, y = data.dataset.x_train, data.dataset.y_train
     dtype = x.dtype
     widths = (x.shape[1], *block.program.widths, y.shape[1])
-    layers = [(np.zeros((*shape, to, n), dtype), np.zeros((*shape, to), dtype)) for n, to in itertools.pairwise(widths)]
+    ends = (*widths[:-1], outputs(widths[-1]))
+    shapes: list[tuple[int, ...]] = [(to, n) for n, to in itertools.pairwise(ends)]
+    shapes[-1] = ends[-2:]  # the other way round, see `Lanes`
+    layers = [
+        (np.zeros((*shape, *rows_columns), dtype), np.zeros((*shape, to), dtype))
+        for rows_columns, to in zip(shapes, ends[1:], strict=True)
+    ]
     masks = [np.zeros((*shape, width), dtype) for width in widths[1:-1]]
     rate, momentum, decay = (np.zeros(shape, dtype) for _ in range(3))
     alive = np.zeros(shape, bool)
     for slot, group in zip(slots, block.groups, strict=True):
         for lane, trial in enumerate(group):
             at = slot, lane
-            for (weights, _), values in zip(layers, initial_weights(trial, widths[0], widths[-1]), strict=True):
+            *hidden, last = initial_weights(trial, widths[0], widths[-1])
+            for (weights, _), values in zip(layers, [*hidden, last.T], strict=True):
                 weights[at][: values.shape[0], : values.shape[1]] = values
             for mask, width in zip(masks, trial.hidden, strict=True):
                 mask[at][:width] = 1
@@ -149,8 +156,8 @@ def place(block: Block, data: Data, shape: tuple[int, int], slots: Sequence[int]
     hyperparameters = Hyperparameters(_array(rate), _array(momentum), decays)
     # Every optimiser of the table starts from zeros: only their shapes are asked for, which compiles nothing.
     start = functools.partial(initial_state, config=Config(optimizer=OPTIMIZERS[block.program.optimizer]))
-    shapes = jax.eval_shape(jax.vmap(jax.vmap(start)), params, hyperparameters).optimizer_state
-    optimizer_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    leaves = jax.eval_shape(jax.vmap(jax.vmap(start)), params, hyperparameters).optimizer_state
+    optimizer_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), leaves)
     return Lanes(TrainingState(params, optimizer_state), hyperparameters, tuple(map(_array, masks)), _array(alive))
 
 
@@ -172,7 +179,7 @@ def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
     """
     _, measures, slots = _train(block, epochs, data)
     return [
-        _outcome(_lane(measures, slot, lane))
+        _outcome(measures, (slot, lane))
         for slot, group in zip(slots, block.groups, strict=True)
         for lane in range(len(group))
     ]
@@ -183,15 +190,16 @@ def train_trial(trial: Trial, epochs: int, data: Data) -> tuple[Params, Outcome]
     block = Block(program_of(trial), ((trial,),), shared=True)
     lanes, measures, slots = _train(block, epochs, data)
     sizes = (data.dataset.x_train.shape[1], *trial.hidden, data.dataset.y_train.shape[1])
+    *hidden, (weights, biases) = (Layer(*(leaf[slots[0], 0] for leaf in layer)) for layer in lanes.state.params)
     params = tuple(
-        Layer(layer.weights[slots[0], 0, :to, :n], layer.biases[slots[0], 0, :to])
-        for layer, (n, to) in zip(lanes.state.params, itertools.pairwise(sizes), strict=True)
+        Layer(layer.weights[:to, :n], layer.biases[:to])
+        for layer, (n, to) in zip([*hidden, Layer(weights.T, biases)], itertools.pairwise(sizes), strict=True)
     )
-    return params, _outcome(_lane(measures, slots[0], 0))
+    return params, _outcome(measures, (slots[0], 0))
 
 
 def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list[int]]:
-    """The lanes after the last epoch, the measures as NumPy arrays ``[epochs, G, B]``, and each group's slot."""
+    """The lanes after the last epoch, the measures as NumPy arrays ``[G, B, epochs]``, and each group's slot."""
     mesh = device_mesh()
     lanes, devices = lanes_of(mesh), mesh.devices.size
     each = -(-max(GROUPS, len(block.groups)) // devices)  # one shape for all blocks of a program, full or not
@@ -202,7 +210,7 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list
     groups, on_devices = jax.device_put(counts, split), jax.device_put(data, whole)
     n = len(data.dataset.labels_train)
     orders = np.zeros((each * devices, 1 if block.shared else lanes, n), np.int32)
-    streams = {trial.seed: order_stream(trial.seed) for trial in block.trials}
+    streams = {seed: order_stream(seed) for seed in {trial.seed for trial in block.trials}}
     measures: list[Measures] = []
     for epoch in range(epochs):
         drawn = {seed: stream.permutation(n) for seed, stream in streams.items()}
@@ -214,19 +222,15 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list
         placed = jax.device_put((orders.copy(), last), (split, whole))
         state, measured = block_epoch(state, placed[0], groups, on_devices, placed[1], block.program, mesh)
         measures.append(measured)
-    stack: Any = jax.tree.map(lambda *rows: np.stack([np.asarray(row) for row in rows]), *measures)
-    return state, stack, slots
+    return state, jax.tree.map(lambda *epochs: np.stack([np.asarray(each) for each in epochs], -1), *measures), slots
 
 
-def _lane(measures: Measures, slot: int, lane: int) -> Measures:
-    """One lane's measures, each ``[epochs]``."""
-    return jax.tree.map(lambda rows: rows[:, slot, lane], measures)
-
-
-def _outcome(rows: Measures) -> Outcome:
-    """The outcome of one lane from its measures, each ``[epochs]``."""
-    done = int(np.sum(rows.alive))
-    loss, validation_loss, validation_accuracy = (np.asarray(column[:done], np.float64) for column in rows[:3])
-    status = "done" if done == len(rows.alive) else "diverged"
-    train_accuracy, test_accuracy = float(rows.train_accuracy[-1]), float(rows.test_accuracy[-1])
-    return Outcome(status, loss, validation_loss, validation_accuracy, train_accuracy, test_accuracy)
+def _outcome(measures: Measures, at: tuple[int, int]) -> Outcome:
+    """The outcome of the lane ``at`` group and number from measures ``[G, B, epochs]``."""
+    *curves, train_accuracy, test_accuracy, alive = (np.asarray(column[at]) for column in measures)
+    done = int(np.count_nonzero(alive))
+    loss, validation_loss, validation_accuracy = (curve[:done].astype(np.float64) for curve in curves)
+    status = "done" if done == len(alive) else "diverged"
+    return Outcome(
+        status, loss, validation_loss, validation_accuracy, float(train_accuracy[-1]), float(test_accuracy[-1])
+    )

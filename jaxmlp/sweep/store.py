@@ -29,6 +29,11 @@ METRICS = (
     "train_accuracy", "test_accuracy",
 )  # fmt: skip
 
+_RECORD = (
+    f"UPDATE trials SET (status, epochs_done, {', '.join(METRICS)}, seconds, reason, checksum) ="
+    f" ({', '.join('?' * (len(METRICS) + 3))}, NULL, ?) WHERE id = ? AND dataset = ? AND epochs = ? RETURNING trial"
+)
+
 
 class Identity(NamedTuple):
     """What makes two sweeps the same one: ``space`` (canonical JSON), the data's hash, epochs, halving (0: none)."""
@@ -68,10 +73,11 @@ def add_sweep(
             (*identity, json.dumps(environment), git_commit),
         ).fetchone()[0]
         for position, trial in enumerate(trials):
-            key = (trial.id, identity.dataset, identity.epochs)
+            configuration = trial.configuration
+            key = (id_of(configuration), identity.dataset, identity.epochs)
             connection.execute(
                 "INSERT OR IGNORE INTO trials (id, dataset, epochs, configuration) VALUES (?, ?, ?, ?)",
-                (*key, trial.configuration),
+                (*key, configuration),
             )
             connection.execute(
                 "INSERT INTO members SELECT ?, ?, trial FROM trials WHERE id = ? AND dataset = ? AND epochs = ?",
@@ -107,21 +113,18 @@ def record(
     done: str = "done",
 ) -> None:  # fmt: skip
     """Write a block's outcomes, one transaction; ``seconds`` is each trial's share, ``done`` the status of success."""
+    curves: list[tuple[Any, ...]] = []
     with transaction(connection):
         for trial, outcome in outcomes:
-            status = done if outcome.status == "done" else outcome.status
+            configuration, status = trial.configuration, done if outcome.status == "done" else outcome.status
             values = (status, len(outcome.loss), *_metrics(outcome))
-            row = connection.execute(
-                f"UPDATE trials SET (status, epochs_done, {', '.join(METRICS)}, seconds, reason, checksum) ="
-                f" ({', '.join('?' * (len(values) + 1))}, NULL, ?)"
-                " WHERE id = ? AND dataset = ? AND epochs = ? RETURNING trial",
-                (*values, seconds, _checksum(trial.configuration, values), trial.id, *sweep.identity[1:3]),
-            ).fetchone()
-            curves = zip(outcome.loss, outcome.validation_loss, outcome.validation_accuracy, strict=True)
-            connection.executemany(
-                "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)",
-                [(row[0], epoch, *map(_real, point)) for epoch, point in enumerate(curves, 1)],
-            )
+            number = connection.execute(
+                _RECORD,
+                (*values, seconds, _checksum(configuration, values), id_of(configuration), *sweep.identity[1:3]),
+            ).fetchone()[0]
+            columns = (map(_real, column.tolist()) for column in outcome[1:4])
+            curves += ((number, epoch, *point) for epoch, point in enumerate(zip(*columns, strict=True), 1))
+        connection.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", curves)
 
 
 def fail(connection: sqlite3.Connection, sweep: Sweep, trials: Iterable[Trial], reason: str) -> None:

@@ -20,7 +20,8 @@ __all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "name_of"
 MOMENTUM_OPTIMIZERS = ("momentum", "nesterov")
 LADDER = (8, 20, 32, 64)
 _ORDERS = 2**32 - 1  # beside the seed, where the weights' streams have the layer's number
-_VERSION = 1  # part of every id: a change of weights, orders, padding or arithmetic makes new trials
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_VERSION = 1  # part of every id: a change of weights or orders makes new trials (of rounding, as by a new JAX, not)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class Trial:
     @property
     def configuration(self) -> str:
         """The trial as canonical JSON."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        # Not dataclasses.asdict, whose deep copies would take longer than writing the trial's record.
+        return _JSON.encode({name: getattr(self, name) for name in self.__slots__})
 
     @property
     def id(self) -> str:
@@ -107,18 +109,23 @@ def _draw(seed: int, layer: int, rows: int, columns: int, square: bool) -> NDArr
 
 
 def initial_weights(trial: Trial, n_in: int, n_out: int) -> list[NDArray[np.float64]]:
-    """``W_l [n_l, n_(l-1)]`` for every layer: normal, standard deviation ``init_scale / sqrt(n_(l-1))``.
+    """``W_l [n_l, n_(l-1)]`` for every layer: normal, standard deviation ``init_scale / sqrt(n_(l-1))``; read only.
 
     Trials of one seed are cut from one draw: a network of fewer units has the first rows and columns of a larger one.
     """
-    sizes = (n_in, *trial.hidden, n_out)
-    steps = (n_in, *map(padded, trial.hidden), n_out)  # few different draws, so that they are found in the cache
+    return _weights((n_in, *trial.hidden, n_out), trial.seed, trial.init_scale)
+
+
+@functools.lru_cache(maxsize=32)  # the trials of a group often differ in their learning rate alone
+def _weights(sizes: tuple[int, ...], seed: int, scale: float) -> list[NDArray[np.float64]]:
+    # Few different draws, so that they are found in the cache.
+    steps = (sizes[0], *map(padded, sizes[1:-1]), sizes[-1])
     weights: list[NDArray[np.float64]] = []
     for layer, ((n_from, n_to), (columns, rows)) in enumerate(
         zip(itertools.pairwise(sizes), itertools.pairwise(steps), strict=True)
     ):
-        draw = _draw(trial.seed, layer, rows, columns, layer > 0)
-        weights.append(draw[:n_to, :n_from] * (trial.init_scale / np.sqrt(n_from)))
+        draw = _draw(seed, layer, rows, columns, layer > 0)
+        weights.append(draw[:n_to, :n_from] * (scale / np.sqrt(n_from)))
     return weights
 
 

@@ -1,0 +1,241 @@
+"""Training one network, beside what people would otherwise use: one run, interleaved.
+
+python -m experiments.benchmark training
+
+Each contender lives in a process of its own (`experiments.worker`); one runs at a time, and they take turns.
+"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments import command
+from experiments.worker import ContenderError, Entry, Worker, environment
+from experiments.workloads import Workload
+from jaxmlp import figures, runtime
+
+# Compile every loop whole, products of matrices included; for comparison only.
+WHOLE_LOOPS = (
+    "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000000000 "
+    "--xla_cpu_experimental_ynn_fusion_type="
+)
+FORCED = "jaxmlp, all loops whole"
+SLOW = {"NumPy loop": 20, "scikit-learn": 50, "PyTorch, eager": 50, "PyTorch, compiled": 20, FORCED: 10}
+"""Rows that train one epoch where the others train so many: their repetitions would take minutes."""
+NEEDS = {"Numba loops": "numba", "PyTorch, eager": "torch", "PyTorch, compiled": "torch"}
+COLD_START = "cold start"
+COLD = ("jaxmlp, automatic", "Numba loops", "NumPy loop", "scikit-learn", "PyTorch, eager")
+
+
+class Row(NamedTuple):
+    """What was measured: seconds of each repetition, seconds compiling, updates a repetition, and what came out."""
+
+    workload: str
+    name: str
+    seconds: list[float]
+    seconds_compiling: float
+    epochs: int
+    updates: int
+    first_loss: float
+    final_loss: float
+    train_accuracy: float
+    test_accuracy: float
+
+    @property
+    def unit(self) -> str:
+        """Of `quartiles`."""
+        return "seconds" if self.workload == COLD_START else "us/update"
+
+    @property
+    def quartiles(self) -> list[float]:
+        """Lower quartile, median, upper quartile: seconds, or microseconds an update with its share of evaluation."""
+        scale = 1 if self.workload == COLD_START else 1e6 / self.updates
+        return np.percentile([scale * seconds for seconds in self.seconds], [25, 50, 75]).tolist()
+
+
+def entries(workload: Workload) -> list[Entry]:
+    """Who takes part in a workload: those that are installed; Numba and NumPy loops are written for batch size 1."""
+    names = ["jaxmlp, automatic", "jaxmlp, hand-derived"]
+    names += ["Numba loops", "NumPy loop"] if workload.batch_size == 1 else []
+    names += ["scikit-learn", "PyTorch, eager", "PyTorch, compiled"]
+    found = [name for name in names if name not in NEEDS or importlib.util.find_spec(NEEDS[name])]
+    return [
+        *(Entry(name, name) for name in found),
+        Entry("jaxmlp, XLA's default flags", "jaxmlp, automatic", "as set"),
+        Entry(FORCED, "jaxmlp, automatic", "as set", WHOLE_LOOPS),
+    ]
+
+
+def workloads(epochs: int) -> list[Workload]:
+    """The lecture's first network in both precisions, then batches and a larger network."""
+    digits, images = (64, 20, 10), (784, 128, 10)
+    few = max(1, epochs // 10)
+    return [
+        Workload(digits, 1, "float32", epochs),
+        Workload(digits, 1, "float64", epochs),
+        Workload(digits, 32, "float32", epochs),
+        Workload(digits, 128, "float32", epochs),
+        Workload(images, 32, "float32", few),
+        Workload(images, 128, "float32", few),
+    ]
+
+
+def shorter(workload: Workload, name: str) -> Workload:
+    """The workload as this row trains it in a repetition: a `SLOW` one for fewer epochs."""
+    return workload._replace(epochs=max(1, workload.epochs // SLOW.get(name, 1)))
+
+
+def measure(workload: Workload, repetitions: int, progress: Any) -> list[Row]:
+    """All contenders in turn, ``repetitions`` times after one run each that is not counted."""
+    workers: dict[Entry, Worker] = {}
+    compiling: dict[Entry, float] = {}
+    seconds: dict[Entry, list[float]] = {}
+    outcome: dict[Entry, dict[str, float]] = {}
+    try:
+        for entry in entries(workload):
+            workers[entry] = Worker(entry, shorter(workload, entry.name))
+            try:
+                compiling[entry] = workers[entry].ask()["seconds_compiling"]
+                workers[entry].ask("go\n")
+                seconds[entry] = []
+            except ContenderError as reason:
+                command.show(f"{workload.name}: {entry.name} left out: {reason}")
+            progress.update()
+        for _ in range(repetitions):
+            for entry, taken in seconds.items():
+                outcome[entry] = workers[entry].ask("go\n")
+                taken.append(outcome[entry].pop("seconds"))
+            progress.update()
+    finally:
+        for worker in workers.values():
+            worker.end()
+    return [
+        Row(
+            workload.name, entry.name, taken, compiling[entry], shorter(workload, entry.name).epochs,
+            shorter(workload, entry.name).updates, *outcome[entry].values(),
+        )
+        for entry, taken in seconds.items()
+    ]  # fmt: skip
+
+
+def cold_start(repetitions: int, progress: Any) -> list[Row]:
+    """From starting Python to the first epoch's loss and accuracies, 64-20-10 in float64; and the whole command.
+
+    The command, ``python -m experiments.one_hidden_layer``, trains 100 epochs and draws its figures.
+    """
+    workload = Workload((64, 20, 10), 1, "float64", 1)
+    seconds: dict[str, list[float]] = {}
+    outcomes: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(repetitions + 1):
+            for entry in entries(workload):
+                if entry.contender in COLD and entry.flags == "chosen":
+                    start, worker = time.perf_counter(), Worker(entry, workload)
+                    try:
+                        worker.ask()
+                        outcomes[entry.name] = worker.ask("go\n")
+                        seconds.setdefault(entry.name, []).append(time.perf_counter() - start)
+                    finally:
+                        worker.end()
+            for name, options in (("the command, warm cache", []), ("the command, --no-cache", ["--no-cache"])):
+                start = time.perf_counter()
+                subprocess.run(
+                    [sys.executable, "-m", "experiments.one_hidden_layer", "--out", folder, *options], check=True,
+                    env={**environment(), "XDG_CACHE_HOME": folder}, stdout=subprocess.DEVNULL,
+                )  # fmt: skip
+                seconds.setdefault(name, []).append(time.perf_counter() - start)
+                history = json.loads((Path(folder) / "history.json").read_text())
+                ends = {column: history[column][-1] for column in ("loss", "train_accuracy", "test_accuracy")}
+                outcomes[name] = {"first_loss": history["loss"][0], **ends}
+            progress.update()
+    # The first round fills the caches and is not counted.
+    return [
+        Row(COLD_START, name, taken[1:], 0.0, 100 if "command" in name else 1, 1, *list(outcomes[name].values())[-4:])
+        for name, taken in seconds.items()
+    ]
+
+
+def run(epochs: int = 100, repetitions: int = 5, progress: Any = None) -> list[Row]:
+    """Measure every workload, then cold starts; prints only who is left out and why.
+
+    Args:
+        epochs: of the digits; the larger network trains a tenth of them, slow contenders fewer (`SLOW`).
+        repetitions: counted runs of each contender.
+        progress: has ``update()``, called as work goes on.
+    """
+    progress = progress or command.bar(0, "run")
+    rows = [row for workload in workloads(epochs) for row in measure(workload, repetitions, progress)]
+    return rows + cold_start(repetitions, progress)
+
+
+def table(rows: list[Row]) -> str:
+    """For each workload: microseconds an update, median and quartiles, and how many times jaxmlp's."""
+    text: list[str] = []
+    for workload in dict.fromkeys(row.workload for row in rows):
+        group = [row for row in rows if row.workload == workload]
+        ours = group[0].quartiles[1]
+        lines: list[tuple[str, ...]] = []
+        for row in group:
+            low, middle, high = row.quartiles
+            lines.append(
+                (
+                    row.name, f"{middle:,.2f}", f"{low:,.2f}..{high:,.2f}", f"{middle / ours:.2f}",
+                    f"{row.seconds_compiling:.2f}", f"{row.first_loss:.9f}", f"{row.final_loss:.6f}", str(row.epochs),
+                )
+            )  # fmt: skip
+        header = (workload, group[0].unit, "quartiles", "times", "compiling s", "loss, epoch 1", "at the end", "epochs")
+        text.append(command.table(header, lines))
+    return "\n\n".join(text)
+
+
+def record(rows: list[Row]) -> dict[str, Any]:
+    """What ``benchmark.json`` holds."""
+    listed = [
+        {**row._asdict(), "unit": row.unit, **dict(zip(("low", "median", "high"), row.quartiles, strict=True))}
+        for row in rows
+    ]
+    installed = {name: metadata.version(name) for name in set(NEEDS.values()) if importlib.util.find_spec(name)}
+    return {"rows": listed, "environment": runtime.environment(), "contenders": installed}
+
+
+def draw(rows: list[Row], machine: str) -> Any:
+    """``benchmark.png``: a panel a workload, a bar a contender."""
+    panels: dict[str, dict[str, float]] = {}
+    for row in rows:
+        panels.setdefault(row.workload, {})[row.name] = row.quartiles[1]
+    units = {"us/update": "microseconds an update, evaluation each epoch included"}
+    units["seconds"] = "seconds from starting Python to the first epoch's end; of the command, to its end"
+    labels = list({row.workload: units[row.unit] for row in rows}.values())
+    return figures.bars(panels, labels, f"Training, medians: {machine}", marked="jaxmlp")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = command.parser("experiments.benchmark training", __doc__, "runs/benchmark")
+    parser.add_argument("--epochs", type=int, default=100, help="of the digits (%(default)s)")
+    parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
+    options = parser.parse_args(arguments)
+
+    def body() -> int:
+        for name in ("epochs", "repetitions"):
+            command.positive(name, getattr(options, name))
+        folder = command.output_folder(options.out)
+        todo = workloads(options.epochs)
+        total = sum(len(entries(workload)) for workload in todo) + options.repetitions * (len(todo) + 1) + 1
+        with command.bar(total, "run") as progress:
+            rows = run(options.epochs, options.repetitions, progress)
+        print(table(rows))
+        where = runtime.environment()
+        figure = draw(rows, f"{where['cores']} cores, {where['processor']}")
+        print(command.write(folder, {"benchmark.json": record(rows), "benchmark.png": figure}))
+        return 0
+
+    return command.call(body)
