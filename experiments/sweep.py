@@ -193,13 +193,14 @@ def main(arguments: list[str] | None = None) -> int:
     exports = actions.add_parser("export", help="a trial's trained parameters as best.npz", allow_abbrev=False)
     exports.add_argument("--trial", metavar="ID", help="(the best)")
     for each in (runs, reports, exports):
+        command.add_device(each, argparse.SUPPRESS)
         each.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help="(%(default)s)")
     for each in (reports, exports):
         each.add_argument("--sweep", type=int, metavar="N", help="its number (the newest)")
         each.add_argument("--out", default=argparse.SUPPRESS, metavar="DIR", help="(runs/sweep)")
     options = parser.parse_args(arguments)
     bodies = {"run": run_command, "report": sweep_report.report_command, "export": sweep_report.export_command}
-    return command.call(lambda: bodies[options.action](options))
+    return command.call(lambda: bodies[options.action](options), options.device)
 
 
 if __name__ == "__main__":
