@@ -1,5 +1,6 @@
 """From trials to blocks and back: packing, placing each trial in its lane, training, reading the outcomes."""
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from jaxmlp.errors import InputError
 from jaxmlp.network import Layer, Params
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
 from jaxmlp.sweep.blocks import Lanes, Measures, Program, block_epoch, device_mesh, lanes_of, outputs
+from jaxmlp.sweep.fused import ENGINES, refusal
 from jaxmlp.sweep.trials import Trial, initial_weights, order_stream, padded
 from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState, initial_state
@@ -91,18 +93,21 @@ def groups_a_block(program: Program, n_in: int, n_out: int, lanes: int, itemsize
     return max(1, min(GROUPS, MAX_BYTES // size))
 
 
-def pack(trials: Sequence[Trial], data: Data, lanes: int) -> Iterator[Block]:
+def pack(trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan") -> Iterator[Block]:
     """Sort trials into blocks: same program, then same seed.
 
     Args:
         trials: in any order.
         data: that they will be trained on.
         lanes: B.
+        engine: "fused" for those programs that `jaxmlp.sweep.fused.refusal` doesn't refuse.
 
     Raises:
-        InputError: networks too large for a block, a batch larger than the training set.
+        InputError: an unknown engine, networks too large for a block, a batch larger than the training set.
     """
     x, y = data.dataset.x_train, data.dataset.y_train
+    if engine not in ENGINES:
+        raise InputError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
     by_program: dict[Program, dict[int, list[Trial]]] = {}
     for trial in trials:
         by_program.setdefault(program_of(trial), {}).setdefault(trial.seed, []).append(trial)
@@ -119,7 +124,14 @@ def pack(trials: Sequence[Trial], data: Data, lanes: int) -> Iterator[Block]:
         groups = [tuple(group) for part in parts for group in _chunks(part, lanes)]
         size = groups_a_block(program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize)
         for chunk in _chunks(groups, size):
-            yield Block(program, tuple(chunk), shared)
+            yield Block(with_engine(program, data, engine), tuple(chunk), shared)
+
+
+def with_engine(program: Program, data: Data, engine: str) -> Program:
+    """The same program, with the fused engine where that is wanted and the networks fit."""
+    sizes = (data.dataset.x_train.shape[1], *program.widths, data.dataset.y_train.shape[1])
+    refused = refusal(sizes, program.batch_size, program.optimizer, data.dataset.x_train.dtype)
+    return program if engine == "scan" or refused else dataclasses.replace(program, engine=engine)
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
@@ -185,9 +197,9 @@ def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
     ]
 
 
-def train_trial(trial: Trial, epochs: int, data: Data) -> tuple[Params, Outcome]:
+def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> tuple[Params, Outcome]:
     """Train one trial again, as a sweep does and to the same bits: its parameters, without padding, and its Outcome."""
-    block = Block(program_of(trial), ((trial,),), shared=True)
+    block = Block(with_engine(program_of(trial), data, engine), ((trial,),), shared=True)
     lanes, measures, slots = _train(block, epochs, data)
     sizes = (data.dataset.x_train.shape[1], *trial.hidden, data.dataset.y_train.shape[1])
     *hidden, (weights, biases) = (Layer(*(leaf[slots[0], 0] for leaf in layer)) for layer in lanes.state.params)

@@ -1,0 +1,71 @@
+"""The sweep's fused engine, interpreted, equals its scan; and sweeps on more devices or processes give the same."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import sweep
+from jaxmlp.sweep import Data, Trial, hold_out, pack, train_block, train_trial, trials
+from tests.helpers import assert_agree, random_dataset, rejects
+
+LANES = 16
+
+
+@pytest.fixture(scope="module")
+def doubles() -> Data:
+    return jax.tree.map(np.asarray, hold_out(random_dataset(5, 24), 6))
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [Trial((5, 3), "tanh", 4, "nesterov", 0.1, 0.8, 0.01, 1.5, 7), Trial((), learning_rate=0.3)],
+    ids=["two hidden layers", "none"],
+)
+def test_a_trial_of_the_fused_engine_equals_the_scans(trial: Trial, doubles: Data) -> None:
+    (params, outcome), (expected, scanned) = (train_trial(trial, 2, doubles, engine) for engine in ("fused", "scan"))
+    assert_agree(jax.tree.map(np.asarray, params), jax.tree.map(np.asarray, expected), 1e-11)
+    assert_agree(outcome[1:4], scanned[1:4], 1e-11)
+    assert (outcome.status, *outcome[4:]) == (scanned.status, *scanned[4:])
+
+
+def test_the_engines_stop_the_same_trials_and_each_group_follows_its_own_order(doubles: Data) -> None:
+    calm = [Trial((width,), "identity", 3, "sgd", 0.05, seed=seed) for seed in (1, 2) for width in range(1, 9)]
+    crowd = [*calm, *(dataclasses.replace(trial, learning_rate=10.0 ** (trial.hidden[0] - 2)) for trial in calm)]
+    found = {
+        engine: [train_block(block, 3, doubles) for block in pack(crowd, doubles, LANES, engine)]
+        for engine in ("scan", "fused")
+    }
+    assert {block.program.engine for block in pack(crowd, doubles, LANES, "fused")} == {"fused"}
+    statuses = [[outcome.status for block in blocks for outcome in block] for blocks in found.values()]
+    assert statuses[0] == statuses[1]
+    assert 4 < statuses[0].count("diverged") <= 16
+    for fused, scanned in zip(found["fused"][0], found["scan"][0], strict=True):
+        if scanned.status == "done" and np.max(scanned.loss) < 10:
+            assert_agree(fused.loss, scanned.loss, 1e-9)
+
+
+def test_what_the_kernel_cannot_train_is_left_to_the_scan_with_a_notice(doubles: Data) -> None:
+    wanted = [Trial((20,)), Trial((20,), optimizer="adam", learning_rate=0.01), Trial((512, 64))]
+    blocks = list(pack(wanted, doubles, LANES, "fused"))
+    assert [block.program.engine for block in blocks] == ["fused", "scan", "scan"]
+    said = sweep.notices(blocks, doubles, "fused")
+    assert said[0] == "the fused engine is interpreted on a CPU: to check it, not to gain time"
+    assert said[1].endswith("the fused kernel has no optimiser 'adam'")
+    assert re.search(r"4-512-64-3 takes [\d,]+ registers of a fused program, expected at most 20,480", said[2])
+    assert not sweep.notices(list(pack(wanted, doubles, LANES)), doubles, "scan")
+    with rejects("engine is 'diesel', expected one of scan, fused"):
+        list(pack(wanted, doubles, LANES, "diesel"))
+
+
+SWEEP = [sys.executable, "-m", "experiments.sweep", "run", "--hidden", "3", "20,5", "--activation", "relu",
+         "--learning-rate", "0.05", "1e30", "--seeds", "0:40", "--epochs", "2"]  # fmt: skip
+
+
+def records(database: Path) -> list[dict[str, object]]:
+    return [{name: row[name] for name in row if name != "seconds"} for row in trials(database)]
