@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def test_a_trial_of_the_fused_engine_equals_the_scans(trial: Trial, doubles: Dat
 
 def test_the_engines_stop_the_same_trials_and_each_group_follows_its_own_order(doubles: Data) -> None:
     calm = [Trial((width,), "identity", 3, "sgd", 0.05, seed=seed) for seed in (1, 2) for width in range(1, 9)]
-    crowd = [*calm, *(dataclasses.replace(trial, learning_rate=10.0 ** (trial.hidden[0] - 2)) for trial in calm)]
+    crowd = [*calm, *(dataclasses.replace(trial, learning_rate=10.0 ** (20 * trial.hidden[0])) for trial in calm)]
     found = {
         engine: [train_block(block, 3, doubles) for block in pack(crowd, doubles, LANES, engine)]
         for engine in ("scan", "fused")
