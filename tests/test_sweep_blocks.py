@@ -179,7 +179,7 @@ def test_packing_fills_groups_and_shares_orders_where_seeds_allow(doubles: Data)
     (block,) = pack(make_space({"learning_rate": rates[:10], "seeds": ["0:8"]}).trials(), doubles, LANES)
     assert not block.shared
     assert [len(group) for group in block.groups] == [16] * 5
-    assert len(list(pack(make_space({"seeds": ["0:300"]}).trials(), doubles, LANES))) == 3
+    assert len(list(pack(make_space({"seeds": ["0:1300"]}).trials(), doubles, LANES))) == 3
 
 
 def test_what_cannot_be_trained_is_refused_before_anything_is_compiled(doubles: Data) -> None:

@@ -96,10 +96,10 @@ def test_a_space_from_a_file_where_options_win_and_halving(tmp_path: Path, capsy
 
 def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "sweep.sqlite"
-    arguments = ["run", "--database", str(path), "--hidden", "4", "--seeds", "0:300", "--epochs", "10", "--dry-run"]
+    arguments = ["run", "--database", str(path), "--hidden", "4", "--seeds", "0:1300", "--epochs", "10", "--dry-run"]
     assert sweep.main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "300 trials in 3 blocks, 1 compilations, 3,591,000 updates"
+    assert lines[0] == "1,300 trials in 3 blocks, 1 compilations, 15,561,000 updates"
     assert lines[2].startswith("time: about ")
     assert not path.exists()
 

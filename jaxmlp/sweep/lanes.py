@@ -22,7 +22,7 @@ from jaxmlp.training import Config, TrainingState, initial_state
 
 __all__ = ["GROUPS", "Block", "Outcome", "pack", "program_of", "train_block", "train_trial"]
 
-GROUPS = 8
+GROUPS = 32
 """Groups a block, where memory allows: what a crash can lose, against the time a call costs beside training."""
 MAX_BYTES = 2**29
 """Of a block's parameters, gradients and optimiser states together, about."""
@@ -154,14 +154,19 @@ def place(block: Block, data: Data, shape: tuple[int, int], slots: Sequence[int]
     rate, momentum, decay = (np.zeros(shape, dtype) for _ in range(3))
     alive = np.zeros(shape, bool)
     for slot, group in zip(slots, block.groups, strict=True):
-        for lane, trial in enumerate(group):
-            at = slot, lane
-            *hidden, last = initial_weights(trial, widths[0], widths[-1])
+        lane = 0
+        # Neighbours that differ in their rates alone are placed together: one by one takes a tenth of training's time.
+        for _, alike in itertools.groupby(group, lambda trial: (trial.hidden, trial.seed, trial.init_scale)):
+            trials = list(alike)
+            at = slot, slice(lane, lane := lane + len(trials))
+            *hidden, last = initial_weights(trials[0], widths[0], widths[-1])
             for (weights, _), values in zip(layers, [*hidden, last.T], strict=True):
-                weights[at][: values.shape[0], : values.shape[1]] = values
-            for mask, width in zip(masks, trial.hidden, strict=True):
-                mask[at][:width] = 1
-            rate[at], momentum[at], decay[at] = trial.learning_rate, trial.momentum or 0, trial.weight_decay
+                weights[at][:, : values.shape[0], : values.shape[1]] = values
+            for mask, width in zip(masks, trials[0].hidden, strict=True):
+                mask[at][:, :width] = 1
+            rate[at] = [trial.learning_rate for trial in trials]
+            momentum[at] = [trial.momentum or 0 for trial in trials]
+            decay[at] = [trial.weight_decay for trial in trials]
             alive[at] = True
     params = tuple(Layer(_array(weights), _array(biases)) for weights, biases in layers)
     decays = _array(decay) if block.program.decays else None

@@ -4,6 +4,7 @@ One process writes, one transaction a block; any number read meanwhile (write-ah
 the data's hash and the number of epochs: several sweeps share what they have in common.
 """
 
+import itertools
 import json
 import math
 import sqlite3
@@ -11,8 +12,6 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from jaxmlp.errors import InputError
 from jaxmlp.sweep.database import opened, transaction
@@ -113,18 +112,19 @@ def record(
     done: str = "done",
 ) -> None:  # fmt: skip
     """Write a block's outcomes, one transaction; ``seconds`` is each trial's share, ``done`` the status of success."""
-    curves: list[tuple[Any, ...]] = []
+    rows: list[tuple[Any, ...]] = []
     with transaction(connection):
         for trial, outcome in outcomes:
             configuration, status = trial.configuration, done if outcome.status == "done" else outcome.status
-            values = (status, len(outcome.loss), *_metrics(outcome))
+            curves = [curve.tolist() for curve in outcome[1:4]]  # lists: NumPy's functions cost more than ten numbers
+            values = (status, len(outcome.loss), *_metrics(curves, outcome[4:]))
             number = connection.execute(
                 _RECORD,
                 (*values, seconds, _checksum(configuration, values), id_of(configuration), *sweep.identity[1:3]),
             ).fetchone()[0]
-            columns = (map(_real, column.tolist()) for column in outcome[1:4])
-            curves += ((number, epoch, *point) for epoch, point in enumerate(zip(*columns, strict=True), 1))
-        connection.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", curves)
+            # NaN becomes NULL in SQLite's own hands.
+            rows += zip(itertools.repeat(number), range(1, len(outcome.loss) + 1), *curves, strict=False)
+        connection.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def fail(connection: sqlite3.Connection, sweep: Sweep, trials: Iterable[Trial], reason: str) -> None:
@@ -142,13 +142,15 @@ def _real(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _metrics(outcome: Outcome) -> tuple[float | None, ...]:
+def _metrics(curves: Sequence[list[float]], accuracies: Sequence[float]) -> tuple[float | None, ...]:
     """The values of `METRICS`: final and best of the curves, then the accuracies; None where there is none."""
-    if not len(outcome.loss):
+    if not curves[0]:
         return (None,) * len(METRICS)
-    best = (np.min, np.min, np.max)
-    pairs = ((curve[-1], choose(curve)) for curve, choose in zip(outcome[1:4], best, strict=True))
-    return tuple(_real(value) for pair in pairs for value in pair) + tuple(map(_real, outcome[4:]))
+    pairs = (
+        (curve[-1], choose((value for value in curve if not math.isnan(value)), default=math.nan))
+        for curve, choose in zip(curves, (min, min, max), strict=True)
+    )
+    return tuple(_real(value) for value in (*itertools.chain.from_iterable(pairs), *accuracies))
 
 
 def _checksum(configuration: str, values: Sequence[Any]) -> int:
