@@ -27,7 +27,7 @@ from jaxmlp.training import train_epoch
 
 ROWS = 1497
 NOTES = """All but the last column is read from compiled programs.
-KiB an update: operands and results of every launch, at most; the fused kernel's: its weights and the data once an epoch.
+KiB an update: what every launch reads and writes, at most; the fused kernel: its weights and the data once an epoch.
 Bound: of an update of all networks; no H100 is faster, by its 3.35 TB/s and 67 TFLOP/s. The time of launching is not in
 it, nor is that of waiting for one step of a network before the next: only a GPU can tell them."""
 

@@ -1,7 +1,10 @@
 """The sweep's fused engine, interpreted, equals its scan; and sweeps on more devices or processes give the same."""
 
 import dataclasses
+import os
 import re
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments import sweep
-from jaxmlp.sweep import Data, Trial, hold_out, pack, train_block, train_trial, trials
+from jaxmlp.sweep import Data, Trial, hold_out, pack, store, train_block, train_trial, trials
 from tests.helpers import assert_agree, random_dataset, rejects
 
 LANES = 16
@@ -62,9 +65,43 @@ def test_what_the_kernel_cannot_train_is_left_to_the_scan_with_a_notice(doubles:
         list(pack(wanted, doubles, LANES, "diesel"))
 
 
-SWEEP = [sys.executable, "-m", "experiments.sweep", "run", "--hidden", "3", "20,5", "--activation", "relu",
-         "--learning-rate", "0.05", "1e30", "--seeds", "0:40", "--epochs", "2"]  # fmt: skip
+def sweep_process(path: Path, devices: int, *others: str) -> "subprocess.Popen[str]":
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "JAX_"}
+    environment |= {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
+    call = [sys.executable, "-m", "tests.sweep_process", str(path), *others]
+    return subprocess.Popen(call, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def ended(child: "subprocess.Popen[str]") -> list[int]:
+    """The numbers it printed: devices, devices of its own, processes."""
+    said, errors = child.communicate(timeout=120)
+    assert child.returncode == 0, errors
+    return [int(word) for word in said.splitlines()[-1].split()]  # Gloo prints its own lines before
 
 
 def records(database: Path) -> list[dict[str, object]]:
-    return [{name: row[name] for name in row if name != "seconds"} for row in trials(database)]
+    rows = [{name: row[name] for name in row if name != "seconds"} for row in trials(database)]
+    with store.opened(database) as connection:
+        (found,) = store.find_sweeps(connection)
+        return [{**row, "curves": store.curves_of(connection, found, str(row["id"]))} for row in rows]
+
+
+@pytest.mark.slow
+def test_eight_devices_and_two_processes_give_the_records_of_one(tmp_path: Path) -> None:
+    assert ended(sweep_process(tmp_path / "one", 1)) == [1, 1, 1]
+    expected = records(tmp_path / "one")
+    assert len(expected) == 240
+    assert {row["status"] for row in expected} == {"done", "diverged"}
+    assert ended(sweep_process(tmp_path / "eight", 8)) == [8, 8, 1]
+    assert records(tmp_path / "eight") == expected
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    pair = [sweep_process(tmp_path / str(number), 1, address, "2", str(number)) for number in range(2)]
+    try:
+        for number, child in enumerate(pair):
+            assert ended(child) == [2, 1, 2]
+            assert records(tmp_path / str(number)) == expected
+    finally:
+        for child in pair:
+            child.kill()

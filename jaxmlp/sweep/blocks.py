@@ -92,8 +92,8 @@ class Measures(NamedTuple):
 
 
 def device_mesh() -> Mesh:
-    """All local devices in a row."""
-    devices = np.asarray(jax.local_devices())
+    """All devices in a row, with `jax.distributed` those of all processes."""
+    devices = np.asarray(jax.devices())
     return Mesh(devices, ("devices",), axis_types=(AxisType.Auto,))
 
 

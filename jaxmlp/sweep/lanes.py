@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
+from jax.experimental import multihost_utils  # public, documented, and the only way to collect from processes
 from jax.sharding import NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
@@ -184,7 +186,7 @@ def _array(values: NDArray[Any]) -> Any:
 
 
 def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
-    """Train a block's trials from their initial weights: a pure function of its arguments, on all local devices.
+    """Train a block's trials from their initial weights: a pure function of its arguments, on all devices.
 
     Args:
         block: from `pack`, with this platform's number of lanes.
@@ -239,7 +241,14 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list
         placed = jax.device_put((orders.copy(), last), (split, whole))
         state, measured = block_epoch(state, placed[0], groups, on_devices, placed[1], block.program, mesh)
         measures.append(measured)
-    return state, jax.tree.map(lambda *epochs: np.stack([np.asarray(each) for each in epochs], -1), *measures), slots
+    return state, jax.tree.map(lambda *epochs: np.stack([_fetched(each) for each in epochs], -1), *measures), slots
+
+
+def _fetched(array: Array) -> NDArray[Any]:
+    """The array here, also where other processes hold parts of it."""
+    if not array.is_fully_addressable:
+        array = multihost_utils.process_allgather(array, tiled=True)
+    return np.asarray(array)
 
 
 def _outcome(measures: Measures, at: tuple[int, int]) -> Outcome:

@@ -117,6 +117,9 @@ def run_sweep(
 ) -> None:
     """Train what the store says is missing of a sweep, and write it there.
 
+    With several processes (`jax.distributed`) each calls this with the same sweep in a store of its own: they train
+    every block together, on the devices of all, and their stores end up the same.
+
     Args:
         connection: writable, from `store.opened`.
         sweep: from `store.add_sweep` or `store.find_sweeps`.
