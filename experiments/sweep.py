@@ -129,9 +129,7 @@ def notices(blocks: list[Block], data: Data, engine: str) -> list[str]:
     if device_mesh().devices.flat[0].platform == "cpu":
         said["the fused engine is interpreted on a CPU: to check it, not to gain time"] = None
     for program in (block.program for block in blocks if block.program.engine == "scan"):
-        sizes = (data.dataset.x_train.shape[1], *program.widths, data.dataset.y_train.shape[1])
-        why = refusal(sizes, program.batch_size, program.optimizer, data.dataset.x_train.dtype)
-        said[f"the scan trains some networks instead: {why}"] = None
+        said[f"the scan trains some networks instead: {refusal(program, data)}"] = None
     return list(said)
 
 

@@ -72,14 +72,10 @@ def configure(
 
 
 def choose_device(device: str) -> None:
-    """Compute on this kind of device. How much of a GPU's memory JAX takes is left to JAX's own settings.
+    """Compute on a "cpu", a "gpu" (starts JAX to see whether there is one), or by JAX's own choice ("auto").
 
-    Args:
-        device: "cpu"; "gpu", which starts JAX to see whether there is one; "auto": JAX's own choice, a GPU where it
-            finds one.
-
-    Raises:
-        InputError: another name; no GPU that JAX can use; or JAX already runs on the other kind.
+    How much of a GPU's memory JAX takes is left to JAX's own settings. Raises InputError for another name, where JAX
+    finds no such device, or where it already runs on the other kind.
     """
     if device not in DEVICES:
         raise InputError(f"device is {device!r}, expected one of {', '.join(DEVICES)}")
@@ -91,10 +87,8 @@ def choose_device(device: str) -> None:
     try:
         jax.devices(device)
     except (RuntimeError, AssertionError):  # the latter where JAX_PLATFORMS names nothing that is there
-        raise InputError(
-            f"device is {device!r}, but JAX finds none: expected a driver for it, and pip install 'jaxmlp[cuda13]'"
-            " (an older driver: 'jaxmlp[cuda12]')"
-        ) from None
+        install = "expected a driver for it, and pip install 'jaxmlp[cuda13]' (an older driver: 'jaxmlp[cuda12]')"
+        raise InputError(f"device is {device!r}, but JAX finds none: {install}") from None
     if jax.default_backend() != device:
         raise InputError(f"device is {device!r} while JAX already runs on {jax.default_backend()}: choose it first")
 

@@ -253,12 +253,12 @@ def test_functions_are_compared_at_full_precision_whatever_the_setting() -> None
     seen: list[str | None] = []
 
     def watched(params: Any, x: Any, y: Any) -> Any:
-        seen.append(jax.config.jax_default_matmul_precision)
+        seen.append(jax.config.values["jax_default_matmul_precision"])
         return automatic_gradient()(params, x, y)
 
     by_hand = worked_by_hand()
     with jax.default_matmul_precision("tensorfloat32"):
         compare_gradients({"a": watched, "b": automatic_gradient()}, by_hand.params, by_hand.x, by_hand.y)
         compare_backward(watched, by_hand.params, by_hand.x, by_hand.y)
-        assert jax.config.jax_default_matmul_precision == "tensorfloat32"
+        assert jax.config.values["jax_default_matmul_precision"] == "tensorfloat32"
     assert seen == ["highest", "highest"]

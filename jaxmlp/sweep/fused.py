@@ -1,6 +1,7 @@
 """The fused engine: a device's share of an epoch by `jaxmlp.kernels`, one launch on a GPU, instead of by the scan."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,19 +9,30 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxmlp.data import Dataset
+from jaxmlp.errors import InputError
 from jaxmlp.kernels import fused_epochs, fused_refusal
 from jaxmlp.network import Layer, Params
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
+from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState
 
-__all__ = ["ENGINES", "fused_share", "refusal"]
+__all__ = ["ENGINES", "fused_share", "refusal", "with_engine"]
 
 ENGINES = ("scan", "fused")
 
 
-def refusal(sizes: Sequence[int], batch_size: int, optimizer: str, dtype: Any) -> str | None:
-    """Why the fused engine cannot train these networks, in words, or None if it can; see `jaxmlp.kernels`."""
-    return fused_refusal(sizes, Config(batch_size=batch_size, optimizer=OPTIMIZERS[optimizer]), dtype)
+def refusal(program: Any, data: Data) -> str | None:
+    """Why the fused engine cannot train a `jaxmlp.sweep.blocks.Program`, in words, or None if it can."""
+    sizes = (data.dataset.x_train.shape[1], *program.widths, data.dataset.y_train.shape[1])
+    config = Config(batch_size=program.batch_size, optimizer=OPTIMIZERS[program.optimizer])
+    return fused_refusal(sizes, config, data.dataset.x_train.dtype)
+
+
+def with_engine(program: Any, data: Data, engine: str) -> Any:
+    """The same Program, with the fused engine where that is wanted and not refused; raises InputError for others."""
+    if engine not in ENGINES:
+        raise InputError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
+    return program if engine == "scan" or refusal(program, data) else dataclasses.replace(program, engine=engine)
 
 
 def _output_layer(params: Params, change: Callable[[Layer], Layer]) -> Params:

@@ -1,6 +1,5 @@
 """From trials to blocks and back: packing, placing each trial in its lane, training, reading the outcomes."""
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from jaxmlp.errors import InputError
 from jaxmlp.network import Layer, Params
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
 from jaxmlp.sweep.blocks import Lanes, Measures, Program, block_epoch, device_mesh, lanes_of, outputs
-from jaxmlp.sweep.fused import ENGINES, refusal
+from jaxmlp.sweep.fused import with_engine
 from jaxmlp.sweep.trials import Trial, initial_weights, order_stream, padded
 from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState, initial_state
@@ -108,8 +107,6 @@ def pack(trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan") 
         InputError: an unknown engine, networks too large for a block, a batch larger than the training set.
     """
     x, y = data.dataset.x_train, data.dataset.y_train
-    if engine not in ENGINES:
-        raise InputError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
     by_program: dict[Program, dict[int, list[Trial]]] = {}
     for trial in trials:
         by_program.setdefault(program_of(trial), {}).setdefault(trial.seed, []).append(trial)
@@ -127,13 +124,6 @@ def pack(trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan") 
         size = groups_a_block(program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize)
         for chunk in _chunks(groups, size):
             yield Block(with_engine(program, data, engine), tuple(chunk), shared)
-
-
-def with_engine(program: Program, data: Data, engine: str) -> Program:
-    """The same program, with the fused engine where that is wanted and the networks fit."""
-    sizes = (data.dataset.x_train.shape[1], *program.widths, data.dataset.y_train.shape[1])
-    refused = refusal(sizes, program.batch_size, program.optimizer, data.dataset.x_train.dtype)
-    return program if engine == "scan" or refused else dataclasses.replace(program, engine=engine)
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
@@ -246,9 +236,7 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list
 
 def _fetched(array: Array) -> NDArray[Any]:
     """The array here, also where other processes hold parts of it."""
-    if not array.is_fully_addressable:
-        array = multihost_utils.process_allgather(array, tiled=True)
-    return np.asarray(array)
+    return np.asarray(array if array.is_fully_addressable else multihost_utils.process_allgather(array, tiled=True))
 
 
 def _outcome(measures: Measures, at: tuple[int, int]) -> Outcome:
