@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import experiments.__main__ as lecture
-from experiments import benchmark, command, digits_gallery, sensitivity, train
+from experiments import benchmark_training, command, digits_gallery, sensitivity, train
 from jaxmlp import InputError, Layer, LectureStream
 
 Reference = dict[tuple[int, ...], dict[str, Any]]
@@ -277,7 +277,9 @@ def test_commands_run_as_modules_with_help_and_without_traceback(tmp_path: Path)
     assert bad.stderr.splitlines() == ["error: learning rate is nan, expected a positive finite number"]
 
 
-@pytest.mark.parametrize("main", [train.main, sensitivity.main, digits_gallery.main, lecture.main, benchmark.main])
+@pytest.mark.parametrize(
+    "main", [train.main, sensitivity.main, digits_gallery.main, lecture.main, benchmark_training.main]
+)
 def test_every_command_has_help(main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["--help"])

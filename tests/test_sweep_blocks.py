@@ -72,7 +72,7 @@ def test_a_lane_equals_the_same_network_alone(trial: Trial, doubles: Data) -> No
 
 
 def test_a_lane_equals_the_same_network_alone_in_float32(singles: Data) -> None:
-    assert_lane_equals_alone(Trial((5, 3), "tanh", 4, "momentum", 0.1, 0.8, 0.01, 1.5, 7), singles, 2e-5)
+    assert_lane_equals_alone(Trial((5, 3), "tanh", learning_rate=0.1, init_scale=1.5, seed=7), singles, 2e-5)
 
 
 def assert_lane_equals_alone(trial: Trial, data: Data, tolerance: float) -> None:
@@ -93,7 +93,8 @@ def test_padded_units_stay_zero_however_they_are_trained(doubles: Data) -> None:
     first, second, third = state.params
     assert first.weights.shape[2:] == (8, 4)
     for padding in (first.weights[0, 0, 5:], first.biases[0, 0, 5:], second.weights[0, 0, 3:],
-                    second.weights[0, 0, :, 5:], second.biases[0, 0, 3:], third.weights[0, 0, :, 3:]):  # fmt: skip
+                    second.weights[0, 0, :, 5:], second.biases[0, 0, 3:], third.weights[0, 0, 3:],
+                    third.weights[0, 0, :, 3:], third.biases[0, 0, 3:]):  # fmt: skip
         assert not np.any(padding)
     assert np.all(first.weights[0, 0, :5])
 
@@ -133,7 +134,7 @@ def test_bits_depend_on_the_trial_alone(crowd: list[Trial], singles: Data, monke
 
 
 def test_bits_of_batches_depend_on_the_trial_alone(singles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    trials = make_space({"hidden": ["3", "5,4"], "batch_size": [5], "seeds": ["0:20"]}).trials()
+    trials = make_space({"hidden": ["5,4"], "batch_size": [5], "seeds": ["0:20"]}).trials()
     sweep = by_id(list(pack(trials, singles, LANES)), 2, singles)
     for trial in trials[13::20]:
         assert_same_bits({trial.id: train_trial(trial, 2, singles)[1]}, sweep)
