@@ -28,8 +28,9 @@ from jaxmlp.training import Config, TrainingState
 __all__ = ["fused_epochs", "fused_refusal"]
 
 VALUES_A_THREAD = 80
-"""How many numbers of 4 bytes a thread keeps of a network's weights. It has 255 registers, and as many as that again
-hold products on their way. Compiled for an H100, 200 random networks stayed within them; with more, some did not."""
+"""How many numbers of 4 bytes a thread keeps of a network's weights; products on their way take as many of its 255
+registers again. Of some 150 random networks compiled for an H100, none within this ran out of them (a few spilled up to
+80 bytes where the assembler preferred more blocks a multiprocessor to more registers); beyond, some did."""
 WARPS = (4, 8)
 """Warps of 32 threads a program may have; 8 of 255 registers a thread are all that a multiprocessor has."""
 
