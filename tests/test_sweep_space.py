@@ -64,6 +64,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"learning_rate": ["log:0.1:inf"], "random": 2}, "learning rate is inf"),
     ({"learning_rate": ["log:0.1:1", 2], "random": 2}, "a range beside other values"),
     ({"momentum": [1.0]}, "momentum is 1.0, expected 0 <= momentum < 1"),
+    ({"momentum": [0.9]}, "momentum is given for sgd, expected the optimizer momentum or nesterov too"),
     ({"weight_decay": [-1]}, "weight decay is -1.0"),
     ({"init_scale": [0]}, "init_scale is 0.0"),
     ({"hidden": ["20,x"]}, "hidden is '20,x', expected widths such as 20"),

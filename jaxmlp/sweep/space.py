@@ -138,8 +138,8 @@ def make_space(values: Mapping[str, Any]) -> Space:
     """A checked Space from lists of unparsed values by axis, as a command line or a TOML file has them.
 
     Raises:
-        InputError: an unknown axis, an empty or repeated one, a value that training cannot use, a range without
-            ``random``, more than ten million trials.
+        InputError: an unknown axis, an empty or repeated one, a value that training cannot use, momentum that no optimiser
+            uses, a range without ``random``, more than ten million trials.
     """
     known = {field.name for field in dataclasses.fields(Space)}
     for name in values:
@@ -153,6 +153,9 @@ def make_space(values: Mapping[str, Any]) -> Space:
             made[name] = _axis(name, cast(list[Any], given) if isinstance(given, list) else [given])
     space = Space(**made)
     _check(space)
+    if "momentum" in made and not set(space.optimizer) & set(MOMENTUM_OPTIMIZERS):
+        users = " or ".join(MOMENTUM_OPTIMIZERS)
+        raise InputError(f"momentum is given for {', '.join(space.optimizer)}, expected the optimizer {users} too")
     return space
 
 
