@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n" + command.table(header, rows))
         return code
 
-    return command.call(body)
+    return command.call(body, options.device)
 
 
 if __name__ == "__main__":

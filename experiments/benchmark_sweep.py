@@ -226,4 +226,4 @@ def main(arguments: list[str] | None = None) -> int:
         print(command.write(folder, {"benchmark_sweep.json": record, "benchmark_sweep.png": figure}))
         return 0
 
-    return command.call(body)
+    return command.call(body, options.device)

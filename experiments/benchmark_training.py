@@ -20,7 +20,7 @@ import numpy as np
 from experiments import command
 from experiments.worker import ContenderError, Entry, Worker, environment
 from experiments.workloads import Workload
-from jaxmlp import figures, runtime
+from jaxmlp import InputError, figures, runtime
 
 # Compile every loop whole, products of matrices included; for comparison only.
 WHOLE_LOOPS = (
@@ -227,6 +227,8 @@ def main(arguments: list[str] | None = None) -> int:
     def body() -> int:
         for name in ("epochs", "repetitions"):
             command.positive(name, getattr(options, name))
+        if options.device == "gpu":
+            raise InputError("device is 'gpu', expected cpu or auto: the others of this benchmark run on the CPU")
         folder = command.output_folder(options.out)
         todo = workloads(options.epochs)
         total = sum(len(entries(workload)) for workload in todo) + options.repetitions * (len(todo) + 1) + 1

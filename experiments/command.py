@@ -34,16 +34,27 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser(module: str, description: str | None, out: str | None = None) -> Parser:
-    """The parser of ``python -m experiments.MODULE``, with ``--out`` (default ``runs/MODULE``)."""
+    """The parser of ``python -m experiments.MODULE``, with ``--out`` (default ``runs/MODULE``) and ``--device``."""
     made = Parser(f"python -m {module}", description=description, allow_abbrev=False)
     folder = out or f"runs/{module.removeprefix('experiments').removeprefix('.') or 'lecture'}"
     made.add_argument("--out", default=folder, metavar="DIR", help="folder for the files written (%(default)s)")
+    add_device(made)
     return made
 
 
-def call(body: Callable[[], int]) -> int:
-    """``body()``'s exit code; bad input gives one line on stderr and 2, Ctrl-C 130, a closed pipe 1."""
+def add_device(made: argparse.ArgumentParser, default: str = "auto") -> None:
+    """The option ``--device``."""
+    about = "auto: a GPU where JAX finds one (%(default)s)" if default == "auto" else "auto: a GPU where JAX finds one"
+    made.add_argument("--device", choices=runtime.DEVICES, default=default, help=about)
+
+
+def call(body: Callable[[], int], device: str = "auto") -> int:
+    """``body()``'s exit code, on this kind of device.
+
+    Bad input gives one line on stderr and 2, Ctrl-C 130, a closed pipe 1.
+    """
     try:
+        runtime.choose_device(device)
         return body()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

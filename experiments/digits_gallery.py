@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(command.write(folder, {"digits.png": gallery.figure}))
         return 0
 
-    return command.call(body)
+    return command.call(body, options.device)
 
 
 if __name__ == "__main__":

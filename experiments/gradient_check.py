@@ -224,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(hidden, options.activation or "sigmoid", options.dtype, options.batch_size, options.seed)
         return show_digits(settings, options.out)
 
-    return command.call(body)
+    return command.call(body, options.device)
 
 
 if __name__ == "__main__":

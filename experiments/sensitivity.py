@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(command.write(folder, {"sensitivity.json": record(result), "sensitivity.png": figure}))
         return command.INTERRUPTED if result.interrupted else 0
 
-    return command.call(body)
+    return command.call(body, options.device)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ from typing import Any
 
 from experiments import command, sweep_estimate, sweep_report
 from jaxmlp import InputError, load_digits, runtime
-from jaxmlp.sweep import Space, data_hash, hold_out, make_space, pack, run_sweep, store
+from jaxmlp.sweep import Block, Data, Space, data_hash, hold_out, make_space, pack, run_sweep, store
 from jaxmlp.sweep.blocks import device_mesh, lanes_of
+from jaxmlp.sweep.fused import ENGINES, refusal
 from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, rungs
 
 AXES: dict[str, str] = {
@@ -106,19 +107,35 @@ def compare(found: store.Sweep, identity: store.Identity) -> str:
     return ", ".join(parts)
 
 
-def announce(sweep: store.Sweep, resumed: bool, others: list[store.Sweep], counts: dict[str, int]) -> None:
+def announce(
+    sweep: store.Sweep, resumed: bool, others: list[store.Sweep], counts: dict[str, int], engine: str = "scan"
+) -> None:
     """Say whether this is a new sweep or an old one resumed, what is there already, and what has changed since."""
     total, there = sum(counts.values()), counts.get("done", 0) + counts.get("diverged", 0)
     print(f"sweep {sweep.number}, {'resumed' if resumed else 'new'}: {there:,} of {total:,} trials are there")
     if not resumed and others:
         print(f"  (not sweep {others[-1].number} resumed: another {compare(others[-1], sweep.identity)})")
-    now = runtime.environment()
-    changed = [name for name in now if now[name] != sweep.environment.get(name)]
+    now = {**runtime.environment(), "engine": engine}
+    changed = [name for name in now if now[name] != sweep.environment.get(name, "scan")]
     if resumed and changed:
         print(f"  (since it began, {', '.join(changed)} changed: further trials may differ in their last bits)")
 
 
-def run(space: Space, settings: dict[str, Any], database: str, executor_name: str = "local") -> list[dict[str, Any]]:
+def notices(blocks: list[Block], data: Data, engine: str) -> list[str]:
+    """What a user should know of the fused engine: which networks do without it, and where it is no gain."""
+    if engine == "scan":
+        return []
+    said: dict[str, None] = {}
+    if device_mesh().devices.flat[0].platform == "cpu":
+        said["the fused engine is interpreted on a CPU: to check it, not to gain time"] = None
+    for program in (block.program for block in blocks if block.program.engine == "scan"):
+        said[f"the scan trains some networks instead: {refusal(program, data)}"] = None
+    return list(said)
+
+
+def run(
+    space: Space, settings: dict[str, Any], database: str, executor_name: str = "local", engine: str = "scan"
+) -> list[dict[str, Any]]:
     """Run or resume a sweep on the digits with a bar; returns its rows, as `jaxmlp.sweep.trials` does."""
     runtime.configure_sweep(settings["dtype"])
     data = hold_out(load_digits(settings["dtype"]), settings["validation"])
@@ -126,13 +143,16 @@ def run(space: Space, settings: dict[str, Any], database: str, executor_name: st
         json.dumps(dataclasses.asdict(space), sort_keys=True), data_hash(data), settings["epochs"], settings["halving"]
     )
     trials = space.trials()
-    list(pack(trials, data, lanes_of(device_mesh())))  # raises for what cannot be trained, before anything is written
-    manifest = {**runtime.environment(), "dtype": settings["dtype"], "validation": settings["validation"]}
+    # Raises for what cannot be trained, before anything is written.
+    for line in notices(list(pack(trials, data, lanes_of(device_mesh()), engine)), data, engine):
+        print(f"note: {line}")
+    manifest = {**runtime.environment(), "dtype": settings["dtype"], "validation": settings["validation"],
+                "engine": engine}  # fmt: skip
     with store.opened(database, write=True) as connection:
         others = store.find_sweeps(connection)
         sweep, resumed = store.begin(connection, identity, trials, manifest, git_commit())
         counts = store.status_counts(connection, sweep.number)
-        announce(sweep, resumed, others, counts)
+        announce(sweep, resumed, others, counts, engine)
         steps = len(rungs(settings["epochs"], settings["halving"]))
         total = sum(len(trials) // settings["halving"] ** rung for rung in range(steps)) if steps > 1 else len(trials)
         with executor(executor_name) as (pool, how), command.bar(total, "trial") as progress:
@@ -141,7 +161,7 @@ def run(space: Space, settings: dict[str, Any], database: str, executor_name: st
             def written(count: int) -> None:
                 progress.update(count)
 
-            run_sweep(connection, sweep, data, pool, written, **how)
+            run_sweep(connection, sweep, data, pool, written, engine=engine, **how)
         return store.rows_of(connection, sweep.number)
 
 
@@ -158,6 +178,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--validation", type=int, metavar="N", help="the last N training rows, to choose by; 0: none (300)")
     add("--dtype", choices=("float32", "float64"), help="(float32)")
     add("--halving", type=int, metavar="K", help="successive halving: keep the best K-th at epochs/K^2, epochs/K, ...")
+    engines = "fused: the GPU's kernel of a whole epoch; auto: scan, until a GPU has measured the fused one faster"
+    add("--engine", choices=(*ENGINES, "auto"), default="auto", help=engines)
     add("--executor", default="local", metavar="WHERE", help="local, or dask://HOST:PORT (%(default)s)")
     add("--dry-run", action="store_true", help="say what it would take, train nothing")
 
@@ -172,7 +194,10 @@ def run_command(options: argparse.Namespace) -> int:
         print(sweep_estimate.estimate(space.trials(), data, settings["epochs"], settings["halving"]))
         return 0
     start = time.perf_counter()
-    rows = run(space, settings, options.database, options.executor)
+    if options.executor != "local" and options.device != "auto":
+        raise InputError(f"--device is {options.device!r}, expected auto: an executor's workers choose for themselves")
+    engine = "scan" if options.engine == "auto" else options.engine
+    rows = run(space, settings, options.database, options.executor, engine)
     counts = collections.Counter(row["status"] for row in rows)
     print(
         f"{', '.join(f'{count:,} {status}' for status, count in counts.items())}: {time.perf_counter() - start:.1f} s"
@@ -193,13 +218,14 @@ def main(arguments: list[str] | None = None) -> int:
     exports = actions.add_parser("export", help="a trial's trained parameters as best.npz", allow_abbrev=False)
     exports.add_argument("--trial", metavar="ID", help="(the best)")
     for each in (runs, reports, exports):
+        command.add_device(each, argparse.SUPPRESS)
         each.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help="(%(default)s)")
     for each in (reports, exports):
         each.add_argument("--sweep", type=int, metavar="N", help="its number (the newest)")
         each.add_argument("--out", default=argparse.SUPPRESS, metavar="DIR", help="(runs/sweep)")
     options = parser.parse_args(arguments)
     bodies = {"run": run_command, "report": sweep_report.report_command, "export": sweep_report.export_command}
-    return command.call(lambda: bodies[options.action](options))
+    return command.call(lambda: bodies[options.action](options), options.device)
 
 
 if __name__ == "__main__":

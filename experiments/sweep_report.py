@@ -130,7 +130,7 @@ def export_command(options: argparse.Namespace) -> int:
     data = hold_out(load_digits(dtype), n_validation)
     if data_hash(data) != sweep.identity.dataset:
         raise InputError("the digits differ from those of the sweep, expected the same rows")
-    params, outcome = train_trial(trial, sweep.identity.epochs, data)
+    params, outcome = train_trial(trial, sweep.identity.epochs, data, sweep.environment.get("engine", "scan"))
     arrays: dict[str, Any] = {f"{name}_{number}": np.asarray(part) for number, layer in enumerate(params, 1)
               for name, part in zip(("weights", "biases"), layer, strict=True)}  # fmt: skip
     with command.whole_file(folder / "best.npz") as file:

@@ -272,7 +272,7 @@ def main(
         command.prepare(settings.dtype, settings.sizes, settings.batch_size, not options["no_cache"])
         return exit_code(perform(settings, folder, options["palette"], options["quiet"]))
 
-    return command.call(body)
+    return command.call(body, options["device"])
 
 
 if __name__ == "__main__":

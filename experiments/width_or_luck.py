@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(command.write(folder, {"width_or_luck.json": record, "width_or_luck.png": figure}))
         return 0
 
-    return command.call(body)
+    return command.call(body, options.device)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ NUMERICAL_TOLERANCES = {
 }
 
 
+@jax.default_matmul_precision("highest")  # on a GPU, TF32 would differ from itself
 def compare_gradients(
     gradients: Mapping[str, GradientFunction],
     params: Any,

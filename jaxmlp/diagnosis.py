@@ -8,6 +8,7 @@ reported as another one.
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jax import Array
 
@@ -56,6 +57,7 @@ class Diagnosis(NamedTuple):
         return "\n".join([*([right] if right else []), *map(str, self.findings)])
 
 
+@jax.default_matmul_precision("highest")  # as `compare_gradients`
 def compare_backward(
     function: GradientFunction,
     params: Params,

@@ -17,10 +17,13 @@ from jaxmlp.data import check_dtype
 from jaxmlp.errors import InputError
 from jaxmlp.network import check_sizes
 
-__all__ = ["cache_folder", "configure", "configure_sweep", "environment", "loop_options", "merge_flags", "started"]
+__all__ = [
+    "DEVICES", "cache_folder", "choose_device", "configure", "configure_sweep", "environment", "loop_options",
+    "merge_flags", "started",
+]  # fmt: skip
 
 EXTRA = "--xla_backend_extra_options="
-PLATFORMS = {"cpu": "cpu", "gpu": "cuda,rocm"}
+DEVICES = ("auto", "cpu", "gpu")
 
 # Blocks of small networks: the loop over updates as one kernel (see `loop_options`). Without unrolling, compilation
 # takes half the time and the kernel is no slower.
@@ -36,17 +39,18 @@ def configure(
     *,
     sizes: Sequence[int] | None = None,
     batch_size: int = 1,
-    device: str | None = None,
+    device: str = "auto",
     cache: bool | str | Path = False,
 ) -> None:
     """Prepare JAX for one kind of work; call it before anything is computed. Changes settings of the whole process.
 
     Args:
-        dtype: float64 turns on 64-bit mode, float32 changes nothing.
+        dtype: float64 turns on 64-bit mode. With either, products are of full precision, unless
+            ``JAX_DEFAULT_MATMUL_PRECISION`` says otherwise: a GPU would by default round float32 to TF32's 10 bits.
         sizes: ``(n_0, .., n_L)`` of the network to train, for the compilation that suits it on a CPU
             (`loop_options`); without it XLA's own choice stands. Options in ``XLA_FLAGS`` are kept and win.
         batch_size: samples an update, for the same.
-        device: "cpu" or "gpu"; without it JAX's own choice stands.
+        device: as in `choose_device`.
         cache: keep compiled programs for later processes, in this folder or, for True, in `cache_folder()`; a folder
             that JAX was given otherwise is kept. A folder that cannot be used costs a warning.
 
@@ -57,13 +61,36 @@ def configure(
     if dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     check_dtype(dtype)
+    if jax.config.values["jax_default_matmul_precision"] is None:
+        jax.config.update("jax_default_matmul_precision", "highest")
     options = loop_options(check_sizes(sizes), batch_size) if sizes is not None and device != "gpu" else {}
-    if device is not None:
-        _choose_device(device)
     if options:
         _set_flags(options)
+    choose_device(device)
     if cache:
         _use_cache(cache_folder() if cache is True else Path(cache))
+
+
+def choose_device(device: str) -> None:
+    """Compute on a "cpu", a "gpu" (starts JAX to see whether there is one), or by JAX's own choice ("auto").
+
+    How much of a GPU's memory JAX takes is left to JAX's own settings. Raises InputError for another name, where JAX
+    finds no such device, or where it already runs on the other kind.
+    """
+    if device not in DEVICES:
+        raise InputError(f"device is {device!r}, expected one of {', '.join(DEVICES)}")
+    if device == "auto":
+        return
+    if device == "cpu" and not started():
+        jax.config.update("jax_platforms", "cpu")
+        return
+    try:
+        jax.devices(device)
+    except (RuntimeError, AssertionError):  # the latter where JAX_PLATFORMS names nothing that is there
+        install = "expected a driver for it, and pip install 'jaxmlp[cuda13]' (an older driver: 'jaxmlp[cuda12]')"
+        raise InputError(f"device is {device!r}, but JAX finds none: {install}") from None
+    if jax.default_backend() != device:
+        raise InputError(f"device is {device!r} while JAX already runs on {jax.default_backend()}: choose it first")
 
 
 # What compiling the loop over updates whole gains: time with XLA's default flags over time with the loop whole,
@@ -185,15 +212,6 @@ def environment() -> dict[str, Any]:
         "devices": jax.device_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
-
-
-def _choose_device(device: str) -> None:
-    if device not in PLATFORMS:
-        raise InputError(f"device is {device!r}, expected one of {', '.join(PLATFORMS)}")
-    if not started():
-        jax.config.update("jax_platforms", PLATFORMS[device])
-    elif jax.default_backend() != device:
-        raise InputError(f"device is {device!r} while JAX already runs on {jax.default_backend()}: configure it first")
 
 
 def _set_flags(options: Mapping[str, str]) -> None:

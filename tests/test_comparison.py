@@ -16,13 +16,14 @@ from jaxmlp import (
     NumericalGradient,
     Tolerance,
     automatic_gradient,
+    compare_backward,
     compare_gradients,
     compare_trees,
     hand_derived_gradient,
     numerical_gradient,
 )  # fmt: skip
 from jaxmlp.gradient_report import Row
-from tests.helpers import random_batch, random_params, rejects
+from tests.helpers import random_batch, random_params, rejects, worked_by_hand
 
 SHAPES = arrays.array_shapes(max_dims=3, max_side=4)
 FINITE = st.floats(-1e300, 1e300, allow_subnormal=True)
@@ -246,3 +247,18 @@ def test_a_pair_is_found_in_either_order() -> None:
     assert report.pair("c", "a") == report.pair("a", "c") == (report.rows[1],)
     with rejects("no rows of 'a' and 'd', expected two of a, b, c"):
         report.pair("a", "d")
+
+
+def test_functions_are_compared_at_full_precision_whatever_the_setting() -> None:
+    seen: list[str | None] = []
+
+    def watched(params: Any, x: Any, y: Any) -> Any:
+        seen.append(jax.config.values["jax_default_matmul_precision"])
+        return automatic_gradient()(params, x, y)
+
+    by_hand = worked_by_hand()
+    with jax.default_matmul_precision("tensorfloat32"):
+        compare_gradients({"a": watched, "b": automatic_gradient()}, by_hand.params, by_hand.x, by_hand.y)
+        compare_backward(watched, by_hand.params, by_hand.x, by_hand.y)
+        assert jax.config.values["jax_default_matmul_precision"] == "tensorfloat32"
+    assert seen == ["highest", "highest"]

@@ -17,6 +17,8 @@ ROWS = [
     {"backprop", "second_order", "gradients", "numerical"},
     {"optimizers", "comparison", "diagnosis", "randomness", "runtime", "figures"},
     {"training", "gradient_figures"},
+    {"fused"},
+    {"kernels"},
     {"__init__"},
 ]
 DIFFERENTIATION = {"grad", "value_and_grad", "vjp", "jvp", "jacobian", "jacrev", "jacfwd", "hessian", "linearize"}

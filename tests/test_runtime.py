@@ -3,12 +3,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 import pytest
 
+from jaxmlp import (
+    Config,
+    Hyperparameters,
+    automatic_gradient,
+    hand_derived_gradient,
+    initial_state,
+    train_epochs,
+)
 from jaxmlp.runtime import cache_folder, configure, environment, loop_options, merge_flags
-from tests.helpers import fresh_python, rejects
+from tests.helpers import fresh_python, random_dataset, random_params, rejects
 
 
 def test_float64_turns_on_64_bits_in_a_fresh_process_and_float32_changes_nothing() -> None:
@@ -107,12 +117,69 @@ def test_flags_and_device_are_refused_when_jax_already_runs() -> None:
     """
     said = fresh_python(program).splitlines()
     assert said[0] == "JAX already runs, so that compilation flags would be ignored: configure before using it"
-    assert "while JAX already runs on" in said[1]
+    assert "while JAX already runs on" in said[1] or "JAX finds none" in said[1]
 
 
 def test_a_device_that_does_not_exist_is_rejected_by_name() -> None:
-    with rejects("device is 'abacus', expected one of cpu, gpu"):
+    with rejects("device is 'abacus', expected one of auto, cpu, gpu"):
         configure("float32", device="abacus")
+
+
+@pytest.mark.parametrize("platforms", ["cpu", "cuda"])
+def test_a_gpu_that_is_not_there_is_refused_with_what_to_install(platforms: str) -> None:
+    program = f"""if True:
+        import os
+        os.environ["JAX_PLATFORMS"], os.environ["CUDA_VISIBLE_DEVICES"] = {platforms!r}, ""
+        import jax, jaxmlp
+        from jaxmlp import runtime
+        try:
+            runtime.configure("float32", device="gpu", sizes=(64, 20, 10))
+        except jaxmlp.InputError as error:
+            print(error)
+    """
+    said = fresh_python(program)
+    assert said.startswith("device is 'gpu', but JAX finds none")
+    assert "pip install 'jaxmlp[cuda13]'" in said
+
+
+def test_devices_and_precision_are_set_before_jax_starts_and_memory_is_left_alone() -> None:
+    program = """if True:
+        import os, jax
+        from jaxmlp import runtime
+        before = dict(os.environ)
+        runtime.configure("float32", device="cpu")
+        print(runtime.started(), jax.config.jax_platforms, jax.config.jax_default_matmul_precision,
+              before == dict(os.environ), end=" ")
+        jax.config.update("jax_default_matmul_precision", "tensorfloat32")
+        runtime.configure("float32", device="auto")
+        print(jax.config.jax_default_matmul_precision, jax.default_backend())
+    """
+    assert fresh_python(program) == "False cpu highest True tensorfloat32 cpu"
+
+
+def products_for_cuda(function: Any, *arguments: Any) -> list[str]:
+    """The matrix products in the program that JAX lowers for CUDA, with CPU packages alone."""
+    text = jax.export.export(jax.jit(function), platforms=["cuda"])(*arguments).mlir_module()
+    return [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+
+
+@pytest.mark.parametrize("gradient_function", [automatic_gradient(), hand_derived_gradient()], ids=["jax", "hand"])
+def test_training_is_exported_for_cuda_and_at_full_precision_where_configured(
+    gradient_function: Any,
+) -> None:
+    params, data = random_params(0, (4, 5, 3), "float32"), random_dataset(1, 12, "float32")
+    rate, config = Hyperparameters(0.1), Config(batch_size=4)
+
+    def program(params: Any, orders: Any) -> Any:
+        return train_epochs(initial_state(params, rate, config), data, orders, rate, config, gradient_function)
+
+    orders = np.zeros((2, 12), np.int32)
+    with jax.default_matmul_precision("default"):
+        assert not any("HIGHEST" in product for product in products_for_cuda(program, params, orders))
+    with jax.default_matmul_precision("highest"):  # what `configure` sets
+        products = products_for_cuda(program, params, orders)
+    assert len(products) >= 6
+    assert all("precision = [HIGHEST, HIGHEST]" in product for product in products)
 
 
 TRAIN = """if True:

@@ -21,6 +21,7 @@ from jaxmlp.data import Dataset
 from jaxmlp.losses import accuracy, cross_entropy
 from jaxmlp.network import Layer, Params, forward
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
+from jaxmlp.sweep.fused import fused_share
 from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState, train_epoch
 
@@ -43,6 +44,7 @@ class Program:
         batch_size: samples an update.
         optimizer: a name of `OPTIMIZERS`.
         decays: whether there is weight decay.
+        engine: "scan", or "fused": by the kernel of `jaxmlp.kernels`, all groups at once; interpreted on a CPU.
     """
 
     widths: tuple[int, ...]
@@ -50,6 +52,7 @@ class Program:
     batch_size: int
     optimizer: str
     decays: bool
+    engine: str = "scan"
 
 
 class Lanes(NamedTuple):
@@ -89,8 +92,8 @@ class Measures(NamedTuple):
 
 
 def device_mesh() -> Mesh:
-    """All local devices in a row."""
-    devices = np.asarray(jax.local_devices())
+    """All devices in a row, with `jax.distributed` those of all processes."""
+    devices = np.asarray(jax.devices())
     return Mesh(devices, ("devices",), axis_types=(AxisType.Auto,))
 
 
@@ -132,8 +135,11 @@ def _lane_epoch(
         # weights by it as one matrix, and round differently from lanes whose samples differ.
         return jax.value_and_grad(loss)(params, x * one, y)
 
-    config = Config(program.activation, program.batch_size, OPTIMIZERS[program.optimizer])
-    return train_epoch(state, dataset, order, hyperparameters, config, of_own_copy)
+    return train_epoch(state, dataset, order, hyperparameters, _config(program), of_own_copy)
+
+
+def _config(program: Program) -> Config:
+    return Config(program.activation, program.batch_size, OPTIMIZERS[program.optimizer])
 
 
 def _measure(
@@ -164,12 +170,15 @@ def _measure(
 
 
 def _device_epoch(
-    lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array, program: Program
+    lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array, program: Program, interpret: bool
 ) -> tuple[Lanes, Measures]:
     """One device's share of an epoch: the first ``groups[0]`` of its groups, one after the other."""
     n_out = data.dataset.y_train.shape[1]
     y_train = jnp.pad(data.dataset.y_train, ((0, 0), (0, outputs(n_out) - n_out)))
     dataset = data.dataset._replace(y_train=y_train)
+    fused = None
+    if program.engine == "fused":
+        fused = fused_share(*lanes, orders, data.dataset, _config(program), interpret)
 
     def group(number: Array, carry: tuple[Lanes, Measures]) -> tuple[Lanes, Measures]:
         lanes, measures = carry
@@ -183,9 +192,12 @@ def _device_epoch(
         one = jax.lax.optimization_barrier(jnp.ones(alive.shape, data.dataset.x_train.dtype))
         shared = orders.shape[1] == 1
         order = orders[number, 0] if shared else orders[number]
-        new, loss = jax.vmap(step, (0, 0, 0, 0, None if shared else 0))(state, hyperparameters, masks, one, order)
-        alive = alive & jnp.isfinite(loss) & jax.vmap(_finite)(new)
-        new = jax.tree.map(lambda a, b: jnp.where(alive.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, state)
+        if fused:
+            new, loss, alive = jax.tree.map(lambda leaf: leaf[number], fused)
+        else:
+            new, loss = jax.vmap(step, (0, 0, 0, 0, None if shared else 0))(state, hyperparameters, masks, one, order)
+            alive = alive & jnp.isfinite(loss) & jax.vmap(_finite)(new)
+            new = jax.tree.map(lambda a, b: jnp.where(alive.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, state)
         measured = _measure(new.params, masks, loss, alive, data, last, program)
         put = functools.partial(jax.tree.map, lambda whole, part: whole.at[number].set(part))
         return lanes._replace(state=put(lanes.state, new), alive=put(lanes.alive, alive)), put(measures, measured)
@@ -218,7 +230,7 @@ def block_epoch(
     shared, split = PartitionSpec(), PartitionSpec("devices")
 
     def body(lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array) -> tuple[Lanes, Measures]:
-        return _device_epoch(lanes, orders, groups, data, last, program)
+        return _device_epoch(lanes, orders, groups, data, last, program, mesh.devices.flat[0].platform == "cpu")
 
     sharded = jax.shard_map(
         body, mesh=mesh, in_specs=(split, split, split, shared, shared), out_specs=(split, split), check_vma=False

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
+from jax.experimental import multihost_utils  # public, documented, and the only way to collect from processes
 from jax.sharding import NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ from jaxmlp.errors import InputError
 from jaxmlp.network import Layer, Params
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
 from jaxmlp.sweep.blocks import Lanes, Measures, Program, block_epoch, device_mesh, lanes_of, outputs
+from jaxmlp.sweep.fused import with_engine
 from jaxmlp.sweep.trials import Trial, initial_weights, order_stream, padded
 from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState, initial_state
@@ -91,16 +94,17 @@ def groups_a_block(program: Program, n_in: int, n_out: int, lanes: int, itemsize
     return max(1, min(GROUPS, MAX_BYTES // size))
 
 
-def pack(trials: Sequence[Trial], data: Data, lanes: int) -> Iterator[Block]:
+def pack(trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan") -> Iterator[Block]:
     """Sort trials into blocks: same program, then same seed.
 
     Args:
         trials: in any order.
         data: that they will be trained on.
         lanes: B.
+        engine: "fused" for those programs that `jaxmlp.sweep.fused.refusal` doesn't refuse.
 
     Raises:
-        InputError: networks too large for a block, a batch larger than the training set.
+        InputError: an unknown engine, networks too large for a block, a batch larger than the training set.
     """
     x, y = data.dataset.x_train, data.dataset.y_train
     by_program: dict[Program, dict[int, list[Trial]]] = {}
@@ -119,7 +123,7 @@ def pack(trials: Sequence[Trial], data: Data, lanes: int) -> Iterator[Block]:
         groups = [tuple(group) for part in parts for group in _chunks(part, lanes)]
         size = groups_a_block(program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize)
         for chunk in _chunks(groups, size):
-            yield Block(program, tuple(chunk), shared)
+            yield Block(with_engine(program, data, engine), tuple(chunk), shared)
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
@@ -172,7 +176,7 @@ def _array(values: NDArray[Any]) -> Any:
 
 
 def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
-    """Train a block's trials from their initial weights: a pure function of its arguments, on all local devices.
+    """Train a block's trials from their initial weights: a pure function of its arguments, on all devices.
 
     Args:
         block: from `pack`, with this platform's number of lanes.
@@ -190,9 +194,9 @@ def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
     ]
 
 
-def train_trial(trial: Trial, epochs: int, data: Data) -> tuple[Params, Outcome]:
+def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> tuple[Params, Outcome]:
     """Train one trial again, as a sweep does and to the same bits: its parameters, without padding, and its Outcome."""
-    block = Block(program_of(trial), ((trial,),), shared=True)
+    block = Block(with_engine(program_of(trial), data, engine), ((trial,),), shared=True)
     lanes, measures, slots = _train(block, epochs, data)
     sizes = (data.dataset.x_train.shape[1], *trial.hidden, data.dataset.y_train.shape[1])
     *hidden, (weights, biases) = (Layer(*(leaf[slots[0], 0] for leaf in layer)) for layer in lanes.state.params)
@@ -227,7 +231,12 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list
         placed = jax.device_put((orders.copy(), last), (split, whole))
         state, measured = block_epoch(state, placed[0], groups, on_devices, placed[1], block.program, mesh)
         measures.append(measured)
-    return state, jax.tree.map(lambda *epochs: np.stack([np.asarray(each) for each in epochs], -1), *measures), slots
+    return state, jax.tree.map(lambda *epochs: np.stack([_fetched(each) for each in epochs], -1), *measures), slots
+
+
+def _fetched(array: Array) -> NDArray[Any]:
+    """The array here, also where other processes hold parts of it."""
+    return np.asarray(array if array.is_fully_addressable else multihost_utils.process_allgather(array, tiled=True))
 
 
 def _outcome(measures: Measures, at: tuple[int, int]) -> Outcome:

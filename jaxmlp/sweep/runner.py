@@ -113,8 +113,12 @@ def run_sweep(
     lanes: int | None = None,
     in_flight: int = IN_FLIGHT,
     attempts: int = ATTEMPTS,
+    engine: str = "scan",
 ) -> None:
     """Train what the store says is missing of a sweep, and write it there.
+
+    With several processes (`jax.distributed`) each calls this with the same sweep in a store of its own: they train
+    every block together, on the devices of all, and their stores end up the same.
 
     Args:
         connection: writable, from `store.opened`.
@@ -125,6 +129,7 @@ def run_sweep(
         lanes: B on the machines that train; by default this machine's.
         in_flight: blocks handed to the executor at a time: twice its workers.
         attempts: how often a block is tried before its trials are marked failed.
+        engine: as in `pack`.
 
     Raises:
         InputError: of the store or the executor. What was written before stays.
@@ -149,6 +154,6 @@ def run_sweep(
             store.fail(connection, sweep, block.trials, reason)
             progress(len(block.trials))
 
-        run_blocks(pack(missing, data, lanes), step, data, executor, written, failed, in_flight, attempts)
+        run_blocks(pack(missing, data, lanes, engine), step, data, executor, written, failed, in_flight, attempts)
         if step < epochs:
             alive = survivors(alive, store.losses_at(connection, sweep.number, step), halving)

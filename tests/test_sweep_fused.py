@@ -1,0 +1,107 @@
+"""The sweep's fused engine, interpreted, equals its scan; and sweeps on more devices or processes give the same."""
+
+import dataclasses
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import sweep
+from jaxmlp.sweep import Data, Trial, hold_out, pack, store, train_block, train_trial, trials
+from tests.helpers import assert_agree, random_dataset, rejects
+
+LANES = 16
+
+
+@pytest.fixture(scope="module")
+def doubles() -> Data:
+    return jax.tree.map(np.asarray, hold_out(random_dataset(5, 24), 6))
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [Trial((5, 3), "tanh", 4, "nesterov", 0.1, 0.8, 0.01, 1.5, 7), Trial((), learning_rate=0.3)],
+    ids=["two hidden layers", "none"],
+)
+def test_a_trial_of_the_fused_engine_equals_the_scans(trial: Trial, doubles: Data) -> None:
+    (params, outcome), (expected, scanned) = (train_trial(trial, 2, doubles, engine) for engine in ("fused", "scan"))
+    assert_agree(jax.tree.map(np.asarray, params), jax.tree.map(np.asarray, expected), 1e-11)
+    assert_agree(outcome[1:4], scanned[1:4], 1e-11)
+    assert (outcome.status, *outcome[4:]) == (scanned.status, *scanned[4:])
+
+
+def test_the_engines_stop_the_same_trials_and_each_group_follows_its_own_order(doubles: Data) -> None:
+    calm = [Trial((width,), "identity", 3, "sgd", 0.05, seed=seed) for seed in (1, 2) for width in range(1, 9)]
+    crowd = [*calm, *(dataclasses.replace(trial, learning_rate=10.0 ** (20 * trial.hidden[0])) for trial in calm)]
+    found = {
+        engine: [train_block(block, 3, doubles) for block in pack(crowd, doubles, LANES, engine)]
+        for engine in ("scan", "fused")
+    }
+    assert {block.program.engine for block in pack(crowd, doubles, LANES, "fused")} == {"fused"}
+    statuses = [[outcome.status for block in blocks for outcome in block] for blocks in found.values()]
+    assert statuses[0] == statuses[1]
+    assert 4 < statuses[0].count("diverged") <= 16
+    for fused, scanned in zip(found["fused"][0], found["scan"][0], strict=True):
+        if scanned.status == "done" and np.max(scanned.loss) < 10:
+            assert_agree(fused.loss, scanned.loss, 1e-9)
+
+
+def test_what_the_kernel_cannot_train_is_left_to_the_scan_with_a_notice(doubles: Data) -> None:
+    wanted = [Trial((20,)), Trial((20,), optimizer="adam", learning_rate=0.01), Trial((512, 64))]
+    blocks = list(pack(wanted, doubles, LANES, "fused"))
+    assert [block.program.engine for block in blocks] == ["fused", "scan", "scan"]
+    said = sweep.notices(blocks, doubles, "fused")
+    assert said[0] == "the fused engine is interpreted on a CPU: to check it, not to gain time"
+    assert said[1].endswith("the fused kernel has no optimiser 'adam'")
+    assert re.search(r"4-512-64-3 takes [\d,]+ registers of a fused program, expected at most 20,480", said[2])
+    assert not sweep.notices(list(pack(wanted, doubles, LANES)), doubles, "scan")
+    with rejects("engine is 'diesel', expected one of scan, fused"):
+        list(pack(wanted, doubles, LANES, "diesel"))
+
+
+def sweep_process(path: Path, devices: int, *others: str) -> "subprocess.Popen[str]":
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "JAX_"}
+    environment |= {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
+    call = [sys.executable, "-m", "tests.sweep_process", str(path), *others]
+    return subprocess.Popen(call, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def ended(child: "subprocess.Popen[str]") -> list[int]:
+    """The numbers it printed: devices, devices of its own, processes."""
+    said, errors = child.communicate(timeout=120)
+    assert child.returncode == 0, errors
+    return [int(word) for word in said.splitlines()[-1].split()]  # Gloo prints its own lines before
+
+
+def records(database: Path) -> list[dict[str, object]]:
+    rows = [{name: row[name] for name in row if name != "seconds"} for row in trials(database)]
+    with store.opened(database) as connection:
+        (found,) = store.find_sweeps(connection)
+        return [{**row, "curves": store.curves_of(connection, found, str(row["id"]))} for row in rows]
+
+
+@pytest.mark.slow
+def test_eight_devices_and_two_processes_give_the_records_of_one(tmp_path: Path) -> None:
+    assert ended(sweep_process(tmp_path / "one", 1)) == [1, 1, 1]
+    expected = records(tmp_path / "one")
+    assert len(expected) == 240
+    assert {row["status"] for row in expected} == {"done", "diverged"}
+    assert ended(sweep_process(tmp_path / "eight", 8)) == [8, 8, 1]
+    assert records(tmp_path / "eight") == expected
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    pair = [sweep_process(tmp_path / str(number), 1, address, "2", str(number)) for number in range(2)]
+    try:
+        for number, child in enumerate(pair):
+            assert ended(child) == [2, 1, 2]
+            assert records(tmp_path / str(number)) == expected
+    finally:
+        for child in pair:
+            child.kill()
