@@ -1,21 +1,22 @@
 """What every experiment's command shares: arguments, one-line errors, an output folder, files written whole."""
 
 import argparse
-import contextlib
 import json
 import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import IO, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from jaxmlp import runtime
 from jaxmlp.errors import InputError
+from jaxmlp.files import whole_file
+from jaxmlp.model_format import Model, encode
 
 Item = TypeVar("Item")
 
@@ -102,29 +103,8 @@ def positive(name: str, value: int) -> int:
     return value
 
 
-@contextlib.contextmanager
-def whole_file(path: Path) -> Generator[IO[bytes]]:
-    """A file that appears under its name only when written to the end: written beside it, then renamed."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    """The process's file mode mask; the system tells it only while setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def write(folder: Path, files: dict[str, Figure | dict[str, Any]]) -> str:
-    """Write figures (``.png``) and dictionaries (``.json``) into ``folder``; returns a line that says what was written.
+def write(folder: Path, files: dict[str, Figure | Model | dict[str, Any]]) -> str:
+    """Write figures (``.png``), models (``.safetensors``) and dictionaries (``.json``); returns a line that says so.
 
     A file of the same name that stood there, an earlier run's, is replaced, and the line says so.
     """
@@ -134,6 +114,8 @@ def write(folder: Path, files: dict[str, Figure | dict[str, Any]]) -> str:
             with whole_file(folder / name) as file:
                 if isinstance(content, Figure):
                     content.savefig(file, format="png", dpi=120)
+                elif isinstance(content, Model):
+                    file.write(encode(content))
                 else:
                     text = json.dumps(content, indent=1, allow_nan=False)
                     file.write(text.encode() + b"\n")

@@ -215,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_arguments(runs)
     reports = actions.add_parser("report", help="top configurations, figures, trials.csv", allow_abbrev=False)
     sweep_report.add_arguments(reports)
-    exports = actions.add_parser("export", help="a trial's trained parameters as best.npz", allow_abbrev=False)
+    exports = actions.add_parser("export", help="a trial's network as best.safetensors", allow_abbrev=False)
     exports.add_argument("--trial", metavar="ID", help="(the best)")
     for each in (runs, reports, exports):
         command.add_device(each, argparse.SUPPRESS)

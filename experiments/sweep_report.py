@@ -2,14 +2,14 @@
 
 import argparse
 import io
-from pathlib import Path
+import json
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import command
-from jaxmlp import InputError, load_digits, runtime
+from jaxmlp import InputError, Model, load_digits, runtime
 from jaxmlp.sweep import data_hash, figures, hold_out, report, store, train_trial
 from jaxmlp.sweep.report import Configuration
 from jaxmlp.sweep.trials import Trial, trial_of
@@ -131,10 +131,9 @@ def export_command(options: argparse.Namespace) -> int:
     if data_hash(data) != sweep.identity.dataset:
         raise InputError("the digits differ from those of the sweep, expected the same rows")
     params, outcome = train_trial(trial, sweep.identity.epochs, data, sweep.environment.get("engine", "scan"))
-    arrays: dict[str, Any] = {f"{name}_{number}": np.asarray(part) for number, layer in enumerate(params, 1)
-              for name, part in zip(("weights", "biases"), layer, strict=True)}  # fmt: skip
-    with command.whole_file(folder / "best.npz") as file:
-        np.savez(file, **arrays, configuration=np.array(trial.configuration))
+    details = {"data": "digits", **json.loads(trial.configuration), "epochs": sweep.identity.epochs}
+    model = Model(params, trial.activation, np.arange(10), {**details, "test_accuracy": outcome.test_accuracy})
+    written = command.write(folder, {"best.safetensors": model})
     same = (
         "as recorded"
         if outcome.test_accuracy == row["test_accuracy"]
@@ -142,5 +141,5 @@ def export_command(options: argparse.Namespace) -> int:
     )
     print(f"trial {trial.id}, {trial.configuration}")
     print(f"test accuracy {100 * outcome.test_accuracy:.2f} % ({same})")
-    print(f"wrote {Path(folder) / 'best.npz'}")
+    print(written)
     return 0

@@ -24,6 +24,7 @@ from jaxmlp import (
     InputError,
     KeyStream,
     LectureStream,
+    Model,
     Params,
     automatic_gradient,
     figures,
@@ -210,6 +211,19 @@ def draw(result: Result, palette: str = "lecture") -> dict[str, Figure]:
     return drawn
 
 
+def model(result: Result) -> dict[str, Model]:
+    """The network as a file keeps it, by file name; none where its parameters are not finite."""
+    if result.ended == "diverged" or not len(result.history.loss):
+        return {}
+    details = {
+        **dataclasses.asdict(result.settings),
+        "epochs": len(result.history.loss),
+        "test_accuracy": float(result.history.test_accuracy[-1]),
+        "data": "digits",
+    }
+    return {"model.safetensors": Model(result.params, result.settings.activation, np.arange(N_CLASSES), details)}
+
+
 def perform(settings: Settings, folder: Path, palette: str = "lecture", quiet: bool = False) -> Result:
     """Run with a line an epoch and a bar, write the files into ``folder``, print a summary."""
     with command.bar(settings.epochs, "epoch") as progress:
@@ -229,7 +243,7 @@ def perform(settings: Settings, folder: Path, palette: str = "lecture", quiet: b
         print(
             f"{settings.name}: compiled in {result.seconds_compiling:.2f} s, trained in {result.seconds_training:.2f} s"
         )
-        print(command.write(folder, {"history.json": record(result), **draw(result, palette)}))
+        print(command.write(folder, {"history.json": record(result), **model(result), **draw(result, palette)}))
     return result
 
 

@@ -65,7 +65,8 @@ class Task(NamedTuple):
 
 def digits() -> tuple[Floats, NDArray[Any]]:
     """The lecture's rows, test set first: ``x [1797, 64]``, labels (lecture, step 1)."""
-    x, labels = sklearn.datasets.load_digits(return_X_y=True)
+    loaded: Any = sklearn.datasets.load_digits(return_X_y=True)
+    x, labels = loaded
     return (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-7), labels
 
 

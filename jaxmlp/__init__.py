@@ -2,7 +2,12 @@
 
 Parameters are a pytree, the forward pass a pure function, its gradient derived by hand and by JAX, training one
 compiled program. Nothing here prints, parses arguments or changes JAX's settings on import.
+The classifier for scikit-learn and the model files are imported when first asked for: whoever trains the lecture's
+networks doesn't wait for them.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from jaxmlp.backprop import hand_derived_gradient
 from jaxmlp.comparison import compare_gradients, compare_trees
@@ -18,6 +23,12 @@ from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, sgd
 from jaxmlp.randomness import KeyStream, LectureStream
 from jaxmlp.second_order import hand_derived_hessian_vector
 from jaxmlp.training import Config, History, TrainingState, initial_state, train, train_epochs
+
+if TYPE_CHECKING:
+    from jaxmlp.estimator import MLPClassifier
+    from jaxmlp.model_file import load, save
+    from jaxmlp.model_format import Model
+    from jaxmlp.search import MLPClassifierSweep
 
 __all__ = [
     "ACTIVATIONS",
@@ -37,6 +48,9 @@ __all__ = [
     "KeyStream",
     "Layer",
     "LectureStream",
+    "MLPClassifier",
+    "MLPClassifierSweep",
+    "Model",
     "NumericalGradient",
     "Params",
     "Tolerance",
@@ -56,12 +70,28 @@ __all__ = [
     "hand_derived_hessian_vector",
     "init_params",
     "initial_state",
+    "load",
     "load_digits",
     "load_images",
     "make_dataset",
     "numerical_gradient",
+    "save",
     "sgd",
     "standardise",
     "train",
     "train_epochs",
 ]
+
+_LAZY = {
+    "MLPClassifier": "estimator",
+    "MLPClassifierSweep": "search",
+    "Model": "model_format",
+    "load": "model_file",
+    "save": "model_file",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -12,7 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["OKABE_ITO", "PALETTES", "Points", "bars", "bottleneck", "confusion", "curves", "digits", "twins"]
+__all__ = [
+    "OKABE_ITO",
+    "PALETTES",
+    "Points",
+    "bars",
+    "bottleneck",
+    "confusion",
+    "curves",
+    "digits",
+    "mistakes",
+    "twins",
+]
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
@@ -43,6 +54,33 @@ def digits(images: NDArray[Any], labels: NDArray[Any]) -> Figure:
         axes.imshow(image, cmap="gray", vmin=0, vmax=16)
         axes.set_title(str(label))
         axes.set_axis_off()
+    return figure
+
+
+def mistakes(images: NDArray[Any], labels: NDArray[Any], probabilities: NDArray[Any], title: str) -> Figure:
+    """Images ``[n, 8, 8]`` that were taken for something else, each beside its probabilities ``[n, n_classes]``.
+
+    The bar of the digit that it is is green, that of the one it was taken for red. The first 40 are drawn.
+    """
+    shown, columns = min(len(images), 40), 4
+    rows = max(1, -(-shown // columns))
+    figure = Figure(figsize=(13, 1.55 * rows + 0.7), layout="constrained")
+    figure.suptitle(title if shown == len(images) else f"{title}; {shown} of them are drawn")
+    grid = figure.subplots(rows, 2 * columns, squeeze=False, width_ratios=[1, 1.6] * columns)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    cells = grid.reshape(-1, 2)[:shown]
+    for (left, right), image, label, shares in zip(cells, images, labels, probabilities, strict=False):
+        taken = int(np.argmax(shares))
+        left.imshow(image, cmap="gray", vmin=0, vmax=16)
+        left.set_title(f"{label}, taken for {taken}", fontsize=9)
+        colours = ["#999999"] * len(shares)
+        colours[int(label)], colours[taken] = OKABE_ITO[2], OKABE_ITO[1]
+        right.set_axis_on()
+        right.bar(range(len(shares)), 100 * shares, color=colours)
+        right.set_ylim(0, 100)
+        right.set_yticks([0, 50, 100], ["0", "50", "100 %"], fontsize=7)
+        right.set_xticks(range(len(shares)), map(str, range(len(shares))), fontsize=7)
     return figure
 
 

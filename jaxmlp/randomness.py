@@ -29,18 +29,19 @@ def check_seed(seed: int) -> int:
 class LectureStream:
     """Initial parameters and sample orders exactly as the lecture draws them (steps 2 and 3).
 
-    Ask for the parameters first, then for the orders epoch after epoch: each call moves the stream on.
+    Ask for the parameters first, then for the orders epoch after epoch: each call moves the stream on. In the place of
+    a seed it takes a RandomState, which it moves on.
     """
 
-    def __init__(self, seed: int) -> None:
-        self._random = np.random.RandomState(check_seed(seed))
+    def __init__(self, seed: int | np.random.RandomState) -> None:
+        self.random = seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(check_seed(seed))
 
     def params(self, sizes: Sequence[int], dtype: str) -> Params:
         """Weights ``normal(0, 1/sqrt(n_in), (n_out, n_in))`` in float64, cast to ``dtype``; biases zero."""
         sizes, dtype_ = check_sizes(sizes), check_dtype(dtype)
         return tuple(
             Layer(
-                jnp.asarray(self._random.normal(0, 1 / np.sqrt(n_in), (n_out, n_in)), dtype_),
+                jnp.asarray(self.random.normal(0, 1 / np.sqrt(n_in), (n_out, n_in)), dtype_),
                 jnp.zeros(n_out, dtype_),
             )
             for n_in, n_out in itertools.pairwise(sizes)
@@ -48,7 +49,7 @@ class LectureStream:
 
     def orders(self, epochs: int, n_train: int) -> Array:
         """The next ``epochs`` permutations of the training rows: int32 ``[epochs, n_train]``."""
-        draws = [self._random.permutation(n_train) for _ in range(epochs)]
+        draws = [self.random.permutation(n_train) for _ in range(epochs)]
         return jnp.asarray(np.asarray(draws, np.int32).reshape(epochs, n_train))
 
 

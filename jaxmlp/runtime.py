@@ -18,8 +18,8 @@ from jaxmlp.errors import InputError
 from jaxmlp.network import check_sizes
 
 __all__ = [
-    "DEVICES", "cache_folder", "choose_device", "configure", "configure_sweep", "environment", "loop_options",
-    "merge_flags", "started",
+    "DEVICES", "cache_folder", "choose_device", "configure", "configure_sweep", "environment", "find_device",
+    "loop_options", "merge_flags", "started",
 ]  # fmt: skip
 
 EXTRA = "--xla_backend_extra_options="
@@ -84,13 +84,20 @@ def choose_device(device: str) -> None:
     if device == "cpu" and not started():
         jax.config.update("jax_platforms", "cpu")
         return
+    find_device(device)
+    if jax.default_backend() != device:
+        raise InputError(f"device is {device!r} while JAX already runs on {jax.default_backend()}: choose it first")
+
+
+def find_device(device: str) -> Any:
+    """The first `jax.Device` that is a "cpu" or a "gpu" (starts JAX); raises InputError for another name or none."""
+    if device not in DEVICES[1:]:
+        raise InputError(f"device is {device!r}, expected one of {', '.join(DEVICES)}")
     try:
-        jax.devices(device)
+        return jax.devices(device)[0]
     except (RuntimeError, AssertionError):  # the latter where JAX_PLATFORMS names nothing that is there
         install = "expected a driver for it, and pip install 'jaxmlp[cuda13]' (an older driver: 'jaxmlp[cuda12]')"
         raise InputError(f"device is {device!r}, but JAX finds none: {install}") from None
-    if jax.default_backend() != device:
-        raise InputError(f"device is {device!r} while JAX already runs on {jax.default_backend()}: choose it first")
 
 
 # What compiling the loop over updates whole gains: time with XLA's default flags over time with the loop whole,

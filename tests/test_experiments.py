@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import experiments.__main__ as lecture
-from experiments import benchmark_training, command, digits_gallery, sensitivity, train
+from experiments import benchmark_estimator, benchmark_training, command, digits_gallery, predict, sensitivity, train
 from jaxmlp import InputError, Layer, LectureStream
 
 Reference = dict[tuple[int, ...], dict[str, Any]]
@@ -25,6 +25,7 @@ KEYS = {
     "hidden", "seed", "learning_rate", "batch_size", "epochs", "activation", "gradient", "dtype", "loss",
     "train_accuracy", "test_accuracy", "seconds_compiling", "seconds_training", "environment",
 }  # fmt: skip
+FILES = {"history.json", "model.safetensors", "curves.png", "confusion.png"}
 
 
 def files(folder: Path) -> set[str]:
@@ -84,7 +85,7 @@ def test_history_holds_settings_rows_and_environment(tmp_path: Path, capsys: pyt
     assert (record["epochs"], len(record["loss"]), record["ended"]) == (2, 2, "finished")
     assert all(0 <= share <= 1 for name in ("train_accuracy", "test_accuracy") for share in record[name])
     assert record["environment"]["versions"]["jax"]
-    assert files(tmp_path) == {"history.json", "curves.png", "confusion.png"}
+    assert files(tmp_path) == FILES
     assert "epoch: cross" not in capsys.readouterr().out  # --quiet
 
 
@@ -265,20 +266,29 @@ def test_ctrl_c_keeps_the_epochs_done_and_exits_130(tmp_path: Path) -> None:
     assert record["ended"] == "interrupted"
     assert f"interrupted after {record['epochs']} of 100000 epochs" in said
     assert record["epochs"] == len(record["loss"]) >= 10
-    assert files(tmp_path) == {"history.json", "curves.png", "confusion.png"}
+    assert files(tmp_path) == FILES
 
 
 def test_commands_run_as_modules_with_help_and_without_traceback(tmp_path: Path) -> None:
     done = command_line("experiments.one_hidden_layer", "--epochs", "3", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert files(tmp_path / "runs" / "one_hidden_layer") == {"history.json", "curves.png", "confusion.png"}
+    assert files(tmp_path / "runs" / "one_hidden_layer") == FILES
     bad = command_line("experiments.bottleneck", "--learning-rate", "nan", cwd=tmp_path)
     assert (bad.returncode, bad.stdout) == (2, "")
     assert bad.stderr.splitlines() == ["error: learning rate is nan, expected a positive finite number"]
 
 
 @pytest.mark.parametrize(
-    "main", [train.main, sensitivity.main, digits_gallery.main, lecture.main, benchmark_training.main]
+    "main",
+    [
+        train.main,
+        sensitivity.main,
+        digits_gallery.main,
+        predict.main,
+        lecture.main,
+        benchmark_training.main,
+        benchmark_estimator.main,
+    ],
 )
 def test_every_command_has_help(main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

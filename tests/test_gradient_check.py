@@ -22,6 +22,7 @@ def test_random_networks_are_the_same_for_the_same_seed_and_alike_ones_differ_in
     assert sizes_of(random_network(6, alike=2).params) != sizes_of(first.params)
 
 
+@pytest.mark.slow
 def test_second_order_and_numerical_agree_on_a_few_random_networks() -> None:
     for seed in range(8):
         errors = measure(seed, widths=(1, 16), depths=(0, 3), alike=2)

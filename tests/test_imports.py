@@ -10,15 +10,22 @@ from tests.helpers import fresh_python
 MODULES = {path.stem: path for path in Path(jaxmlp.__file__).parent.glob("*.py")}
 # Each module imports from the rows above it only.
 ROWS = [
-    {"errors"},
+    {"errors", "files"},
     {"data"},
     {"network"},
     {"losses", "mistakes", "gradient_report"},
     {"backprop", "second_order", "gradients", "numerical"},
     {"optimizers", "comparison", "diagnosis", "randomness", "runtime", "figures"},
-    {"training", "gradient_figures"},
-    {"fused"},
+    {"training", "gradient_figures", "model_format"},
+    {"fused", "fitting"},
     {"kernels"},
+    {"sweep", "computing"},
+    {"estimator_settings", "search_program"},
+    {"estimator_task"},
+    {"estimator", "search_tasks"},
+    {"search_lanes", "estimator_file"},
+    {"search"},
+    {"model_file"},
     {"__init__"},
 ]
 DIFFERENTIATION = {"grad", "value_and_grad", "vjp", "jvp", "jacobian", "jacrev", "jacfwd", "hessian", "linearize"}

@@ -82,6 +82,7 @@ def test_kinks_of_a_network_are_those_of_its_relu_layers() -> None:
     assert kinks(params, x, y).shape == (7 * 3,)
 
 
+@pytest.mark.slow
 def test_a_wide_step_crosses_kinks_and_away_from_them_the_gradient_is_right() -> None:
     sizes = (4, 9, 8, 3)
     params, (x, y) = random_params(0, sizes), random_batch(1, sizes, (40,))

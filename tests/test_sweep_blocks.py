@@ -133,6 +133,7 @@ def test_bits_depend_on_the_trial_alone(crowd: list[Trial], singles: Data, monke
     assert_same_bits(by_id(list(pack(crowd, singles, LANES)), 2, singles), sweep)
 
 
+@pytest.mark.slow
 def test_bits_of_batches_depend_on_the_trial_alone(singles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     trials = make_space({"hidden": ["5,4"], "batch_size": [5], "seeds": ["0:20"]}).trials()
     sweep = by_id(list(pack(trials, singles, LANES)), 2, singles)

@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from experiments import benchmark, sweep, width_or_luck
-from jaxmlp import InputError
+from experiments import benchmark, predict, sweep, width_or_luck
+from jaxmlp import InputError, Model, load
 from jaxmlp.sweep import trials
 from tests.test_experiments import assert_figure, files
 
@@ -73,10 +72,11 @@ def test_the_exported_network_has_the_recorded_accuracy(
 ) -> None:
     assert sweep.main(["export", "--database", database, "--sweep", "1", "--out", str(tmp_path)]) == 0
     assert "(as recorded)" in capsys.readouterr().out
-    with np.load(tmp_path / "best.npz") as arrays:
-        trial = json.loads(str(arrays["configuration"]))
-        assert arrays["weights_1"].shape == (*trial["hidden"], 64)
-        assert arrays["biases_2"].shape == (10,)
+    model = load(tmp_path / "best.safetensors")
+    assert isinstance(model, Model)
+    assert model.params[0].weights.shape == (*model.details["hidden"], 64)
+    shown = predict.run(str(tmp_path / "best.safetensors"))
+    assert shown.test_accuracy == pytest.approx(model.details["test_accuracy"])
     assert sweep.main(["export", "--database", database, "--trial", "0" * 16, "--out", str(tmp_path)]) == 2
 
 
@@ -143,6 +143,7 @@ def test_a_report_without_a_sweep_says_so(tmp_path: Path, capsys: pytest.Capture
     assert "there is no file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "sweep.sqlite"
     call = [sys.executable, "-m", "experiments.sweep", "run", "--database", str(path)]

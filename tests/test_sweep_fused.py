@@ -24,6 +24,7 @@ def doubles() -> Data:
     return jax.tree.map(np.asarray, hold_out(random_dataset(5, 24), 6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "trial",
     [Trial((5, 3), "tanh", 4, "nesterov", 0.1, 0.8, 0.01, 1.5, 7), Trial((), learning_rate=0.3)],

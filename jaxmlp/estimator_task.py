@@ -1,0 +1,180 @@
+"""What a fit of the classifier works on, and the loop of compiled calls around it."""
+
+import dataclasses
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from jaxmlp.data import Dataset
+from jaxmlp.errors import InputError
+from jaxmlp.estimator_settings import MAX_INT, Settings, class_weights
+from jaxmlp.fitting import Numbers, Program, epochs_a_call, fit_epochs, start, training_data
+from jaxmlp.network import Params
+from jaxmlp.optimizers import Hyperparameters
+from jaxmlp.randomness import LectureStream
+
+__all__ = ["Fitted", "Task", "numbers_of", "pieces", "prepare", "random_of", "report_to", "train"]
+
+ROWS = 4096
+"""Rows a prediction computes at a time, at most."""
+Report = Callable[[int, list[float], list[float]], None]
+"""Called with the epochs done before, and the losses and validation accuracies of those done since."""
+
+
+class Task(NamedTuple):
+    """What one fit works on.
+
+    Attributes:
+        params: initial parameters.
+        data: see `jaxmlp.fitting.training_data`.
+        training: rows of ``data`` to train on.
+        validation: rows of ``data`` that early stopping looks at.
+        mean_weight: of the training rows; ``data`` has the weights divided by it.
+        program: static.
+        random: of the sample orders to come.
+    """
+
+    params: Params
+    data: Dataset
+    training: NDArray[Any]
+    validation: NDArray[Any]
+    mean_weight: float
+    program: Program
+    random: np.random.RandomState
+
+
+class Fitted(NamedTuple):
+    """What a fit gives: NumPy arrays; ``scores`` are validation accuracies, NaN without early stopping."""
+
+    params: Params
+    optimizer_state: Any
+    epochs: int
+    losses: list[float]
+    scores: list[float]
+
+
+def random_of(random_state: Any) -> np.random.RandomState:
+    """The random numbers of a fit from a seed or a RandomState; None gives new ones, never NumPy's global stream."""
+    if random_state is None:
+        return np.random.RandomState()
+    return LectureStream(random_state).random
+
+
+def prepare(
+    settings: Settings, parameters: dict[str, Any], x: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any],
+    weights: NDArray[Any], random: np.random.RandomState, params: Params | None = None,
+) -> Task:  # fmt: skip
+    """The Task of one fit; draws, in this sequence, initial parameters (unless given), then the validation rows.
+
+    Args:
+        settings: checked.
+        parameters: of the classifier.
+        x: ``[n, n_in]``.
+        labels: ``[n]``, indices of ``classes``.
+        classes: sorted.
+        weights: ``[n]``, of the samples; those of weight 0 are left out.
+        random: to draw from.
+        params: to go on from.
+
+    Raises:
+        InputError: no sample is left; too few samples to hold some out (scikit-learn's own ValueError).
+    """
+    weights = weights * class_weights(parameters["class_weight"], classes, labels, weights)
+    training, validation = np.flatnonzero(weights > 0), np.zeros(0, np.intp)
+    if not len(training):
+        raise InputError("class_weight is zero for every sample, expected a positive one")
+    if params is None:
+        params = LectureStream(random).params((x.shape[1], *settings.hidden, len(classes)), str(x.dtype))
+    if settings.program.early_stopping:
+        fraction = parameters["validation_fraction"]
+        training, validation = map(
+            np.asarray,
+            train_test_split(training, test_size=fraction, stratify=labels[training], random_state=random),
+        )
+    n, size = len(training), settings.program.config.batch_size
+    if size > n:
+        warnings.warn(f"batch_size is {size}, more than the {n} training samples: {n} is used", stacklevel=4)
+    config = dataclasses.replace(settings.program.config, batch_size=min(size or 200, n))
+    program = dataclasses.replace(settings.program, config=config)
+    mean = float(np.mean(weights[training]))
+    data = training_data(x, labels, len(classes), weights / mean)
+    return Task(params, data, training, validation, mean, program, random)
+
+
+def numbers_of(parameters: dict[str, Any], task: Task, last_epoch: int) -> Numbers:
+    """What the fit traces, as NumPy scalars; the penalty in the scale of the task's weights."""
+    scalar = np.dtype(task.data.x_train.dtype).type
+    hyperparameters = Hyperparameters(scalar(parameters["learning_rate"]), scalar(parameters["momentum"]))
+    alpha, tol = scalar(parameters["alpha"] / task.mean_weight), scalar(parameters["tol"])
+    patience = np.int32(min(parameters["n_iter_no_change"], MAX_INT))
+    return Numbers(hyperparameters, alpha, tol, patience, np.int32(last_epoch))
+
+
+def train(task: Task, numbers: Numbers, report: Report, done: int = 0, optimizer_state: Any = None) -> Fitted:
+    """Call the compiled program until training stops; ``done`` epochs lie behind the task's parameters.
+
+    How the epochs are cut into calls makes no difference, apart from what the compiler rounds differently. To be called
+    within `jaxmlp.computing`, like `prepare`.
+    """
+    n, last = len(task.training), int(numbers.last_epoch)
+    losses: list[float] = []
+    scores: list[float] = []
+    chunk = epochs_a_call(n, sum(leaf.size for leaf in jax.tree.leaves(task.params)))
+    data, validation, numbers = jax.device_put((task.data, task.validation.astype(np.int32), numbers))
+    progress = start(jax.device_put(task.params), numbers, task.program)
+    progress = progress._replace(epoch=jax.device_put(np.int32(done)))
+    if jax.tree.structure(optimizer_state) == jax.tree.structure(progress.state.optimizer_state):
+        state = progress.state._replace(optimizer_state=jax.device_put(optimizer_state))
+        progress = progress._replace(state=state)
+    running = True
+    while running:
+        orders = np.zeros((chunk, n), np.int32)
+        drawn = min(chunk, last - done)
+        orders[:drawn] = task.training[np.asarray(LectureStream(task.random).orders(drawn, n))]
+        progress, *rows = fit_epochs(progress, orders, data, validation, numbers, task.program)
+        before, done, running = done, int(progress.epoch), bool(progress.running)
+        loss, score = (np.asarray(row, np.float64)[: done - before].tolist() for row in rows)
+        losses += loss
+        scores += score
+        report(before, loss, score)
+    state, kept = jax.tree.map(np.asarray, (progress.state, progress.kept))
+    return Fitted(kept or state.params, state.optimizer_state, done, losses, scores)
+
+
+def report_to(verbose: bool, learning_rate: float) -> Report:
+    """A Report that, if ``verbose``, writes a line an epoch to standard output, like the lecture's.
+
+    It raises InputError for a loss that is no longer finite.
+    """
+
+    def report(done: int, losses: list[float], scores: list[float]) -> None:
+        if not np.all(np.isfinite(losses)):
+            epoch = done + int(np.argmin(np.isfinite(losses))) + 1
+            raise InputError(
+                f"the loss is no longer finite in epoch {epoch} with learning rate {learning_rate}, expected a smaller "
+                "one, or inputs scaled to a standard deviation of 1"
+            )
+        for number, (loss, score) in enumerate(zip(losses, scores, strict=True), done + 1):
+            validated = "" if np.isnan(score) else f", validation accuracy = {100 * score:.3f}%"
+            if verbose:
+                sys.stdout.write(f"{number}-th epoch: loss = {loss:.3f}{validated}\n")
+
+    return report
+
+
+def pieces(x: Any) -> Iterator[tuple[NDArray[Any], int]]:
+    """Dense pieces of ``x`` for prediction, padded with zeros, and how many rows of each count.
+
+    Each number of rows would be compiled for; the powers of two are few.
+    """
+    for first in range(0, x.shape[0], ROWS):
+        part = x[first : first + ROWS]
+        part = part if isinstance(part, np.ndarray) else part.toarray()
+        rows = max(16, 1 << (len(part) - 1).bit_length())
+        yield np.concatenate([part, np.zeros((rows - len(part), part.shape[1]), part.dtype)]), len(part)

@@ -1,0 +1,37 @@
+"""Files that are whole or not there."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import IO
+
+__all__ = ["whole_file"]
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Generator[IO[bytes]]:
+    """A file that appears under its name only when written to the end: written beside it, brought to disk, renamed.
+
+    Raises:
+        OSError: as `open`; what stood at ``path`` then stands there still.
+    """
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    """The process's file mode mask; the system tells it only while setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,81 @@
+"""`jaxmlp.save` and `jaxmlp.load`: trained networks in files that are safe to open."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from jaxmlp.errors import InputError
+from jaxmlp.estimator import MLPClassifier
+from jaxmlp.estimator_file import classifier_of, model_of
+from jaxmlp.files import whole_file
+from jaxmlp.model_format import MAX_HEADER, Model, check_header, decode, encode
+
+__all__ = ["load", "save"]
+
+
+def save(path: str | os.PathLike[str], model: Model | MLPClassifier, overwrite: bool = False) -> None:
+    """Write a network to a safetensors file, see `jaxmlp.model_format`; whole, or not at all.
+
+    Args:
+        path: of the file, in a folder that exists.
+        model: a `jaxmlp.Model`, or a fitted `MLPClassifier`, whose settings, classes and curves go with it.
+        overwrite: whether a file that stands there may be replaced.
+
+    Raises:
+        InputError: a model that a file cannot hold, a path that cannot be written, a file that stands there.
+    """
+    content = encode(model_of(model) if isinstance(model, MLPClassifier) else model)
+    target = Path(path)
+    if not overwrite and target.exists():
+        raise InputError(f"{str(path)!r} exists, expected a new name, or overwrite=True")
+    try:
+        with whole_file(target) as file:
+            file.write(content)
+    except OSError as error:
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror}") from None
+
+
+def load(path: str | os.PathLike[str]) -> Model | MLPClassifier:
+    """Read a file that `save` wrote: what it was given, to the same bits, whatever JAX's setting of 64-bit mode.
+
+    Runs nothing, trusts nothing: the header's size, every shape, dtype, name and number is checked, the file's size
+    before the file is read, the contents by their checksum.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        A `Model` or a fitted `MLPClassifier`, whichever was saved; parameters are NumPy arrays. The classifier has no
+        optimiser state and no random numbers: `partial_fit` goes on from the parameters with both anew.
+
+    Raises:
+        InputError: a file that cannot be read, or that `save` did not write.
+    """
+    try:
+        model = decode(_read(path))
+        return model if model.classifier is None else classifier_of(model)
+    except InputError as error:
+        raise InputError(f"{str(path)!r} is no model that can be loaded: {error}") from None
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    """The whole file, if its header says that it is one of ours."""
+    try:
+        # A pipe without a writer would otherwise wait for one.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+            status: Any = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError("it is not a regular file")
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            if len(start) < 8 or length > min(MAX_HEADER, status.st_size - 8):
+                raise InputError("its header is not that of safetensors")
+            header = file.read(length)
+            payload = status.st_size - 8 - length
+            check_header(header, payload)
+            return start + header + file.read(payload)
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"it cannot be read ({getattr(error, 'strerror', error)})") from None
