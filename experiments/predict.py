@@ -74,7 +74,10 @@ def draw(result: Result, name: str) -> Figure:
     wrong = wrong[np.argsort(-np.max(result.probabilities[wrong], axis=1), kind="stable")]
     n = len(result.labels)
     share = 100 * result.test_accuracy
-    title = f"{name}: {len(wrong)} of {n} test digits wrong ({share:.1f} % right), the surest mistakes first"
+    title = (
+        f"{name}: {len(wrong)} of {n} test digits wrong ({share:.1f} % right), the surest mistakes first\n"
+        "probabilities: orange, of the digit it is taken for; green, of the digit it is"
+    )
     return figures.mistakes(images[:n][wrong], labels[:n][wrong], result.probabilities[wrong], title)
 
 

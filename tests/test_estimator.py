@@ -162,6 +162,7 @@ def test_optimisers_of_optax_are_compiled_once_for_all_clones(traces: list[int])
     assert_agree(decayed.params_, ours.params_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("early_stopping", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_how_epochs_are_cut_into_calls_makes_no_difference(
     early_stopping: bool, monkeypatch: pytest.MonkeyPatch

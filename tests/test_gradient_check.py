@@ -80,6 +80,7 @@ def test_a_wrong_hand_derived_gradient_makes_the_command_exit_with_1(
     assert "delta of layer 2 has its sign flipped" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_planted_mistake_is_shown_with_its_diagnosis(capsys: pytest.CaptureFixture[str]) -> None:
     assert gradient_check.main(["--planted-bug", "sum-not-mean"]) == 1
     printed = capsys.readouterr().out

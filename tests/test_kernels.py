@@ -165,6 +165,7 @@ def test_the_fused_kernel_equals_the_scan_over_a_whole_epoch(seed: int, singles:
     assert_fused_equals_scan(random_networks(seed, 3, seed % 5, singles, rows=None), 1e-5, 1e-3)
 
 
+@pytest.mark.slow
 def test_in_float64_the_two_agree_at_rates_where_float32_rounding_grows() -> None:
     config = Config("tanh", 4, OPTIMIZERS["nesterov"])
     given = networks(2, [(5, 3), (4, 4), (1, 1)], random_dataset(1, 50), config, [0.5, 0.1, 2.0], decay=0.01)

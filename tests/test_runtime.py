@@ -220,6 +220,7 @@ def test_the_same_bits_with_without_and_from_a_corrupt_cache(tmp_path: Path) -> 
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_cache_folder_that_cannot_be_written_costs_one_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     bits, said = training(str(tmp_path / "file" / "cache"))

@@ -168,6 +168,7 @@ def waited_rows(path: Path) -> list[dict[str, Any]]:
         return []
 
 
+@pytest.mark.slow
 def test_width_or_luck_answers_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--seeds", "4", "--epochs", "1", "--out", str(tmp_path), "--database", str(tmp_path / "s.sqlite")]
     assert width_or_luck.main(arguments) == 0
