@@ -6,7 +6,7 @@ python -m experiments
 import sys
 from pathlib import Path
 
-from experiments import bottleneck, command, digits_gallery, one_hidden_layer, train, two_hidden_layers
+from experiments import bottleneck, command, digits_gallery, one_hidden_layer, run_one, train, two_hidden_layers
 
 # What the lecture says of each network after 100 epochs: training and test accuracy.
 LECTURE = {
@@ -16,7 +16,7 @@ LECTURE = {
 }
 
 
-def row(result: train.Result, lecture: tuple[str, str], folder: Path) -> tuple[str, ...]:
+def row(result: run_one.Result, lecture: tuple[str, str], folder: Path) -> tuple[str, ...]:
     """A line of the table."""
     ours = (f"{100 * rows[-1]:.1f} %" if len(rows) else "-" for rows in result.history[1:])
     train_accuracy, test_accuracy = ours

@@ -5,14 +5,14 @@ python -m experiments.one_hidden_layer
 
 import sys
 
-from experiments import train
+from experiments import run_one, train
 
-PRESET = train.Settings(hidden=(20,))
+PRESET = run_one.Settings(hidden=(20,))
 
 
-def run() -> train.Result:
+def run() -> run_one.Result:
     """Train the network with the lecture's settings; prints nothing."""
-    return train.run(PRESET)
+    return run_one.run(PRESET)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments import command
-from experiments.train import N_CLASSES, N_IN
+from experiments.run_one import N_CLASSES, N_IN
 from jaxmlp import InputError, Model, figures, forward, load, load_digits, load_images, runtime
 from jaxmlp.estimator_file import model_of
 from jaxmlp.network import sizes_of

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import command, train
+from experiments import command, run_one
 from jaxmlp import (
     Config,
     Dataset,
@@ -46,7 +46,7 @@ class Sensitivity(NamedTuple):
         interrupted: whether Ctrl-C ended it early; the arrays then hold the epochs done.
     """
 
-    settings: train.Settings
+    settings: run_one.Settings
     loss: NDArray[Any]
     train_accuracy: NDArray[Any]
     test_accuracy: NDArray[Any]
@@ -85,7 +85,7 @@ def train_twins(
 
 
 def run(
-    settings: train.Settings, twins: int = 64, report: Callable[[int, NDArray[Any]], None] | None = None
+    settings: run_one.Settings, twins: int = 64, report: Callable[[int, NDArray[Any]], None] | None = None
 ) -> Sensitivity:
     """Train ``twins`` copies of a lecture network in one vmapped float64 program; prints nothing.
 
@@ -102,14 +102,14 @@ def run(
         raise InputError(f"twins are {twins}, expected 2..100000")
     runtime.configure("float64")
     dataset, stream = load_digits("float64"), LectureStream(settings.seed)
-    original = stream.params((train.N_IN, *settings.hidden, train.N_CLASSES), "float64")
+    original = stream.params((run_one.N_IN, *settings.hidden, run_one.N_CLASSES), "float64")
     hyperparameters, config = Hyperparameters(settings.learning_rate), Config()
     check_training(original, dataset, hyperparameters, config, settings.epochs)
     state = initial_state(perturb(original, twins), hyperparameters, config)
     gradient_function = automatic_gradient(config.activation)
 
     n = len(dataset.labels_train)
-    chunk = train.epochs_a_call(settings.epochs, n, state.params)
+    chunk = run_one.epochs_a_call(settings.epochs, n, state.params)
     rows: list[History] = []
     interrupted = False
     try:
@@ -170,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--epochs", type=int, default=100, help="(%(default)s)")
     add("--quiet", action="store_true", help="no line an epoch")
     options = parser.parse_args(arguments)
-    settings = train.Settings(tuple(options.hidden), options.seed, options.learning_rate, options.epochs)
+    settings = run_one.Settings(tuple(options.hidden), options.seed, options.learning_rate, options.epochs)
 
     def body() -> int:
         folder = command.output_folder(options.out)

@@ -83,7 +83,7 @@ def jaxmlp_training(workload: Workload, gradient: str, flags: str) -> Prepared:
     """jaxmlp, all epochs in one compiled call."""
     import jax
 
-    from experiments.train import GRADIENTS
+    from experiments.run_one import GRADIENTS
     from jaxmlp import Config, Hyperparameters, Layer, initial_state, make_dataset, runtime, train_epochs
 
     if flags == "chosen":

@@ -16,7 +16,16 @@ import pytest
 from PIL import Image
 
 import experiments.__main__ as lecture
-from experiments import benchmark_estimator, benchmark_training, command, digits_gallery, predict, sensitivity, train
+from experiments import (
+    benchmark_estimator,
+    benchmark_training,
+    command,
+    digits_gallery,
+    predict,
+    run_one,
+    sensitivity,
+    train,
+)
 from jaxmlp import InputError, Layer, LectureStream
 
 Reference = dict[tuple[int, ...], dict[str, Any]]
@@ -67,8 +76,8 @@ def test_first_lines_of_the_deeper_networks_are_the_lectures(
     reference: Reference, hidden: tuple[int, ...], identical: int, gradient: str
 ) -> None:
     run = reference[hidden]
-    settings = train.Settings(hidden, epochs=identical, gradient=gradient)
-    ours = [train.line(0, *row) for row in zip(*train.run(settings).history, strict=True)]
+    settings = run_one.Settings(hidden, epochs=identical, gradient=gradient)
+    ours = [train.line(0, *row) for row in zip(*run_one.run(settings).history, strict=True)]
     histories = (run["loss"], run["train_accuracy"], run["test_accuracy"])
     theirs = [train.line(0, *row) for row in zip(*histories, strict=True)]
     assert ours == theirs[:identical]
@@ -110,8 +119,8 @@ def test_a_second_run_says_that_it_replaces_the_first(tmp_path: Path, capsys: py
 
 def test_epochs_a_call_divide_the_epochs_and_shrink_for_large_networks() -> None:
     small, large = ((Layer(jnp.zeros((n, 1)), jnp.zeros(n)),) for n in (700, 500_000))
-    assert [train.epochs_a_call(n, 1497, small) for n in (100, 7, 13, 1, 30)] == [10, 7, 1, 1, 10]
-    assert train.epochs_a_call(100, 1497, large) == 1
+    assert [run_one.epochs_a_call(n, 1497, small) for n in (100, 7, 13, 1, 30)] == [10, 7, 1, 1, 10]
+    assert run_one.epochs_a_call(100, 1497, large) == 1
 
 
 def test_the_gallery_shows_the_first_ten_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,12 +132,12 @@ def test_the_gallery_shows_the_first_ten_digits(tmp_path: Path, capsys: pytest.C
 
 
 def test_twins_start_at_most_one_unit_in_the_last_place_apart_and_drift() -> None:
-    result = sensitivity.run(train.Settings((20, 10), epochs=3), twins=8)
+    result = sensitivity.run(run_one.Settings((20, 10), epochs=3), twins=8)
     assert result.loss.shape == (8, 3)
     spread = np.ptp(result.loss, axis=0)
     assert 0 < spread[0] < 1e-14
     assert spread[0] < spread[1] < spread[2] < 1e-9
-    alone = train.run(train.Settings((20, 10), epochs=3)).history
+    alone = run_one.run(run_one.Settings((20, 10), epochs=3)).history
     np.testing.assert_allclose(result.loss[0], alone.loss, rtol=1e-9)  # twin 0 is the original
 
 
@@ -154,7 +163,7 @@ def test_the_whole_lecture_ends_with_a_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = {
-        name: (train.Settings(preset.hidden, epochs=1), *figures)
+        name: (run_one.Settings(preset.hidden, epochs=1), *figures)
         for name, (preset, *figures) in lecture.LECTURE.items()
     }
     monkeypatch.setattr(lecture, "LECTURE", short)
@@ -206,7 +215,7 @@ def test_bad_input_is_one_line_exit_2_and_no_file(
 )
 def test_run_checks_its_settings_itself(settings: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="expected"):
-        train.run(train.Settings(**settings))
+        run_one.run(run_one.Settings(**settings))
 
 
 @pytest.mark.parametrize("twins", [0, 1, -5])

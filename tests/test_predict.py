@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import predict, train
-from jaxmlp import Dataset, MLPClassifier, Model, load, save
+from jaxmlp import Dataset, LectureStream, MLPClassifier, Model, load, save
 from tests.test_experiments import assert_figure
 
 FAST = ["--epochs", "3", "--quiet"]
@@ -48,9 +48,9 @@ def test_a_classifier_of_digits_is_shown_too(digits: Dataset, tmp_path: Path) ->
 
 
 def test_what_cannot_be_shown_is_one_line_and_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    layers = train.LectureStream(0).params((4, 3), "float64")
+    layers = LectureStream(0).params((4, 3), "float64")
     save(tmp_path / "small", Model(layers))
-    digits_layers = train.LectureStream(0).params((64, 10), "float64")
+    digits_layers = LectureStream(0).params((64, 10), "float64")
     save(tmp_path / "letters", Model(digits_layers, classes=np.array(list("abcdefghij"))))
     (tmp_path / "text").write_text("hello")
     for name, said in (

@@ -1,0 +1,154 @@
+"""One training run on the handwritten digits: what it is made of, how it is trained, what it gives. Prints nothing."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmlp import (
+    Config,
+    Dataset,
+    History,
+    Hyperparameters,
+    InputError,
+    KeyStream,
+    LectureStream,
+    Params,
+    automatic_gradient,
+    hand_derived_gradient,
+    initial_state,
+    load_digits,
+    runtime,
+    train_epochs,
+)
+from jaxmlp.network import hidden_activations
+from jaxmlp.training import check_training
+
+__all__ = ["GRADIENTS", "N_CLASSES", "N_IN", "RANDOMNESS", "Result", "Settings", "epochs_a_call", "run"]
+
+GRADIENTS = {"automatic": automatic_gradient, "hand-derived": hand_derived_gradient}
+RANDOMNESS = {"lecture": LectureStream, "jax": KeyStream}
+N_IN, N_CLASSES = 64, 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What one training run is made of; the defaults are the lecture's first network."""
+
+    hidden: tuple[int, ...] = (20,)
+    seed: int = 0
+    learning_rate: float = 0.2
+    epochs: int = 100
+    batch_size: int = 1
+    activation: str = "sigmoid"
+    gradient: str = "automatic"
+    dtype: str = "float64"
+    randomness: str = "lecture"
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """``(n_0, .., n_L)``."""
+        return (N_IN, *self.hidden, N_CLASSES)
+
+    @property
+    def name(self) -> str:
+        """The network's sizes, as 64-20-10."""
+        return "-".join(map(str, self.sizes))
+
+
+class Result(NamedTuple):
+    """What a run gives.
+
+    Attributes:
+        settings: what was asked for.
+        dataset: what it was trained on.
+        params: after the last epoch.
+        history: NumPy arrays, one row for each epoch done whose loss is finite.
+        seconds_compiling: tracing and compiling the training program.
+        seconds_training: all epochs with their evaluation, without printing.
+        ended: "finished", "interrupted" (Ctrl-C) or "diverged" (a loss that is not finite, in the epoch after
+            the last one of the history).
+    """
+
+    settings: Settings
+    dataset: Dataset
+    params: Params
+    history: History
+    seconds_compiling: float
+    seconds_training: float
+    ended: str
+
+
+def choose(what: str, name: str, table: dict[str, Any]) -> Any:
+    """``table[name]``; raises InputError naming the choices."""
+    if name not in table:
+        raise InputError(f"{what} is {name!r}, expected one of {', '.join(table)}")
+    return table[name]
+
+
+def epochs_a_call(epochs: int, samples: int, params: Params) -> int:
+    """How many epochs one compiled call trains: a divisor of ``epochs``, so that one compilation serves them all.
+
+    Up to 10, since a call costs some 0.3 ms, a fifth of an epoch of the lecture's network; fewer where an epoch is
+    long (more than about 0.1 s), so that lines appear and Ctrl-C is heard as training goes on.
+    """
+    weights = sum(leaf.size for leaf in jax.tree.leaves(params))
+    most = min(10, max(1, 10**8 // (samples * weights)))
+    return max(n for n in range(1, most + 1) if epochs % n == 0)
+
+
+def run(settings: Settings, report: Callable[[int, History], None] | None = None) -> Result:
+    """Train the network that ``settings`` describe; prints nothing.
+
+    Args:
+        settings: checked here.
+        report: called after each chunk of epochs with the number of epochs before it and the chunk's History.
+
+    Returns:
+        The Result. Ctrl-C ends training early and is told in it, not raised.
+
+    Raises:
+        InputError: a setting that cannot be used.
+    """
+    runtime.configure(settings.dtype)
+    dataset = load_digits(settings.dtype)
+    stream = choose("randomness", settings.randomness, RANDOMNESS)(settings.seed)
+    # The loss and its gradient are the same function of the network whichever way the gradient is found.
+    gradient_function = choose("gradient", settings.gradient, GRADIENTS)(settings.activation)
+    hyperparameters = Hyperparameters(settings.learning_rate)
+    config = Config(settings.activation, settings.batch_size)
+    hidden_activations(settings.activation, len(settings.hidden))
+    params = stream.params(settings.sizes, settings.dtype)
+    check_training(params, dataset, hyperparameters, config, settings.epochs)
+    state = initial_state(params, hyperparameters, config)
+    n = len(dataset.labels_train)
+    chunk = epochs_a_call(settings.epochs, n, params)
+
+    start = time.perf_counter()
+    shape = jax.ShapeDtypeStruct((chunk, n), np.int32)
+    program = train_epochs.lower(state, dataset, shape, hyperparameters, config, gradient_function).compile()
+    seconds_compiling = time.perf_counter() - start
+
+    rows: list[History] = []
+    seconds_training, ended = 0.0, "finished"
+    try:
+        for done in range(0, settings.epochs, chunk):
+            start = time.perf_counter()
+            state, history = program(state, dataset, stream.orders(chunk, n), hyperparameters)
+            history = jax.tree.map(np.asarray, history)
+            seconds_training += time.perf_counter() - start
+            finite = int(np.argmin([*np.isfinite(history.loss), False]))
+            rows.append(jax.tree.map(lambda column: column[:finite], history))  # noqa: B023 - used at once
+            if report:
+                report(done, rows[-1])
+            if finite < chunk:
+                ended = "diverged"
+                break
+    except KeyboardInterrupt:
+        ended = "interrupted"
+    empty = History(*[np.empty(0)] * 3)
+    history = History(*(np.concatenate(columns) for columns in zip(empty, *rows, strict=True)))
+    return Result(settings, dataset, state.params, history, seconds_compiling, seconds_training, ended)
