@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxmlp.sweep import Block, Data, Trial, pack, train_block
 from jaxmlp.sweep.blocks import device_mesh, lanes_of
-from jaxmlp.sweep.lanes import GROUPS, group_bytes
+from jaxmlp.sweep.lanes import group_bytes, groups_a_block
 from jaxmlp.sweep.runner import rungs
 
 CALIBRATED = 3  # programs; the others are taken to be like these
@@ -23,7 +23,8 @@ def estimate(trials: list[Trial], data: Data, epochs: int, halving: int) -> str:
     # Each rung trains its survivors from the start: shares of all trials times its epochs.
     passes = sum(step / (halving or 1) ** rung for rung, step in enumerate(rungs(epochs, halving)))
     updates = sum(len(block.trials) * -(-len(x) // block.program.batch_size) for block in blocks) * passes
-    size = max(group_bytes(program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize) for program in programs)
+    ends = x.shape[1], y.shape[1], lanes, x.dtype.itemsize
+    size = max(groups_a_block(program, *ends) * group_bytes(program, *ends) for program in programs)
     seconds = compiling = 0.0
     for program in programs[:CALIBRATED]:
         same = [block for block in blocks if block.program == program]
@@ -36,7 +37,7 @@ def estimate(trials: list[Trial], data: Data, epochs: int, halving: int) -> str:
     seconds *= len(blocks) / known
     return (
         f"{len(trials):,} trials in {len(blocks):,} blocks, {len(programs)} compilations, {updates:,.0f} updates\n"
-        f"memory: about {GROUPS * size / 2**20:,.0f} MiB a block; "
+        f"memory: about {size / 2**20:,.0f} MiB a block; "
         f"database: about {len(trials) * (500 + 50 * epochs) / 1e6:,.1f} MB\n"
         f"time: about {seconds + compiling:,.0f} s, of which {compiling:,.0f} s compiling"
     )

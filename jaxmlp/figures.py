@@ -60,7 +60,7 @@ def digits(images: NDArray[Any], labels: NDArray[Any]) -> Figure:
 def mistakes(images: NDArray[Any], labels: NDArray[Any], probabilities: NDArray[Any], title: str) -> Figure:
     """Images ``[n, 8, 8]`` that were taken for something else, each beside its probabilities ``[n, n_classes]``.
 
-    The bar of the digit that it is is green, that of the one it was taken for red. The first 40 are drawn.
+    The bar of the digit that it is is green, that of the one it was taken for orange. The first 40 are drawn.
     """
     shown, columns = min(len(images), 40), 4
     rows = max(1, -(-shown // columns))

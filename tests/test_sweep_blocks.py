@@ -173,6 +173,15 @@ def test_a_sweep_compiles_once_a_program(doubles: Data) -> None:
     assert block_epoch._cache_size() == before + 1  # pyright: ignore
 
 
+def test_the_shape_of_a_block_keeps_within_its_memory(doubles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial((5,))
+    block = Block(lanes.program_of(trial), ((trial,),), True)
+    one_group = lanes.group_bytes(block.program, 4, 3, LANES, 8)
+    for limit, groups in ((2**29, lanes.GROUPS), (4 * one_group, 4)):
+        monkeypatch.setattr(lanes, "MAX_BYTES", limit)
+        assert lanes._train(block, 1, doubles)[0].alive.shape == (groups, LANES)  # pyright: ignore[reportPrivateUsage]
+
+
 def test_packing_fills_groups_and_shares_orders_where_seeds_allow(doubles: Data) -> None:
     rates: list[Any] = [0.01 * n for n in range(1, 33)]
     (block,) = pack(make_space({"learning_rate": rates, "seeds": ["0:3"]}).trials(), doubles, LANES)

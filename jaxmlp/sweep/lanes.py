@@ -211,7 +211,10 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list
     """The lanes after the last epoch, the measures as NumPy arrays ``[G, B, epochs]``, and each group's slot."""
     mesh = device_mesh()
     lanes, devices = lanes_of(mesh), mesh.devices.size
-    each = -(-max(GROUPS, len(block.groups)) // devices)  # one shape for all blocks of a program, full or not
+    x, y = data.dataset.x_train, data.dataset.y_train
+    # One shape for all blocks of a program, full or not, and no more than their memory allows.
+    fitting = groups_a_block(block.program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize)
+    each = -(-max(fitting, len(block.groups)) // devices)
     slots = [each * (group % devices) + group // devices for group in range(len(block.groups))]
     counts = np.bincount(np.arange(len(block.groups)) % devices, minlength=devices).astype(np.int32)
     split, whole = NamedSharding(mesh, PartitionSpec("devices")), NamedSharding(mesh, PartitionSpec())
