@@ -99,7 +99,7 @@ def bound(found: gpu_compile.Compiled, sizes: tuple[int, ...], networks: int) ->
 
 
 def measured(task: Task, repetitions: int = 5) -> float:
-    """Median seconds of the program on the device that JAX uses, with zeros for data: times don't depend on values."""
+    """Median seconds of the program on the device that JAX uses, with ones for data: times don't depend on values."""
     arguments = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), task.arguments)
     program = jax.jit(task.function)
     seconds: list[float] = []
