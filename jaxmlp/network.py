@@ -58,12 +58,14 @@ class Trace(NamedTuple):
     activations: tuple[Array, ...]
 
 
-def hidden_activations(activation: ActivationName, n_hidden: int) -> tuple[Activation, ...]:
-    """The rows of the activation table for ``n_hidden`` hidden layers, from one name or one name a layer.
+def hidden_activations(activation: ActivationName | Activation, n_hidden: int) -> tuple[Activation, ...]:
+    """The rows of the activation table for ``n_hidden`` hidden layers, from one name, one a layer, or a row itself.
 
     Raises:
         InputError: an unknown name, or as many names as there are not hidden layers.
     """
+    if isinstance(activation, Activation):
+        return (activation,) * n_hidden
     names = (activation,) * n_hidden if isinstance(activation, str) else activation
     for name in (activation,) if isinstance(activation, str) else activation:
         if name not in ACTIVATIONS:
@@ -79,14 +81,17 @@ def pre_activation(layer: Layer, h: Array) -> Array:
 
 
 def forward(
-    params: Params, x: Array, activation: ActivationName = "sigmoid", masks: tuple[Array, ...] | None = None
+    params: Params,
+    x: Array,
+    activation: ActivationName | Activation = "sigmoid",
+    masks: tuple[Array, ...] | None = None,
 ) -> Array:
     """The logits of the network: pure, for one sample or any batch of them.
 
     Args:
         params: L layers of widths ``n_0 .. n_L``.
         x: ``[..., n_0]``, the dtype of the parameters.
-        activation: of the hidden layers: one name of `ACTIVATIONS`, or a tuple of one a layer.
+        activation: of the hidden layers: one name of `ACTIVATIONS`, a tuple of one a layer, or an `Activation`.
         masks: one a hidden layer, ``[n_l]``, multiplied with its activations. A unit whose mask and weights, in and
             out, are 0 is as good as absent: its gradients are 0 (this is how a sweep trains widths together).
 
@@ -102,7 +107,10 @@ def forward(
 
 
 def forward_trace(
-    params: Params, x: Array, activation: ActivationName = "sigmoid", masks: tuple[Array, ...] | None = None
+    params: Params,
+    x: Array,
+    activation: ActivationName | Activation = "sigmoid",
+    masks: tuple[Array, ...] | None = None,
 ) -> Trace:
     """The forward pass with every layer's pre-activation g and activation h; arguments and errors as `forward`.
 

@@ -10,12 +10,24 @@ import pytest
 from jax.sharding import Mesh
 
 from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params, initial_state, train
-from jaxmlp.sweep import Block, Data, Outcome, Trial, hold_out, lanes, make_space, pack, train_block, train_trial
+from jaxmlp.sweep import (
+    Block,
+    Data,
+    Outcome,
+    Trial,
+    blocks,
+    hold_out,
+    lanes,
+    make_space,
+    pack,
+    train_block,
+    train_trial,
+)
 from jaxmlp.sweep.blocks import block_epoch
 from jaxmlp.sweep.trials import initial_weights, order_stream
 from tests.helpers import assert_agree, random_dataset, rejects
 
-LANES = 16
+LANES = blocks.LANES["cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +127,13 @@ def crowd() -> list[Trial]:
 
 
 def test_bits_depend_on_the_trial_alone(crowd: list[Trial], singles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = [dataclasses.replace(trial, activation="sigmoid") for trial in crowd]  # computed for all lanes at once
     sweep = by_id(list(pack(crowd, singles, LANES)), 2, singles)
     random = np.random.RandomState(0)
     shuffled = [crowd[number] for number in random.permutation(len(crowd))]
     program = lanes.program_of(crowd[0])
-    groups = tuple(tuple(shuffled[start : start + 13]) for start in range(0, len(shuffled), 13))
-    assert_same_bits(by_id([Block(program, groups[:8], False), Block(program, groups[8:], False)], 2, singles), sweep)
+    groups = tuple(tuple(shuffled[start : start + 5]) for start in range(0, len(shuffled), 5))
+    assert_same_bits(by_id([Block(program, groups[:20], False), Block(program, groups[20:], False)], 2, singles), sweep)
     # One order gathered for a whole group gives the bits of an order a lane.
     one_seed = [trial for trial in crowd if trial.seed == 3]
     (shared,) = pack(one_seed, singles, LANES)
@@ -162,10 +175,10 @@ def test_neighbours_of_a_trial_that_diverges_keep_every_bit(crowd: list[Trial], 
 def test_a_sweep_compiles_once_a_program(doubles: Data) -> None:
     space = make_space({"hidden": [str(width) for width in (4, 8, 9, 15, 20, 24, 32, 40, 56, 64)],
                         "learning_rate": [0.1 * n for n in range(1, 11)], "seeds": ["0:10"]})  # fmt: skip
-    blocks = list(pack(space.trials(), doubles, LANES))
-    assert sum(len(block.trials) for block in blocks) == 1000
-    assert len({(block.program, block.shared) for block in blocks}) == 4
-    twenty = [block for block in blocks if block.program.widths == (20,)]
+    packed = list(pack(space.trials(), doubles, LANES))
+    assert sum(len(block.trials) for block in packed) == 1000
+    assert len({(block.program, block.shared) for block in packed}) == 4
+    twenty = [block for block in packed if block.program.widths == (20,)]
     before = block_epoch._cache_size()  # pyright: ignore
     for block in twenty:
         train_block(block, 1, doubles)
@@ -186,10 +199,10 @@ def test_packing_fills_groups_and_shares_orders_where_seeds_allow(doubles: Data)
     rates: list[Any] = [0.01 * n for n in range(1, 33)]
     (block,) = pack(make_space({"learning_rate": rates, "seeds": ["0:3"]}).trials(), doubles, LANES)
     assert block.shared
-    assert [len({trial.seed for trial in group}) for group in block.groups] == [1] * 6
+    assert [len({trial.seed for trial in group}) for group in block.groups] == [1] * 12
     (block,) = pack(make_space({"learning_rate": rates[:10], "seeds": ["0:8"]}).trials(), doubles, LANES)
     assert not block.shared
-    assert [len(group) for group in block.groups] == [16] * 5
+    assert [len(group) for group in block.groups] == [8] * 10
     assert len(list(pack(make_space({"seeds": ["0:1300"]}).trials(), doubles, LANES))) == 3
 
 

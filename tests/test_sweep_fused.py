@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from experiments import sweep
-from jaxmlp.sweep import Data, Trial, hold_out, pack, store, train_block, train_trial, trials
+from jaxmlp.sweep import Data, Trial, blocks, hold_out, pack, store, train_block, train_trial, trials
 from tests.helpers import assert_agree, random_dataset, rejects
 
-LANES = 16
+LANES = blocks.LANES["cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_engines_stop_the_same_trials_and_each_group_follows_its_own_order(d
         for engine in ("scan", "fused")
     }
     assert {block.program.engine for block in pack(crowd, doubles, LANES, "fused")} == {"fused"}
-    statuses = [[outcome.status for block in blocks for outcome in block] for blocks in found.values()]
+    statuses = [[outcome.status for outcomes in trained for outcome in outcomes] for trained in found.values()]
     assert statuses[0] == statuses[1]
     assert 4 < statuses[0].count("diverged") <= 16
     for fused, scanned in zip(found["fused"][0], found["scan"][0], strict=True):
@@ -55,9 +55,9 @@ def test_the_engines_stop_the_same_trials_and_each_group_follows_its_own_order(d
 
 def test_what_the_kernel_cannot_train_is_left_to_the_scan_with_a_notice(doubles: Data) -> None:
     wanted = [Trial((20,)), Trial((20,), optimizer="adam", learning_rate=0.01), Trial((512, 64))]
-    blocks = list(pack(wanted, doubles, LANES, "fused"))
-    assert [block.program.engine for block in blocks] == ["fused", "scan", "scan"]
-    said = sweep.notices(blocks, doubles, "fused")
+    packed = list(pack(wanted, doubles, LANES, "fused"))
+    assert [block.program.engine for block in packed] == ["fused", "scan", "scan"]
+    said = sweep.notices(packed, doubles, "fused")
     assert said[0] == "the fused engine is interpreted on a CPU: to check it, not to gain time"
     assert said[1].endswith("the fused kernel has no optimiser 'adam'")
     assert re.search(r"4-512-64-3 takes [\d,]+ registers of a fused program, expected at most 20,480", said[2])

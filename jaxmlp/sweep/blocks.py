@@ -21,14 +21,15 @@ from jaxmlp.data import Dataset
 from jaxmlp.losses import accuracy, cross_entropy
 from jaxmlp.network import Layer, Params, forward
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
+from jaxmlp.sweep.flat import flat
 from jaxmlp.sweep.fused import fused_share
 from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState, train_epoch
 
 __all__ = ["Lanes", "Measures", "Program", "block_epoch", "device_mesh", "lanes_of", "outputs"]
 
-LANES = {"cpu": 16}
-"""B by platform: a CPU's core gains nothing from more than 16 networks of the lecture's size, its cache's fill."""
+LANES = {"cpu": 8}
+"""B by platform: a CPU's core gains nothing from more than 8 networks of the lecture's size: its first cache's fill."""
 LANES_ELSEWHERE = 1024
 VECTOR = 16
 """The output layer's units are padded to a multiple of this, the most float32 numbers a CPU's instruction takes."""
@@ -120,7 +121,7 @@ def _logits(params: Params, masks: tuple[Array, ...], x: Array, n_out: int, prog
     """
     *hidden, (weights, biases) = params
     absent = jnp.where(jnp.arange(outputs(n_out)) < n_out, 0, -1e9).astype(x.dtype)
-    return forward((*hidden, Layer(weights.T, biases + absent)), x, program.activation, masks)
+    return forward((*hidden, Layer(weights.T, biases + absent)), x, flat(program.activation), masks)
 
 
 def _lane_epoch(
@@ -130,12 +131,27 @@ def _lane_epoch(
     def loss(params: Params, x: Array, y: Array) -> Array:
         return cross_entropy(_logits(params, masks, x, n_out, program), y)
 
+    start, hyperparameters = _rate_first(hyperparameters, program)
+
     def of_own_copy(params: Params, x: Array, y: Array) -> tuple[Array, Params]:
         # The product gives each lane its own copy of a shared sample: with one copy, XLA would multiply all lanes'
         # weights by it as one matrix, and round differently from lanes whose samples differ.
-        return jax.value_and_grad(loss)(params, x * one, y)
+        value, pullback = jax.vjp(lambda params: loss(params, x * one, y), params)
+        return value, pullback(jnp.asarray(start, value.dtype))[0]
 
     return train_epoch(state, dataset, order, hyperparameters, _config(program), of_own_copy)
+
+
+def _rate_first(hyperparameters: Hyperparameters, program: Program) -> tuple[float | Array, Hyperparameters]:
+    """What the backward pass starts from, and what is left to the optimiser.
+
+    Plain gradient descent is linear in the gradient: its rate is multiplied with the loss's derivative, and so with the
+    ten deltas of the output layer, instead of with every weight's gradient.
+    """
+    rate, decay = hyperparameters.learning_rate, hyperparameters.weight_decay
+    if program.optimizer != "sgd":
+        return 1.0, hyperparameters
+    return rate, Hyperparameters(1.0, hyperparameters.momentum, None if decay is None else rate * decay)
 
 
 def _config(program: Program) -> Config:

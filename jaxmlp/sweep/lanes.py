@@ -23,7 +23,7 @@ from jaxmlp.training import Config, TrainingState, initial_state
 
 __all__ = ["GROUPS", "Block", "Outcome", "pack", "program_of", "train_block", "train_trial"]
 
-GROUPS = 32
+GROUPS = 64
 """Groups a block, where memory allows: what a crash can lose, against the time a call costs beside training."""
 MAX_BYTES = 2**29
 """Of a block's parameters, gradients and optimiser states together, about."""

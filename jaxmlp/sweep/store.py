@@ -9,7 +9,7 @@ import json
 import math
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,17 +71,14 @@ def add_sweep(
             " VALUES (?, ?, ?, ?, ?, ?, datetime('now')) RETURNING sweep",
             (*identity, json.dumps(environment), git_commit),
         ).fetchone()[0]
-        for position, trial in enumerate(trials):
-            configuration = trial.configuration
-            key = (id_of(configuration), identity.dataset, identity.epochs)
-            connection.execute(
-                "INSERT OR IGNORE INTO trials (id, dataset, epochs, configuration) VALUES (?, ?, ?, ?)",
-                (*key, configuration),
-            )
-            connection.execute(
-                "INSERT INTO members SELECT ?, ?, trial FROM trials WHERE id = ? AND dataset = ? AND epochs = ?",
-                (number, position, *key),
-            )
+        keys = [(id_of(text), identity.dataset, identity.epochs, text) for text in (t.configuration for t in trials)]
+        connection.executemany(
+            "INSERT OR IGNORE INTO trials (id, dataset, epochs, configuration) VALUES (?, ?, ?, ?)", keys
+        )
+        connection.executemany(
+            "INSERT INTO members SELECT ?, ?, trial FROM trials WHERE id = ? AND dataset = ? AND epochs = ?",
+            ((number, position, *key[:3]) for position, key in enumerate(keys)),
+        )
     return Sweep(number, identity, environment)
 
 
@@ -112,19 +109,22 @@ def record(
     done: str = "done",
 ) -> None:  # fmt: skip
     """Write a block's outcomes, one transaction; ``seconds`` is each trial's share, ``done`` the status of success."""
-    rows: list[tuple[Any, ...]] = []
-    with transaction(connection):
+
+    def curves() -> Iterator[tuple[Any, ...]]:
+        # One by one: a list of all rows would keep Python's garbage collector busier than SQLite.
         for trial, outcome in outcomes:
             configuration, status = trial.configuration, done if outcome.status == "done" else outcome.status
-            curves = [curve.tolist() for curve in outcome[1:4]]  # lists: NumPy's functions cost more than ten numbers
-            values = (status, len(outcome.loss), *_metrics(curves, outcome[4:]))
+            lists = [curve.tolist() for curve in outcome[1:4]]  # NumPy's functions cost more than ten numbers
+            values = (status, len(outcome.loss), *_metrics(lists, outcome[4:]))
             number = connection.execute(
                 _RECORD,
                 (*values, seconds, _checksum(configuration, values), id_of(configuration), *sweep.identity[1:3]),
             ).fetchone()[0]
             # NaN becomes NULL in SQLite's own hands.
-            rows += zip(itertools.repeat(number), range(1, len(outcome.loss) + 1), *curves, strict=False)
-        connection.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", rows)
+            yield from zip(itertools.repeat(number), range(1, len(outcome.loss) + 1), *lists, strict=False)
+
+    with transaction(connection):
+        connection.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", curves())
 
 
 def fail(connection: sqlite3.Connection, sweep: Sweep, trials: Iterable[Trial], reason: str) -> None:
@@ -147,7 +147,7 @@ def _metrics(curves: Sequence[list[float]], accuracies: Sequence[float]) -> tupl
     if not curves[0]:
         return (None,) * len(METRICS)
     pairs = (
-        (curve[-1], choose((value for value in curve if not math.isnan(value)), default=math.nan))
+        (curve[-1], choose([value for value in curve if not math.isnan(value)], default=math.nan))
         for curve, choose in zip(curves, (min, min, max), strict=True)
     )
     return tuple(_real(value) for value in (*itertools.chain.from_iterable(pairs), *accuracies))
