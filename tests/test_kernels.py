@@ -142,15 +142,17 @@ def singles() -> Dataset:
     return load_digits("float32")
 
 
-def random_networks(seed: int, count: int, depth: int, dataset: Dataset, rows: int | None) -> Networks:
-    """``count`` networks of one depth; activation, batch, optimiser, decay and each one's widths at random."""
+def random_networks(
+    seed: int, count: int, depth: int, dataset: Dataset, rows: int | None, rates: tuple[float, float] = (0.001, 0.01)
+) -> Networks:
+    """``count`` networks of one depth; activation, batch, optimiser, decay, widths and rates in a range at random."""
     rng = np.random.default_rng(seed)
     activation = ("sigmoid", "tanh", "relu", "identity")[seed % 4]
     optimizer = OPTIMIZERS[("sgd", "momentum", "nesterov")[seed % 3]]
     config = Config(activation, 1 if seed % 5 == 1 else int(rng.integers(1, 9)), optimizer)
     widths: Widths = [tuple(int(width) for width in rng.integers(1, 65, depth)) for _ in range(count)]
-    rates, decay = 10 ** rng.uniform(-3, -2, count), 0.001 if seed % 3 == 0 else None
-    return networks(seed, widths, dataset, config, rates, 1, decay, rows)
+    drawn, decay = 10 ** rng.uniform(*np.log10(rates), count), 0.001 if seed % 3 == 0 else None
+    return networks(seed, widths, dataset, config, drawn, 1, decay, rows)
 
 
 @pytest.mark.parametrize(("seed", "depth"), list(enumerate([0, 1, 2, 3, 4])))
@@ -163,6 +165,38 @@ def test_the_fused_kernel_equals_the_scan_on_thirty_networks(seed: int, depth: i
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_the_fused_kernel_equals_the_scan_over_a_whole_epoch(seed: int, singles: Dataset) -> None:
     assert_fused_equals_scan(random_networks(seed, 3, seed % 5, singles, rows=None), 1e-5, 1e-3)
+
+
+def one_unit_away(given: Networks, seed: int) -> Networks:
+    """The same networks, every parameter moved to a neighbouring floating-point number."""
+    rng = np.random.default_rng(seed)
+
+    def moved(leaf: Any) -> Any:
+        to = np.where(rng.random(leaf.shape) < 0.5, -np.inf, np.inf).astype(leaf.dtype)
+        return np.where(leaf == 0, leaf, np.nextafter(leaf, to))  # padding stays 0
+
+    return given._replace(state=given.state._replace(params=jax.tree.map(moved, given.state.params)))
+
+
+def distance(params: Params, expected: Params, trial: int) -> float:
+    """Of one network's parameters: the worst leaf's relative difference, by norm."""
+    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(expected), strict=True)
+    return max(float(np.linalg.norm((a - b)[trial]) / np.linalg.norm(b[trial])) for a, b in pairs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_at_higher_rates_the_kernel_leaves_the_scan_no_further_than_rounding_takes_the_scan_itself(
+    seed: int, singles: Dataset
+) -> None:
+    # At rates of 0.01 to 0.2 some networks are chaotic in float32: two scans whose starts differ by one rounding end
+    # 1e-3 or more apart. No other program can come nearer; the calm ones, most of them, agree to 1e-5 there too.
+    given = random_networks(seed, 3, seed % 5, singles, None, (0.01, 0.2))
+    found, expected = fused(given)[0].params, scanned(given)[0].params
+    twins = [scanned(one_unit_away(given, twin))[0].params for twin in range(6)]
+    for trial in range(3):
+        spread = max(distance(twin, expected, trial) for twin in twins)
+        assert distance(found, expected, trial) <= max(1e-5, 3 * spread)
 
 
 @pytest.mark.slow
