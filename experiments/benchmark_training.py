@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import command
-from experiments.worker import ContenderError, Entry, Worker, environment
+from experiments.worker import ContenderError, Entry, Worker, environment, on_gpu
 from experiments.workloads import Workload
-from jaxmlp import InputError, figures, runtime
+from jaxmlp import figures, runtime
 
 # Compile every loop whole, products of matrices included; for comparison only.
 WHOLE_LOOPS = (
@@ -61,8 +61,11 @@ class Row(NamedTuple):
         return np.percentile([scale * seconds for seconds in self.seconds], [25, 50, 75]).tolist()
 
 
-def entries(workload: Workload) -> list[Entry]:
-    """Who takes part in a workload: those that are installed; Numba and NumPy loops are written for batch size 1."""
+def entries(workload: Workload, gpu: bool = False) -> list[Entry]:
+    """Who takes part in a workload: those that are installed; Numba and NumPy loops are written for batch size 1.
+
+    All on the CPU, with ``gpu`` also jaxmlp on the GPU.
+    """
     names = ["jaxmlp, automatic", "jaxmlp, hand-derived"]
     names += ["Numba loops", "NumPy loop"] if workload.batch_size == 1 else []
     names += ["scikit-learn", "PyTorch, eager", "PyTorch, compiled"]
@@ -71,6 +74,7 @@ def entries(workload: Workload) -> list[Entry]:
         *(Entry(name, name) for name in found),
         Entry("jaxmlp, XLA's default flags", "jaxmlp, automatic", "as set"),
         Entry(FORCED, "jaxmlp, automatic", "as set", WHOLE_LOOPS),
+        *([Entry("jaxmlp, on the GPU", "jaxmlp, automatic", device="gpu")] if gpu else []),
     ]
 
 
@@ -93,14 +97,14 @@ def shorter(workload: Workload, name: str) -> Workload:
     return workload._replace(epochs=max(1, workload.epochs // SLOW.get(name, 1)))
 
 
-def measure(workload: Workload, repetitions: int, progress: Any) -> list[Row]:
+def measure(workload: Workload, repetitions: int, progress: Any, gpu: bool = False) -> list[Row]:
     """All contenders in turn, ``repetitions`` times after one run each that is not counted."""
     workers: dict[Entry, Worker] = {}
     compiling: dict[Entry, float] = {}
     seconds: dict[Entry, list[float]] = {}
     outcome: dict[Entry, dict[str, float]] = {}
     try:
-        for entry in entries(workload):
+        for entry in entries(workload, gpu):
             workers[entry] = Worker(entry, shorter(workload, entry.name))
             try:
                 compiling[entry] = workers[entry].ask()["seconds_compiling"]
@@ -163,16 +167,17 @@ def cold_start(repetitions: int, progress: Any) -> list[Row]:
     ]
 
 
-def run(epochs: int = 100, repetitions: int = 5, progress: Any = None) -> list[Row]:
+def run(epochs: int = 100, repetitions: int = 5, progress: Any = None, gpu: bool = False) -> list[Row]:
     """Measure every workload, then cold starts; prints only who is left out and why.
 
     Args:
         epochs: of the digits; the larger network trains a tenth of them, slow contenders fewer (`SLOW`).
         repetitions: counted runs of each contender.
         progress: has ``update()``, called as work goes on.
+        gpu: whether jaxmlp also trains on the GPU.
     """
     progress = progress or command.bar(0, "run")
-    rows = [row for workload in workloads(epochs) for row in measure(workload, repetitions, progress)]
+    rows = [row for workload in workloads(epochs) for row in measure(workload, repetitions, progress, gpu)]
     return rows + cold_start(repetitions, progress)
 
 
@@ -227,13 +232,12 @@ def main(arguments: list[str] | None = None) -> int:
     def body() -> int:
         for name in ("epochs", "repetitions"):
             command.positive(name, getattr(options, name))
-        if options.device == "gpu":
-            raise InputError("device is 'gpu', expected cpu or auto: the others of this benchmark run on the CPU")
+        gpu = on_gpu(options.device)
         folder = command.output_folder(options.out)
         todo = workloads(options.epochs)
-        total = sum(len(entries(workload)) for workload in todo) + options.repetitions * (len(todo) + 1) + 1
+        total = sum(len(entries(workload, gpu)) for workload in todo) + options.repetitions * (len(todo) + 1) + 1
         with command.bar(total, "run") as progress:
-            rows = run(options.epochs, options.repetitions, progress)
+            rows = run(options.epochs, options.repetitions, progress, gpu)
         print(table(rows))
         where = runtime.environment()
         figure = draw(rows, f"{where['cores']} cores, {where['processor']}")

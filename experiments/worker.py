@@ -1,6 +1,6 @@
 """One contender in a process of its own, so that its compilation flags and threads are its own: both ends of the pipe.
 
-python -m experiments.worker CONTENDER WORKLOAD FLAGS
+python -m experiments.worker CONTENDER WORKLOAD FLAGS DEVICE
 
 Prints a JSON line when prepared, then one for each line read: what a repetition took and gave.
 """
@@ -30,18 +30,20 @@ class Entry(NamedTuple):
         flags: "chosen": compilation flags as `jaxmlp.runtime` chooses them for the network; "as set": those of
             the environment.
         xla_flags: the environment's.
+        device: what jaxmlp trains on, "cpu" or "gpu"; the others always on the CPU.
     """
 
     name: str
     contender: str
     flags: str = "chosen"
     xla_flags: str = ""
+    device: str = "cpu"
 
 
-def environment(xla_flags: str = "") -> dict[str, str]:
+def environment(xla_flags: str = "", device: str = "cpu") -> dict[str, str]:
     """A worker's environment: no cache of compiled programs, and NumPy's matrix library left to choose for itself."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "JAX_"))}
-    return {**kept, "XLA_FLAGS": xla_flags, "JAX_PLATFORMS": "cpu"}
+    return {**kept, "XLA_FLAGS": xla_flags, **({"JAX_PLATFORMS": "cpu"} if device == "cpu" else {})}
 
 
 class ContenderError(Exception):
@@ -54,8 +56,11 @@ class Worker:
     def __init__(self, entry: Entry, workload: Workload) -> None:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.worker", entry.contender, json.dumps(workload), entry.flags],
-            env=environment(entry.xla_flags), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [
+                sys.executable, "-m", "experiments.worker", entry.contender, json.dumps(workload), entry.flags,
+                entry.device,
+            ],
+            env=environment(entry.xla_flags, entry.device), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self.errors,
         )  # fmt: skip
 
@@ -79,7 +84,28 @@ class Worker:
         self.errors.close()
 
 
-def jaxmlp_training(workload: Workload, gradient: str, flags: str) -> Prepared:
+def on_gpu(device: str) -> bool:
+    """Whether jaxmlp is to train on a GPU too: asked in another process, since JAX takes a GPU's memory at once.
+
+    Raises InputError where ``device`` is "gpu" and there is none.
+    """
+    from jaxmlp import InputError  # here, since the other contenders do without JAX
+
+    if device == "cpu":
+        return False
+    probe = Worker(Entry("probe", "jaxmlp, automatic", device="gpu"), Workload((64, 20, 10), 1, "float32", 1))
+    try:
+        probe.ask()
+    except ContenderError as reason:
+        if device == "gpu":
+            raise InputError(str(reason).partition(": ")[2]) from None
+        return False
+    finally:
+        probe.end()
+    return True
+
+
+def jaxmlp_training(workload: Workload, gradient: str, flags: str, device: str) -> Prepared:
     """jaxmlp, all epochs in one compiled call."""
     import jax
 
@@ -87,9 +113,9 @@ def jaxmlp_training(workload: Workload, gradient: str, flags: str) -> Prepared:
     from jaxmlp import Config, Hyperparameters, Layer, initial_state, make_dataset, runtime, train_epochs
 
     if flags == "chosen":
-        runtime.configure(workload.dtype, sizes=workload.sizes, batch_size=workload.batch_size, device="cpu")
+        runtime.configure(workload.dtype, sizes=workload.sizes, batch_size=workload.batch_size, device=device)
     else:
-        runtime.configure(workload.dtype, device="cpu")
+        runtime.configure(workload.dtype, device=device)
     task = make(workload)
     dataset = make_dataset(task.x_train, task.labels_train, task.x_test, task.labels_test, 10, workload.dtype)
     params = tuple(Layer(jax.numpy.asarray(w), jax.numpy.asarray(b)) for w, b in zip(*task[:2], strict=True))
@@ -107,13 +133,13 @@ def jaxmlp_training(workload: Workload, gradient: str, flags: str) -> Prepared:
 
 
 CONTENDERS = {
-    "jaxmlp, automatic": lambda workload, flags: jaxmlp_training(workload, "automatic", flags),
-    "jaxmlp, hand-derived": lambda workload, flags: jaxmlp_training(workload, "hand-derived", flags),
-    "Numba loops": lambda workload, _: contenders.numba_training(workload),
-    "NumPy loop": lambda workload, _: contenders.numpy_training(workload),
-    "scikit-learn": lambda workload, _: contenders.scikit_learn(workload),
-    "PyTorch, eager": lambda workload, _: contenders_torch.eager(workload),
-    "PyTorch, compiled": lambda workload, _: contenders_torch.with_compile(workload),
+    "jaxmlp, automatic": lambda workload, *how: jaxmlp_training(workload, "automatic", *how),
+    "jaxmlp, hand-derived": lambda workload, *how: jaxmlp_training(workload, "hand-derived", *how),
+    "Numba loops": lambda workload, *_: contenders.numba_training(workload),
+    "NumPy loop": lambda workload, *_: contenders.numpy_training(workload),
+    "scikit-learn": lambda workload, *_: contenders.scikit_learn(workload),
+    "PyTorch, eager": lambda workload, *_: contenders_torch.eager(workload),
+    "PyTorch, compiled": lambda workload, *_: contenders_torch.with_compile(workload),
 }  # fmt: skip
 
 
@@ -124,12 +150,12 @@ def answer(content: dict[str, Any]) -> None:
 
 def main(arguments: list[str]) -> None:
     """Prepare, then run once for each line of standard input."""
-    name, workload, flags = arguments
+    name, workload, *how = arguments
     sizes, *rest = json.loads(workload)
     task = Workload(tuple(sizes), *rest)
     if task.small:
         threadpool_limits(1)  # NumPy's matrix library
-    call, seconds_compiling = CONTENDERS[name](task, flags)
+    call, seconds_compiling = CONTENDERS[name](task, *how)
     answer({"seconds_compiling": seconds_compiling})
     for _ in sys.stdin:
         start = time.perf_counter()

@@ -9,7 +9,7 @@ import pytest
 from experiments import benchmark, benchmark_training, command, contenders, worker, workloads
 from experiments.workloads import Workload
 from jaxmlp import Config, Dataset, Hyperparameters, make_dataset, train
-from tests.helpers import as_params, fresh_python
+from tests.helpers import as_params, fresh_python, rejects
 
 NUMPY_ONLY = ["NumPy loop", "scikit-learn"]
 OPTIONAL = {"Numba loops": "numba", "PyTorch, eager": "torch", "PyTorch, compiled": "torch"}
@@ -65,7 +65,7 @@ def test_workers_take_turns_and_say_what_came_out(tmp_path: Path, monkeypatch: p
     def nothing(*_: object) -> list[benchmark_training.Row]:
         return []
 
-    def three(_: Workload) -> list[benchmark_training.Entry]:
+    def three(*_: object) -> list[benchmark_training.Entry]:
         names = ("jaxmlp, automatic", "jaxmlp, hand-derived", "NumPy loop")
         return [benchmark_training.Entry(name, name) for name in names]
 
@@ -73,7 +73,7 @@ def test_workers_take_turns_and_say_what_came_out(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(benchmark_training, "cold_start", nothing)
     monkeypatch.setattr(benchmark_training, "entries", three)
     monkeypatch.setattr(benchmark_training, "SLOW", {})
-    assert benchmark.main(["training", "--repetitions", "2", "--out", str(tmp_path)]) == 0
+    assert benchmark.main(["training", "--device", "cpu", "--repetitions", "2", "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "benchmark.json").read_text())["rows"]
     assert [len(row["seconds"]) for row in rows] == [2, 2, 2]
     for row in rows:
@@ -85,7 +85,7 @@ def test_workers_take_turns_and_say_what_came_out(tmp_path: Path, monkeypatch: p
 def test_a_contender_that_cannot_run_is_named_with_its_reason_and_left_out(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def one(_: Workload) -> list[benchmark_training.Entry]:
+    def one(*_: object) -> list[benchmark_training.Entry]:
         return [
             benchmark_training.Entry("NumPy loop", "NumPy loop"),
             benchmark_training.Entry("unknown", "no such contender"),
@@ -100,3 +100,11 @@ def test_a_contender_that_cannot_run_is_named_with_its_reason_and_left_out(
 def test_contenders_start_without_jax() -> None:
     program = "import sys; from experiments import contenders, contenders_torch, worker; print('jax' in sys.modules)"
     assert fresh_python(program) == "False"
+
+
+def test_a_gpu_that_is_not_there_is_refused_and_auto_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # where there is one
+    with rejects("device is 'gpu', but JAX finds none: expected a driver for it, and pip install"):
+        worker.on_gpu("gpu")
+    assert not worker.on_gpu("auto")
+    assert not worker.on_gpu("cpu")
