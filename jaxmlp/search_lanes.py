@@ -119,15 +119,14 @@ def _train_block(plan: _Plan, groups: Sequence[list[Lane]], table: Table, classe
     for number, group in enumerate(groups):
         running[number, : len(group)] = True
     progress = start_groups(params, numbers, jax.device_put(running, split), plan.program, mesh)
-    streams = {id(group[0].task): copy.deepcopy(group[0].task.random) for group in groups}
+    # By task: groups that share one draw its orders together, once.
+    tasks = {id(group[0].task): group[0].task for group in groups}
+    streams = {key: LectureStream(copy.deepcopy(task.random)) for key, task in tasks.items()}
     parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
     chunk = min(20, max(1, 10**10 // (plan.length * parameters)))  # epochs a call: seconds, for Ctrl-C to be heard
     diverged, done = np.zeros(plan.shape, bool), np.zeros(plan.shape, np.int32)
     while running.any():
-        drawn = {
-            key: np.asarray(LectureStream(stream).orders(chunk, len(group[0].task.training)))
-            for group in groups if (key := id(group[0].task)) in streams for stream in [streams[key]]
-        }  # fmt: skip
+        drawn = {key: np.asarray(streams[key].orders(chunk, len(task.training))) for key, task in tasks.items()}
         orders = np.full((plan.shape[0], chunk, plan.length), plan.rows, np.int32)
         for number, group in enumerate(groups):
             task = group[0].task
