@@ -151,7 +151,8 @@ def random_networks(
     optimizer = OPTIMIZERS[("sgd", "momentum", "nesterov")[seed % 3]]
     config = Config(activation, 1 if seed % 5 == 1 else int(rng.integers(1, 9)), optimizer)
     widths: Widths = [tuple(int(width) for width in rng.integers(1, 65, depth)) for _ in range(count)]
-    drawn, decay = 10 ** rng.uniform(*np.log10(rates), count), 0.001 if seed % 3 == 0 else None
+    low, high = np.log10(rates)
+    drawn, decay = 10 ** rng.uniform(low, high, count), 0.001 if seed % 3 == 0 else None
     return networks(seed, widths, dataset, config, drawn, 1, decay, rows)
 
 
