@@ -24,7 +24,7 @@ from jaxmlp.sweep import (
     train_trial,
 )
 from jaxmlp.sweep.blocks import block_epoch
-from jaxmlp.sweep.trials import initial_weights, order_stream
+from jaxmlp.sweep.trials import initial_weights, order_streams
 from tests.helpers import assert_agree, random_dataset, rejects
 
 LANES = blocks.LANES["cpu"]
@@ -46,7 +46,7 @@ def alone(trial: Trial, epochs: int, data: Data) -> tuple[Params, Any]:
     params = tuple(
         Layer(jnp.asarray(weights, dtype), jnp.zeros(len(weights), dtype)) for weights in initial_weights(trial, 4, 3)
     )
-    stream, n = order_stream(trial.seed), len(data.dataset.labels_train)
+    stream, n = order_streams([trial.seed])[trial.seed], len(data.dataset.labels_train)
     orders = jnp.asarray(np.stack([stream.permutation(n) for _ in range(epochs)]))
     config = Config(trial.activation, trial.batch_size, OPTIMIZERS[trial.optimizer])
     hyperparameters = Hyperparameters(trial.learning_rate, trial.momentum or 0.0, trial.weight_decay or None)

@@ -9,7 +9,7 @@ FOLDER = Path(jaxmlp.sweep.__file__).parent
 # Each module imports from the rows above it only, and of the rest of the library whatever it needs.
 ROWS = [
     {"flat", "trials", "validation"},
-    {"fused"},
+    {"fused", "measures"},
     {"space", "blocks"},
     {"lanes", "database"},
     {"store"},

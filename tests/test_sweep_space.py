@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jaxmlp.sweep import Range, Trial, make_space
 from jaxmlp.sweep.space import space_hash
-from jaxmlp.sweep.trials import initial_weights, order_stream, padded, trial_of
+from jaxmlp.sweep.trials import initial_weights, order_streams, padded, trial_of
 from tests.helpers import assert_agree, rejects
 
 
@@ -115,8 +115,17 @@ def test_initial_weights_have_their_spread_and_seeds_their_own() -> None:
     assert abs(first[0].std() / (2 / 8) - 1) < 0.02
     assert abs(first[1].std() / (2 / np.sqrt(200)) - 1) < 0.05
     assert abs(np.corrcoef(first[0].ravel(), second[0].ravel())[0, 1]) < 0.03
-    assert sorted(order_stream(3).permutation(10)) == list(range(10))
-    assert not np.array_equal(order_stream(3).permutation(1000), order_stream(4).permutation(1000))
+
+
+def test_the_orders_of_a_seed_depend_on_nothing_else() -> None:
+    together = order_streams([3, 4, 5])
+    first, other, _ = (together[seed].permutation(100) for seed in (3, 4, 5))
+    second = together[3].permutation(100)
+    assert sorted(first) == sorted(second) == list(range(100))
+    assert len({tuple(order) for order in (first, other, second)}) == 3
+    initial_weights(Trial(seed=3), 64, 10)  # these draw from streams of their own
+    again = order_streams([9, 3])[3]
+    assert_agree([again.permutation(100), again.permutation(100)], [first, second])
 
 
 @given(st.integers(1, 10**6))

@@ -18,15 +18,16 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from jaxmlp.data import Dataset
-from jaxmlp.losses import accuracy, cross_entropy
+from jaxmlp.losses import cross_entropy
 from jaxmlp.network import Layer, Params, forward
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
 from jaxmlp.sweep.flat import flat
 from jaxmlp.sweep.fused import fused_share
+from jaxmlp.sweep.measures import Measures, columns, measure
 from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState, train_epoch
 
-__all__ = ["Lanes", "Measures", "Program", "block_epoch", "device_mesh", "lanes_of", "outputs"]
+__all__ = ["Lanes", "Program", "block_epoch", "device_mesh", "lanes_of", "outputs"]
 
 LANES = {"cpu": 8}
 """B by platform: a CPU's core gains nothing from more than 8 networks of the lecture's size: its first cache's fill."""
@@ -72,26 +73,6 @@ class Lanes(NamedTuple):
     alive: Array
 
 
-class Measures(NamedTuple):
-    """Of one epoch, each ``[G, B]``; accuracies are shares 0..1, what was not measured is NaN.
-
-    Attributes:
-        loss: mean over the training rows of the loss seen before each update.
-        validation_loss: after the epoch.
-        validation_accuracy: after the epoch.
-        train_accuracy: after the last epoch only.
-        test_accuracy: after the last epoch only.
-        alive: whether the trial is still finite.
-    """
-
-    loss: Array
-    validation_loss: Array
-    validation_accuracy: Array
-    train_accuracy: Array
-    test_accuracy: Array
-    alive: Array
-
-
 def device_mesh() -> Mesh:
     """All devices in a row, with `jax.distributed` those of all processes."""
     devices = np.asarray(jax.devices())
@@ -113,7 +94,7 @@ def _finite(tree: Any) -> Array:
     return functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)])
 
 
-def _logits(params: Params, masks: tuple[Array, ...], x: Array, n_out: int, program: Program) -> Array:
+def _logits(params: Params, masks: tuple[Array, ...], one: Array, x: Array, n_out: int, program: Program) -> Array:
     """A lane's logits ``[..., outputs(n_out)]``, those of absent classes so low that their probability is 0.
 
     The output layer is kept the other way round: the loops over its ten times twenty weights then run over whole
@@ -121,7 +102,7 @@ def _logits(params: Params, masks: tuple[Array, ...], x: Array, n_out: int, prog
     """
     *hidden, (weights, biases) = params
     absent = jnp.where(jnp.arange(outputs(n_out)) < n_out, 0, -1e9).astype(x.dtype)
-    return forward((*hidden, Layer(weights.T, biases + absent)), x, flat(program.activation), masks)
+    return forward((*hidden, Layer(weights.T, biases + absent)), x, flat(program.activation, one), masks)
 
 
 def _lane_epoch(
@@ -129,7 +110,7 @@ def _lane_epoch(
     dataset: Dataset, n_out: int, program: Program,
 ) -> tuple[TrainingState, Array]:  # fmt: skip
     def loss(params: Params, x: Array, y: Array) -> Array:
-        return cross_entropy(_logits(params, masks, x, n_out, program), y)
+        return cross_entropy(_logits(params, masks, one, x, n_out, program), y)
 
     start, hyperparameters = _rate_first(hyperparameters, program)
 
@@ -154,35 +135,14 @@ def _rate_first(hyperparameters: Hyperparameters, program: Program) -> tuple[flo
     return rate, Hyperparameters(1.0, hyperparameters.momentum, None if decay is None else rate * decay)
 
 
+def _networks(params: Params, n_out: int) -> Params:
+    """A group's parameters as `Params` has them: the output layer the usual way round, without units to spare."""
+    *hidden, (weights, biases) = params
+    return (*hidden, Layer(jnp.swapaxes(weights, -1, -2)[:, :n_out], biases[:, :n_out]))
+
+
 def _config(program: Program) -> Config:
     return Config(program.activation, program.batch_size, OPTIMIZERS[program.optimizer])
-
-
-def _measure(
-    params: Params, masks: tuple[Array, ...], loss: Array, alive: Array, data: Data, last: Array, program: Program
-) -> Measures:
-    """The measures of a group: leaves ``[B]``."""
-    n_out = data.dataset.y_test.shape[1]
-
-    def logits(x: Array) -> Array:
-        return jax.vmap(lambda params, masks: _logits(params, masks, x, n_out, program)[..., :n_out])(params, masks)
-
-    def share(x: Array, labels: Array) -> Array:
-        return jax.vmap(accuracy, (0, None))(logits(x), labels)
-
-    nothing = jnp.full_like(loss, jnp.nan)
-    validation_loss = validation_accuracy = nothing
-    if len(data.validation.labels):
-        g = logits(data.validation.x)
-        validation_loss = jax.vmap(cross_entropy, (0, None))(g, data.validation.y)
-        validation_accuracy = jax.vmap(accuracy, (0, None))(g, data.validation.labels)
-    dataset = data.dataset
-    train_accuracy, test_accuracy = jax.lax.cond(
-        last,
-        lambda: (share(dataset.x_train, dataset.labels_train), share(dataset.x_test, dataset.labels_test)),
-        lambda: (nothing, nothing),
-    )
-    return Measures(loss, validation_loss, validation_accuracy, train_accuracy, test_accuracy, alive)
 
 
 def _device_epoch(
@@ -192,7 +152,7 @@ def _device_epoch(
     n_out = data.dataset.y_train.shape[1]
     y_train = jnp.pad(data.dataset.y_train, ((0, 0), (0, outputs(n_out) - n_out)))
     dataset = data.dataset._replace(y_train=y_train)
-    fused = None
+    samples, fused = columns(data), None
     if program.engine == "fused":
         fused = fused_share(*lanes, orders, data.dataset, _config(program), interpret)
 
@@ -214,7 +174,7 @@ def _device_epoch(
             new, loss = jax.vmap(step, (0, 0, 0, 0, None if shared else 0))(state, hyperparameters, masks, one, order)
             alive = alive & jnp.isfinite(loss) & jax.vmap(_finite)(new)
             new = jax.tree.map(lambda a, b: jnp.where(alive.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, state)
-        measured = _measure(new.params, masks, loss, alive, data, last, program)
+        measured = measure(_networks(new.params, n_out), masks, loss, alive, samples, last, program.activation)
         put = functools.partial(jax.tree.map, lambda whole, part: whole.at[number].set(part))
         return lanes._replace(state=put(lanes.state, new), alive=put(lanes.alive, alive)), put(measures, measured)
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from jaxmlp.errors import InputError
 from jaxmlp.network import Layer, Params
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
-from jaxmlp.sweep.blocks import Lanes, Measures, Program, block_epoch, device_mesh, lanes_of, outputs
+from jaxmlp.sweep.blocks import Lanes, Program, block_epoch, device_mesh, lanes_of, outputs
 from jaxmlp.sweep.fused import with_engine
-from jaxmlp.sweep.trials import Trial, initial_weights, order_stream, padded
+from jaxmlp.sweep.measures import Measures
+from jaxmlp.sweep.trials import Trial, initial_weights, order_streams, padded
 from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState, initial_state
 
@@ -222,7 +223,7 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list
     groups, on_devices = jax.device_put(counts, split), jax.device_put(data, whole)
     n = len(data.dataset.labels_train)
     orders = np.zeros((each * devices, 1 if block.shared else lanes, n), np.int32)
-    streams = {seed: order_stream(seed) for seed in {trial.seed for trial in block.trials}}
+    streams = order_streams({trial.seed for trial in block.trials})
     measures: list[Measures] = []
     for epoch in range(epochs):
         drawn = {seed: stream.permutation(n) for seed, stream in streams.items()}

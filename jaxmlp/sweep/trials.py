@@ -10,12 +10,14 @@ import functools
 import hashlib
 import itertools
 import json
+import threading
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "name_of", "order_stream", "padded", "trial_of"]
+__all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "name_of", "order_streams", "padded", "trial_of"]
 
 MOMENTUM_OPTIMIZERS = ("momentum", "nesterov")
 LADDER = (8, 20, 32, 64)
@@ -92,20 +94,37 @@ def padded(width: int) -> int:
     return next((step for step in LADDER if width <= step), max(64, 1 << (width - 1).bit_length()))
 
 
+_KEPT = threading.local()  # this thread's RandomStates: to make one takes ten times as long as to seed it again
+
+
+def _seeded(use: str, seeds: Sequence[tuple[int, int]]) -> list[np.random.RandomState]:
+    """A stream for each pair; those of this thread's last call for the same use are these very objects, seeded anew."""
+    streams: list[np.random.RandomState] = _KEPT.__dict__.setdefault(use, [])
+    streams.extend(np.random.RandomState() for _ in range(len(seeds) - len(streams)))
+    for stream, pair in zip(streams, seeds, strict=False):
+        stream.seed(pair)
+    return streams[: len(seeds)]
+
+
 @functools.lru_cache(maxsize=32)
 def _draw(seed: int, layer: int, rows: int, columns: int, square: bool) -> NDArray[np.float64]:
     """Standard normal numbers ``[rows, columns]``, the corner of one unlimited table for each seed and layer.
 
     ``square``: the table grows in both directions, shell by shell; otherwise it has ``columns`` columns for ever.
     """
-    random = np.random.RandomState([seed, layer])
+    (random,) = _seeded("weights", [(seed, layer)])
     if not square:
         return random.standard_normal((rows, columns))
-    size = max(rows, columns)
+    return random.standard_normal(max(rows, columns) ** 2)[_places(rows, columns)]
+
+
+@functools.lru_cache(maxsize=32)
+def _places(rows: int, columns: int) -> NDArray[np.intp]:
+    """``[rows, columns]``: where a table that grows by shells has its numbers, in the sequence they are drawn in."""
     row, column = np.indices((rows, columns))
     shell = np.maximum(row, column)
     within = np.where(row == shell, column, shell + 1 + row)  # shell m: its row up to the corner, then its column
-    return random.standard_normal(size * size)[shell * shell + within]
+    return shell * shell + within
 
 
 def initial_weights(trial: Trial, n_in: int, n_out: int) -> list[NDArray[np.float64]]:
@@ -129,6 +148,10 @@ def _weights(sizes: tuple[int, ...], seed: int, scale: float) -> list[NDArray[np
     return weights
 
 
-def order_stream(seed: int) -> np.random.RandomState:
-    """Ask it for one ``permutation(n)`` an epoch: the sample orders that all trials of this seed share."""
-    return np.random.RandomState([seed, _ORDERS])
+def order_streams(seeds: Iterable[int]) -> dict[int, np.random.RandomState]:
+    """Ask each for one ``permutation(n)`` an epoch: the sample orders that all trials of its seed share.
+
+    They serve the calling thread until it calls this again, which seeds the same streams anew.
+    """
+    wanted = list(seeds)
+    return dict(zip(wanted, _seeded("orders", [(seed, _ORDERS) for seed in wanted]), strict=True))
