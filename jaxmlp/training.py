@@ -94,24 +94,28 @@ def train_epoch(
 ) -> tuple[TrainingState, Array]:
     """One epoch, the loop that every runner shares: to be traced; arguments as `train_epochs`, ``order [n]``.
 
+    Several networks can be trained at once where all arrays have them in their last axis, the learning rate and the
+    gradient function's losses as well; the order, ``[n]`` or ``[n, networks]``, is then theirs together or each one's.
+
     Returns:
         The state after the epoch, and the mean over samples of the loss seen before each update.
     """
     dtype = state.params[0].weights.dtype
     # A strongly typed float64 learning rate would turn float32 parameters into float64.
-    optimizer = config.optimizer(jax.tree.map(lambda value: jnp.asarray(value, dtype), hyperparameters))
+    hyperparameters = jax.tree.map(lambda value: jnp.asarray(value, dtype), hyperparameters)
+    optimizer = config.optimizer(hyperparameters)
     n, size = len(order), config.batch_size
     full = n - n % size
 
     def batch(carry: tuple[TrainingState, Array], rows: Array) -> tuple[tuple[TrainingState, Array], None]:
         state, total = carry
         state, loss = update(state, dataset.x_train[rows], dataset.y_train[rows], gradient_function, optimizer)
-        return (state, total + loss * rows.size), None
+        return (state, total + (loss * len(rows) if size > 1 else loss)), None
 
-    carry = (state, jnp.zeros((), dtype))
+    carry = (state, jnp.zeros_like(hyperparameters.learning_rate))
     # One sample an update goes in as [n_0], not [1, n_0]: a vmap over networks then multiplies matrices by
     # vectors, twice as fast on a CPU as by matrices of one row.
-    carry, _ = jax.lax.scan(batch, carry, order[:full].reshape((-1, size) if size > 1 else -1))
+    carry, _ = jax.lax.scan(batch, carry, order[:full].reshape(-1, size) if size > 1 else order)
     if full < n:
         carry, _ = batch(carry, order[full:])
     state, total = carry

@@ -16,6 +16,7 @@ from jaxmlp import OPTIMIZERS, Config, LectureStream, MLPClassifier, MLPClassifi
 from jaxmlp.computing import computing
 from jaxmlp.estimator_task import Task, numbers_of
 from jaxmlp.search_lanes import train_lanes
+from jaxmlp.sweep import blocks
 from tests.helpers import assert_agree, rejects
 from tests.test_estimator import LABELS, NAMES, WEIGHTS, X, small
 
@@ -44,8 +45,11 @@ def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     jax.clear_caches()
 
 
-def test_it_finds_what_scikit_learns_loop_finds_and_traces_once(traces: list[int]) -> None:
+def test_it_finds_what_scikit_learns_loop_finds_and_traces_once(
+    traces: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Three folds of 40 rows: 26, 27 and 27 to train on. 12 candidates share a fold and a start: two groups of lanes.
+    monkeypatch.setitem(blocks.LANES, "cpu", 8)
     ours = MLPClassifierSweep(small(**MINIBATCH), GRID, cv=3, refit=False).fit(X, NAMES)
     assert len(traces) == 1
     some = {**GRID, "learning_rate": [0.03], "alpha": [0.5], "max_iter": [7]}

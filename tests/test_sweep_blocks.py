@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params, initial_state, train
+from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params, initial_state, load_digits, train
 from jaxmlp.sweep import (
     Block,
     Data,
@@ -74,10 +74,12 @@ def assert_same_bits(actual: dict[str, Outcome], expected: dict[str, Outcome]) -
         Trial((5,), learning_rate=0.3),
         Trial((), learning_rate=0.3),
         Trial((5, 3), "tanh", 4, "momentum", 0.1, 0.8, 0.01, 1.5, 7),  # 18 rows in batches of 4: a last one of 2
+        Trial((5, 3), "tanh", 1, "momentum", 0.1, 0.8, 0.01, 1.5, 7),
         Trial((9, 2), "relu", 1, "nesterov", 0.01, 0.5),
+        Trial((3,), "identity", 1, "adam", 0.01, weight_decay=0.1),
         Trial((3,), "identity", 6, "adam", 0.01, weight_decay=0.1),
     ],
-    ids=lambda trial: f"{trial.optimizer}-{trial.activation}",
+    ids=lambda trial: f"{trial.optimizer}-{trial.activation}-{trial.batch_size}",
 )
 def test_a_lane_equals_the_same_network_alone(trial: Trial, doubles: Data) -> None:
     assert_lane_equals_alone(trial, doubles, 1e-12)
@@ -99,14 +101,15 @@ def assert_lane_equals_alone(trial: Trial, data: Data, tolerance: float) -> None
     assert outcome.status == "done"
 
 
-def test_padded_units_stay_zero_however_they_are_trained(doubles: Data) -> None:
-    trial = Trial((5, 3), "sigmoid", 2, "momentum", 0.5, 0.9, 0.01)
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_padded_units_stay_zero_however_they_are_trained(batch_size: int, doubles: Data) -> None:
+    trial = Trial((5, 3), "sigmoid", batch_size, "momentum", 0.5, 0.9, 0.01)
     state = lanes._train(Block(lanes.program_of(trial), ((trial,),), True), 3, doubles)[0].state  # pyright: ignore[reportPrivateUsage]
     first, second, third = state.params
     assert first.weights.shape[2:] == (8, 4)
     for padding in (first.weights[0, 0, 5:], first.biases[0, 0, 5:], second.weights[0, 0, 3:],
-                    second.weights[0, 0, :, 5:], second.biases[0, 0, 3:], third.weights[0, 0, 3:],
-                    third.weights[0, 0, :, 3:], third.biases[0, 0, 3:]):  # fmt: skip
+                    second.weights[0, 0, :, 5:], second.biases[0, 0, 3:],
+                    third.weights[0, 0, :, 3:]):  # fmt: skip
         assert not np.any(padding)
     assert np.all(first.weights[0, 0, :5])
 
@@ -157,6 +160,21 @@ def test_bits_of_batches_depend_on_the_trial_alone(singles: Data, monkeypatch: p
     assert_same_bits(by_id(list(pack(trials, singles, LANES)), 2, singles), sweep)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_bits_on_the_digits_depend_on_the_trial_alone(batch_size: int) -> None:
+    data = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
+    space = {"hidden": ["20", "14"], "batch_size": [batch_size], "learning_rate": [0.05, 0.2], "seeds": ["0:6"]}
+    trials = make_space(space).trials()
+    program = lanes.program_of(trials[0])
+    sweep = by_id(list(pack(trials, data, LANES)), 1, data)
+    shuffled = [trials[number] for number in np.random.RandomState(0).permutation(len(trials))]
+    groups = tuple(tuple(shuffled[start : start + 7]) for start in range(0, len(shuffled), 7))
+    assert_same_bits(by_id([Block(program, groups, False)], 1, data), sweep)
+    one_seed = tuple(trial for trial in trials if trial.seed == 3)
+    assert_same_bits(by_id([Block(program, (one_seed,), batch_size == 1)], 1, data), sweep)
+
+
 def test_neighbours_of_a_trial_that_diverges_keep_every_bit(crowd: list[Trial], singles: Data) -> None:
     calm = crowd[:LANES]
     wild = [dataclasses.replace(trial, learning_rate=1e30) for trial in calm[::3]]
@@ -199,10 +217,10 @@ def test_packing_fills_groups_and_shares_orders_where_seeds_allow(doubles: Data)
     rates: list[Any] = [0.01 * n for n in range(1, 33)]
     (block,) = pack(make_space({"learning_rate": rates, "seeds": ["0:3"]}).trials(), doubles, LANES)
     assert block.shared
-    assert [len({trial.seed for trial in group}) for group in block.groups] == [1] * 12
+    assert [len({trial.seed for trial in group}) for group in block.groups] == [1] * 6
     (block,) = pack(make_space({"learning_rate": rates[:10], "seeds": ["0:8"]}).trials(), doubles, LANES)
     assert not block.shared
-    assert [len(group) for group in block.groups] == [8] * 10
+    assert [len(group) for group in block.groups] == [16] * 5
     assert len(list(pack(make_space({"seeds": ["0:1300"]}).trials(), doubles, LANES))) == 3
 
 

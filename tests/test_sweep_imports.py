@@ -8,7 +8,7 @@ import jaxmlp.sweep
 FOLDER = Path(jaxmlp.sweep.__file__).parent
 # Each module imports from the rows above it only, and of the rest of the library whatever it needs.
 ROWS = [
-    {"flat", "trials", "validation"},
+    {"side_by_side", "trials", "validation"},
     {"fused", "measures"},
     {"space", "blocks"},
     {"lanes", "database"},

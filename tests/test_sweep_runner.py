@@ -167,7 +167,7 @@ def test_a_block_that_fails_goes_again_and_changes_nothing(uninterrupted: Path, 
 def test_after_three_attempts_its_trials_are_failed_and_the_rest_goes_on(
     uninterrupted: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "GROUPS", 4)
+    monkeypatch.setattr(lanes, "GROUPS", 2)
     path = tmp_path / "sweep.sqlite"
     faulty = Faulty(lambda block, _: block.trials[0].seed == 0)
     sweep_of(path, data, faulty)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from jaxmlp.errors import InputError
 from jaxmlp.network import Layer, Params
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
-from jaxmlp.sweep.blocks import Lanes, Program, block_epoch, device_mesh, lanes_of, outputs
+from jaxmlp.sweep.blocks import Lanes, Program, block_epoch, device_mesh, lanes_of
 from jaxmlp.sweep.fused import with_engine
 from jaxmlp.sweep.measures import Measures
 from jaxmlp.sweep.trials import Trial, initial_weights, order_streams, padded
@@ -24,7 +24,7 @@ from jaxmlp.training import Config, TrainingState, initial_state
 
 __all__ = ["GROUPS", "Block", "Outcome", "pack", "program_of", "train_block", "train_trial"]
 
-GROUPS = 64
+GROUPS = 32
 """Groups a block, where memory allows: what a crash can lose, against the time a call costs beside training."""
 MAX_BYTES = 2**29
 """Of a block's parameters, gradients and optimiser states together, about."""
@@ -32,7 +32,11 @@ MAX_PADDING = 0.05
 
 
 class Block(NamedTuple):
-    """Trials that are trained together, in groups of up to B; ``shared``: one seed, so one order, in each group."""
+    """Trials that are trained together, in groups of up to B.
+
+    ``shared``: one seed, so one order, in each group, gathered once; with one sample an update only, as products of
+    batches would round differently.
+    """
 
     program: Program
     groups: tuple[tuple[Trial, ...], ...]
@@ -119,7 +123,7 @@ def pack(trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan") 
         # Groups of one seed gather one order for all lanes, unless that leaves too many lanes empty.
         count = sum(map(len, by_seed.values()))
         alone = sum(-(-len(part) // lanes) for part in by_seed.values())
-        shared = (alone - -(-count // lanes)) * lanes <= MAX_PADDING * count
+        shared = program.batch_size == 1 and (alone - -(-count // lanes)) * lanes <= MAX_PADDING * count
         parts = list(by_seed.values()) if shared else [list(itertools.chain.from_iterable(by_seed.values()))]
         groups = [tuple(group) for part in parts for group in _chunks(part, lanes)]
         size = groups_a_block(program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize)
@@ -136,13 +140,7 @@ def place(block: Block, data: Data, shape: tuple[int, int], slots: Sequence[int]
     x, y = data.dataset.x_train, data.dataset.y_train
     dtype = x.dtype
     widths = (x.shape[1], *block.program.widths, y.shape[1])
-    ends = (*widths[:-1], outputs(widths[-1]))
-    shapes: list[tuple[int, ...]] = [(to, n) for n, to in itertools.pairwise(ends)]
-    shapes[-1] = ends[-2:]  # the other way round, see `Lanes`
-    layers = [
-        (np.zeros((*shape, *rows_columns), dtype), np.zeros((*shape, to), dtype))
-        for rows_columns, to in zip(shapes, ends[1:], strict=True)
-    ]
+    layers = [(np.zeros((*shape, to, n), dtype), np.zeros((*shape, to), dtype)) for n, to in itertools.pairwise(widths)]
     masks = [np.zeros((*shape, width), dtype) for width in widths[1:-1]]
     rate, momentum, decay = (np.zeros(shape, dtype) for _ in range(3))
     alive = np.zeros(shape, bool)
@@ -152,8 +150,7 @@ def place(block: Block, data: Data, shape: tuple[int, int], slots: Sequence[int]
         for _, alike in itertools.groupby(group, lambda trial: (trial.hidden, trial.seed, trial.init_scale)):
             trials = list(alike)
             at = slot, slice(lane, lane := lane + len(trials))
-            *hidden, last = initial_weights(trials[0], widths[0], widths[-1])
-            for (weights, _), values in zip(layers, [*hidden, last.T], strict=True):
+            for (weights, _), values in zip(layers, initial_weights(trials[0], widths[0], widths[-1]), strict=True):
                 weights[at][:, : values.shape[0], : values.shape[1]] = values
             for mask, width in zip(masks, trials[0].hidden, strict=True):
                 mask[at][:, :width] = 1
@@ -197,13 +194,13 @@ def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
 
 def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> tuple[Params, Outcome]:
     """Train one trial again, as a sweep does and to the same bits: its parameters, without padding, and its Outcome."""
-    block = Block(with_engine(program_of(trial), data, engine), ((trial,),), shared=True)
+    block = Block(with_engine(program_of(trial), data, engine), ((trial,),), shared=trial.batch_size == 1)
     lanes, measures, slots = _train(block, epochs, data)
     sizes = (data.dataset.x_train.shape[1], *trial.hidden, data.dataset.y_train.shape[1])
-    *hidden, (weights, biases) = (Layer(*(leaf[slots[0], 0] for leaf in layer)) for layer in lanes.state.params)
+    at = slots[0], 0
     params = tuple(
-        Layer(layer.weights[:to, :n], layer.biases[:to])
-        for layer, (n, to) in zip([*hidden, Layer(weights.T, biases)], itertools.pairwise(sizes), strict=True)
+        Layer(layer.weights[at][:to, :n], layer.biases[at][:to])
+        for layer, (n, to) in zip(lanes.state.params, itertools.pairwise(sizes), strict=True)
     )
     return params, _outcome(measures, (slots[0], 0))
 
