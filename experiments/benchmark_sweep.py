@@ -30,10 +30,14 @@ from jaxmlp import (
 )
 from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, pack, run_sweep, store, train_block
 from jaxmlp.sweep.blocks import device_mesh, lanes_of
+from jaxmlp.sweep.runner import IN_FLIGHT
 
 WIDTHS = (4, 8, 12, 16, 20, 24, 32, 40, 48, 64)
 RATES = tuple(round(0.02 * n, 2) for n in range(1, 11))
 SKLEARN_NETWORKS, TORCH_NETWORKS, TORCH_UPDATES = 1, 1024, 30
+ALONE, STORED = "one network alone", "sweep: the same, into a database"
+UNEVALUATED = "sweep: the first, not evaluated"  # nor do the next two evaluate anything
+SKLEARN, TORCH = "scikit-learn, joblib on all cores", "torch.func, 1,024 networks"
 
 
 class Row(NamedTuple):
@@ -65,10 +69,11 @@ def spaces(networks: int) -> dict[str, Space]:
 
 
 def sweep_call(space: Space, epochs: int, data: Data) -> Callable[[], int]:
-    """Train a sweep with its evaluation each epoch, from placing to outcomes, without a database."""
-    blocks = list(pack(space.trials(), data, lanes_of(device_mesh())))
+    """Train a sweep with its evaluation each epoch, from packing to outcomes, without a database."""
+    trials = space.trials()
 
     def call() -> int:
+        blocks = pack(trials, data, lanes_of(device_mesh()))
         trained = sum(len(train_block(block, epochs, data)) for block in blocks)
         return trained * epochs * len(data.dataset.labels_train)
 
@@ -83,7 +88,7 @@ def stored_call(space: Space, epochs: int, data: Data) -> Callable[[], int]:
         with (
             tempfile.TemporaryDirectory() as folder,
             store.opened(Path(folder) / "sweep.sqlite", write=True) as connection,
-            concurrent.futures.ThreadPoolExecutor(1) as executor,
+            concurrent.futures.ThreadPoolExecutor(IN_FLIGHT) as executor,
         ):
             sweep, _ = store.begin(connection, store.Identity("", data_hash(data), epochs, 0), trials, {})
             run_sweep(connection, sweep, data, executor)
@@ -145,8 +150,10 @@ def torch_call(data: Data) -> Callable[[], int]:
 
     gradient = t.func.vmap(t.func.grad(loss), in_dims=(0, None, None))
 
+    start = tuple(t.randn((TORCH_NETWORKS, *shape)) / 8 for shape in shapes)
+
     def call() -> int:
-        params = tuple(t.randn((TORCH_NETWORKS, *shape)) / 8 for shape in shapes)
+        params = start
         for row in range(TORCH_UPDATES):
             params = tuple(p - 0.2 * g for p, g in zip(params, gradient(params, x[row], labels[row]), strict=True))
         return TORCH_NETWORKS * TORCH_UPDATES
@@ -154,21 +161,27 @@ def torch_call(data: Data) -> Callable[[], int]:
     return call
 
 
+def _without_validation(data: Data) -> Data:
+    """The same training rows; only the last epoch's accuracies are measured then."""
+    return data._replace(validation=jax.tree.map(lambda leaf: leaf[:0], data.validation))
+
+
 def calls(epochs: int, data: Data, networks: int) -> dict[str, Callable[[], int]]:
     """Every contender that is installed, by name."""
-    made: dict[str, Callable[[], int]] = {"one network alone": single_call(10 * epochs, data)}
-    made |= {name: sweep_call(space, epochs, data) for name, space in spaces(networks).items()}
-    first = next(iter(spaces(networks).values()))
-    made[f"sweep: {networks:,}, 10 epochs, no database"] = sweep_call(first, 10, data)
-    made[f"sweep: {networks:,}, 10 epochs, into a database"] = stored_call(first, 10, data)
+    made: dict[str, Callable[[], int]] = {ALONE: single_call(10 * epochs, data)}
+    for number, (name, space) in enumerate(spaces(networks).items()):
+        made[name] = sweep_call(space, epochs, data)
+        if number == 0:
+            made[STORED] = stored_call(space, epochs, data)
+    made[UNEVALUATED] = sweep_call(next(iter(spaces(networks).values())), epochs, _without_validation(data))
     if importlib.util.find_spec("joblib"):
-        made["scikit-learn, joblib on all cores"] = sklearn_call(data)
+        made[SKLEARN] = sklearn_call(data)
     if importlib.util.find_spec("torch"):
-        made["torch.func, 1,024 networks"] = torch_call(data)
+        made[TORCH] = torch_call(data)
     return made
 
 
-def run(epochs: int = 5, repetitions: int = 5, networks: int = 2048) -> list[Row]:
+def run(epochs: int = 10, repetitions: int = 5, networks: int = 2048) -> list[Row]:
     """Measure all contenders in turn; prints nothing."""
     runtime.configure_sweep("float32")
     data: Data = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
@@ -202,10 +215,30 @@ def table(rows: list[Row]) -> str:
     return command.table(header, lines)
 
 
+def facts(rows: list[Row]) -> list[str]:
+    """The ratios that count, each from pairs that ran one after the other: medians with quartiles."""
+    seconds = {row.name: np.asarray(row.seconds) / row.updates for row in rows}
+    first = next(name for name in seconds if name.startswith("sweep"))
+
+    def ratio(above: str, below: str, words: str, scale: float = 1.0, less: float = 0.0) -> str:
+        low, middle, high = np.percentile(scale * (seconds[above] / seconds[below] - less), [25, 50, 75])
+        return f"{words.format(f'{middle:.3g}')} ({low:.3g}..{high:.3g})"
+
+    said = [
+        ratio(first, ALONE, "a network of the first sweep takes {} of one alone"),
+        ratio(STORED, first, "the database takes {} % of its time", 100, 1),
+    ]
+    for name in (SKLEARN, TORCH):
+        if name in seconds:
+            words = f"{name.split(',')[0]} takes {{}} times as long as the sweep that is not evaluated either"
+            said.append(ratio(name, UNEVALUATED, words))
+    return said
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command.parser("experiments.benchmark sweep", __doc__, "runs/benchmark")
-    parser.add_argument("--epochs", type=int, default=5, help="(%(default)s)")
+    parser.add_argument("--epochs", type=int, default=10, help="(%(default)s)")
     parser.add_argument("--networks", type=int, default=2048, help="of the sweeps of one shape (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
     options = parser.parse_args(arguments)
@@ -215,7 +248,7 @@ def main(arguments: list[str] | None = None) -> int:
             command.positive(name, getattr(options, name))
         folder = command.output_folder(options.out)
         rows = run(options.epochs, options.repetitions, options.networks)
-        print(table(rows))
+        print("\n".join([table(rows), *facts(rows)]))
         where = runtime.environment()
         record = {
             "rows": [{**row._asdict(), "microseconds": row.microseconds} for row in rows], "environment": where,

@@ -77,8 +77,8 @@ def git_commit() -> str | None:
 def executor(name: str) -> Generator[tuple[concurrent.futures.Executor, dict[str, int]]]:
     """The executor of that name, and how `run_sweep` uses it: ``local``, or ``dask://HOST:PORT``."""
     if name == "local":
-        # One thread: JAX spreads a block over all devices by itself, and the main thread writes meanwhile.
-        with concurrent.futures.ThreadPoolExecutor(1) as local:
+        # One thread trains a block, which JAX spreads over all devices by itself, while another one places the next.
+        with concurrent.futures.ThreadPoolExecutor(IN_FLIGHT) as local:
             yield local, {"in_flight": IN_FLIGHT, "attempts": ATTEMPTS}
         return
     if not name.startswith("dask://"):

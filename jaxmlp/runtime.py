@@ -30,7 +30,7 @@ DEVICES = ("auto", "cpu", "gpu")
 SWEEP_OPTIONS = {"xla_cpu_small_while_loop_byte_threshold": "20000000", "xla_cpu_disable_loop_unrolling": ""}
 SWEEP_FLAGS = (
     "--xla_cpu_prefer_vector_width=512",
-    # Without it each update copies the output layer's weights before it changes them.
+    # Without it an update copies weights that it could change in place.
     "--xla_cpu_copy_insertion_use_region_analysis=true",
     f"--xla_force_host_platform_device_count={os.cpu_count() or 1}",
 )

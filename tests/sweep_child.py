@@ -28,7 +28,7 @@ def main(path: str) -> None:
     runtime.configure_sweep("float32")
     lanes.GROUPS = 8  # more blocks to be killed in
     found = data()
-    with store.opened(path, write=True) as connection, concurrent.futures.ThreadPoolExecutor(1) as executor:
+    with store.opened(path, write=True) as connection, concurrent.futures.ThreadPoolExecutor(2) as executor:
         identity = store.Identity("child", data_hash(found), EPOCHS, 0)
         sweep, resumed = store.begin(connection, identity, space().trials(), {"devices": jax.device_count()})
         print("resumed" if resumed else "new", flush=True)

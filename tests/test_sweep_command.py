@@ -179,8 +179,11 @@ def test_width_or_luck_answers_in_a_sentence(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.slow
-def test_the_benchmark_runs(tmp_path: Path) -> None:
+def test_the_benchmark_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["sweep", "--networks", "16", "--epochs", "1", "--repetitions", "1", "--out", str(tmp_path)]
     assert benchmark.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "a network of the first sweep takes " in said
+    assert "the database takes " in said
     assert_figure(tmp_path / "benchmark_sweep.png")
     assert len(json.loads((tmp_path / "benchmark_sweep.json").read_text())["rows"]) >= 7

@@ -31,9 +31,10 @@ def path(tmp_path: Path) -> Path:
     with store.opened(found, write=True) as connection:
         sweep, resumed = store.begin(connection, IDENTITY, SPACE.trials(), {"cores": 2})
         assert not resumed
-        pairs = [(trial, outcome(number)) for number, trial in enumerate(SPACE.trials()[:5])]
-        store.record(connection, sweep, pairs[:3], 0.5)
-        store.record(connection, sweep, pairs[3:], 0.5)
+        rows = list(store.pending(connection, sweep.number).values())
+        pairs = [(row, outcome(number)) for number, row in enumerate(rows[:5])]
+        store.record(connection, pairs[:3], 0.5)
+        store.record(connection, pairs[3:], 0.5)
     return found
 
 
@@ -46,7 +47,7 @@ def test_what_was_recorded_is_there(path: Path) -> None:
     with store.opened(path) as connection:
         (sweep,) = store.find_sweeps(connection)
         assert store.curves_of(connection, sweep, row["id"]) == [(1, 0.51, 1.02, 0.49), (2, 0.26, 0.52, 0.74)]
-        assert store.pending(connection, sweep.number) == SPACE.trials()[5:]
+        assert list(store.pending(connection, sweep.number)) == SPACE.trials()[5:]
 
 
 def test_the_same_sweep_is_resumed_and_another_told_apart(path: Path) -> None:
@@ -62,32 +63,31 @@ def test_the_same_sweep_is_resumed_and_another_told_apart(path: Path) -> None:
 
 def test_failed_trials_keep_their_reason(path: Path) -> None:
     with store.opened(path, write=True) as connection:
-        (sweep,) = store.find_sweeps(connection)
-        store.fail(connection, sweep, SPACE.trials()[5:], "MemoryError: no")
+        store.fail(connection, store.pending(connection, 1).values(), "MemoryError: no")
     assert [(row["status"], row["reason"]) for row in trials(path)][5] == ("failed", "MemoryError: no")
 
 
 def test_a_trial_that_diverges_at_once_has_no_metrics(path: Path) -> None:
     nothing = np.empty(0)
     with store.opened(path, write=True) as connection:
-        (sweep,) = store.find_sweeps(connection)
         lost = Outcome("diverged", nothing, nothing, nothing, 0.1, 0.1)
-        store.record(connection, sweep, [(SPACE.trials()[5], lost)], 0.1)
+        (row,) = store.pending(connection, 1).values()
+        store.record(connection, [(row, lost)], 0.1)
     row = trials(path)[5]
     assert (row["status"], row["epochs_done"], row["loss"], row["test_accuracy"]) == ("diverged", 0, None, None)
 
 
 def test_half_a_block_is_no_block(path: Path) -> None:
     with store.opened(path, write=True) as connection:
-        (sweep,) = store.find_sweeps(connection)
         before = store.rows_of(connection, 1)
+        (row,) = store.pending(connection, 1).values()
 
         def broken() -> Any:
-            yield SPACE.trials()[5], outcome(5)
+            yield row, outcome(5)
             raise RuntimeError("in the middle")
 
         with pytest.raises(RuntimeError):
-            store.record(connection, sweep, broken(), 0.1)
+            store.record(connection, broken(), 0.1)
         assert store.rows_of(connection, 1) == before
 
 
@@ -211,9 +211,9 @@ def test_two_readers_see_whole_blocks_while_a_sweep_is_written(tmp_path: Path) -
 
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             readers = [pool.submit(read) for _ in range(2)]
+            rows = list(store.pending(connection, sweep.number).values())
             for start in range(0, 400, 20):
-                pairs = [(trial, outcome(0)) for trial in space.trials()[start : start + 20]]
-                store.record(connection, sweep, pairs, 0.1)
+                store.record(connection, [(row, outcome(0)) for row in rows[start : start + 20]], 0.1)
             for reader in readers:
                 counts = reader.result(timeout=60)
                 assert counts == sorted(counts)

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +30,9 @@ GROUPS = 32
 MAX_BYTES = 2**29
 """Of a block's parameters, gradients and optimiser states together, about."""
 MAX_PADDING = 0.05
+
+_TRAINING = threading.Lock()
+"""Held while a block is on this process's devices, so that another thread can place the next one meanwhile."""
 
 
 class Block(NamedTuple):
@@ -215,24 +219,32 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list
     each = -(-max(fitting, len(block.groups)) // devices)
     slots = [each * (group % devices) + group // devices for group in range(len(block.groups))]
     counts = np.bincount(np.arange(len(block.groups)) % devices, minlength=devices).astype(np.int32)
+    laid_out = place(block, data, (each * devices, lanes), slots)
     split, whole = NamedSharding(mesh, PartitionSpec("devices")), NamedSharding(mesh, PartitionSpec())
-    state = jax.device_put(place(block, data, (each * devices, lanes), slots), split)
-    groups, on_devices = jax.device_put(counts, split), jax.device_put(data, whole)
-    n = len(data.dataset.labels_train)
-    orders = np.zeros((each * devices, 1 if block.shared else lanes, n), np.int32)
-    streams = order_streams({trial.seed for trial in block.trials})
     measures: list[Measures] = []
-    for epoch in range(epochs):
+    with _TRAINING:
+        state, groups, on_devices = jax.device_put((laid_out, counts, data), (split, split, whole))
+        for epoch, orders in enumerate(_orders(block, epochs, slots, (each * devices, lanes, len(x)))):
+            placed = jax.device_put((orders, np.bool_(epoch == epochs - 1)), (split, whole))
+            state, measured = block_epoch(state, placed[0], groups, on_devices, placed[1], block.program, mesh)
+            measures.append(measured)
+        fetched = [jax.tree.map(_fetched, measured) for measured in measures]
+    return state, jax.tree.map(lambda *epochs: np.stack(epochs, -1), *fetched), slots
+
+
+def _orders(
+    block: Block, epochs: int, slots: Sequence[int], shape: tuple[int, int, int]
+) -> Iterator[NDArray[np.int32]]:
+    """For each epoch the sample orders ``[G, B, n]`` of ``shape``, ``[G, 1, n]`` where groups share them."""
+    groups, lanes, n = shape
+    streams = order_streams({trial.seed for trial in block.trials})
+    for _ in range(epochs):
         drawn = {seed: stream.permutation(n) for seed, stream in streams.items()}
+        orders = np.zeros((groups, 1 if block.shared else lanes, n), np.int32)
         for slot, group in zip(slots, block.groups, strict=True):
             for lane, trial in enumerate(group[:1] if block.shared else group):
                 orders[slot, lane] = drawn[trial.seed]
-        last = np.bool_(epoch == epochs - 1)
-        # A copy: the transfer may still read the buffer while the next epoch's orders are written.
-        placed = jax.device_put((orders.copy(), last), (split, whole))
-        state, measured = block_epoch(state, placed[0], groups, on_devices, placed[1], block.program, mesh)
-        measures.append(measured)
-    return state, jax.tree.map(lambda *epochs: np.stack([_fetched(each) for each in epochs], -1), *measures), slots
+        yield orders
 
 
 def _fetched(array: Array) -> NDArray[Any]:

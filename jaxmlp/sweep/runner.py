@@ -21,7 +21,7 @@ from jaxmlp.sweep.validation import Data
 __all__ = ["ATTEMPTS", "Progress", "run_sweep", "rungs", "work"]
 
 ATTEMPTS = 3
-IN_FLIGHT = 2  # a local executor trains one block while the next one is placed
+IN_FLIGHT = 2  # blocks, and threads of a local executor: one is trained while the next one is placed
 
 Progress = Callable[[int], None]
 """Called with the number of trials whenever outcomes have been written."""
@@ -124,7 +124,8 @@ def run_sweep(
         connection: writable, from `store.opened`.
         sweep: from `store.add_sweep` or `store.find_sweeps`.
         data: whose hash is the sweep's.
-        executor: of `concurrent.futures`; its workers must be able to import jaxmlp.
+        executor: of `concurrent.futures`; its workers must be able to import jaxmlp. Of several processes that train
+            together each needs one of a single worker, as all must take the blocks in one sequence.
         progress: see `Progress`.
         lanes: B on the machines that train; by default this machine's.
         in_flight: blocks handed to the executor at a time: twice its workers.
@@ -138,20 +139,20 @@ def run_sweep(
     lanes = lanes or lanes_of(device_mesh())
     _, _, epochs, halving = sweep.identity
     steps = rungs(epochs, halving)
-    alive = store.pending(connection, sweep.number, () if halving else ("done", "diverged"))
+    entries = store.pending(connection, sweep.number, () if halving else ("done", "diverged"))
+    alive = list(entries)
     for step in steps:
         known = store.losses_at(connection, sweep.number, step) if halving else {}
         stopped = store.stopped(connection, sweep.number) if halving else set()
         missing = [trial for trial in alive if trial.id not in known and trial.id not in stopped]
 
         def written(block: Block, outcomes: list[Outcome], seconds: float, step: int = step) -> None:
-            pairs = zip(block.trials, outcomes, strict=True)
-            status = "done" if step == epochs else "pruned"
-            store.record(connection, sweep, pairs, seconds / len(outcomes), status)
+            pairs = zip((entries[trial] for trial in block.trials), outcomes, strict=True)
+            store.record(connection, pairs, seconds / len(outcomes), "done" if step == epochs else "pruned")
             progress(len(outcomes))
 
         def failed(block: Block, reason: str) -> None:
-            store.fail(connection, sweep, block.trials, reason)
+            store.fail(connection, [entries[trial] for trial in block.trials], reason)
             progress(len(block.trials))
 
         run_blocks(pack(missing, data, lanes, engine), step, data, executor, written, failed, in_flight, attempts)

@@ -19,8 +19,8 @@ from jaxmlp.sweep.lanes import Outcome
 from jaxmlp.sweep.trials import Trial, id_of, trial_of
 
 __all__ = [
-    "Identity", "Sweep", "begin", "curves_of", "fail", "find_sweeps", "losses_at", "opened", "pending", "record",
-    "rows_of", "status_counts", "stopped", "trials",
+    "Entry", "Identity", "Sweep", "begin", "curves_of", "fail", "find_sweeps", "losses_at", "opened", "pending",
+    "record", "rows_of", "status_counts", "stopped", "trials",
 ]  # fmt: skip
 
 METRICS = (
@@ -29,8 +29,8 @@ METRICS = (
 )  # fmt: skip
 
 _RECORD = (
-    f"UPDATE trials SET (status, epochs_done, {', '.join(METRICS)}, seconds, reason, checksum) ="
-    f" ({', '.join('?' * (len(METRICS) + 3))}, NULL, ?) WHERE id = ? AND dataset = ? AND epochs = ? RETURNING trial"
+    f"UPDATE trials SET (status, epochs_done, {', '.join(METRICS)}, checksum, seconds, reason) ="
+    f" ({', '.join('?' * (len(METRICS) + 4))}, NULL) WHERE trial = ?"
 )
 
 
@@ -41,6 +41,13 @@ class Identity(NamedTuple):
     dataset: str
     epochs: int
     halving: int
+
+
+class Entry(NamedTuple):
+    """A trial's row: its number in the file and its `Trial.configuration`, so that recording need not find them."""
+
+    number: int
+    configuration: str
 
 
 class Sweep(NamedTuple):
@@ -93,64 +100,60 @@ def begin(
     return add_sweep(connection, identity, trials, environment, git_commit), False
 
 
-def pending(connection: sqlite3.Connection, sweep: int, statuses: Sequence[str] = ("done", "diverged")) -> list[Trial]:
-    """The sweep's trials, in its sequence, whose status is none of ``statuses``."""
+def pending(
+    connection: sqlite3.Connection, sweep: int, statuses: Sequence[str] = ("done", "diverged")
+) -> dict[Trial, Entry]:
+    """The sweep's trials, in its sequence, whose status is none of ``statuses``, each with its row."""
     marks = ",".join("?" * len(statuses))
     rows = connection.execute(
-        "SELECT id, configuration FROM members JOIN trials USING (trial)"
+        "SELECT id, trial, configuration FROM members JOIN trials USING (trial)"
         f" WHERE sweep = ? AND status NOT IN ({marks}) ORDER BY position",
         (sweep, *statuses),
     )
-    return [trial_of(_sound(*row)) for row in rows]
+    return {trial_of(_sound(identity, text)): Entry(number, text) for identity, number, text in rows}
 
 
 def record(
-    connection: sqlite3.Connection, sweep: Sweep, outcomes: Iterable[tuple[Trial, Outcome]], seconds: float,
-    done: str = "done",
-) -> None:  # fmt: skip
+    connection: sqlite3.Connection, outcomes: Iterable[tuple[Entry, Outcome]], seconds: float, done: str = "done"
+) -> None:
     """Write a block's outcomes, one transaction; ``seconds`` is each trial's share, ``done`` the status of success."""
 
     def curves() -> Iterator[tuple[Any, ...]]:
         # One by one: a list of all rows would keep Python's garbage collector busier than SQLite.
-        for trial, outcome in outcomes:
-            configuration, status = trial.configuration, done if outcome.status == "done" else outcome.status
+        for entry, outcome in outcomes:
             lists = [curve.tolist() for curve in outcome[1:4]]  # NumPy's functions cost more than ten numbers
-            values = (status, len(outcome.loss), *_metrics(lists, outcome[4:]))
-            number = connection.execute(
-                _RECORD,
-                (*values, seconds, _checksum(configuration, values), id_of(configuration), *sweep.identity[1:3]),
-            ).fetchone()[0]
+            status = done if outcome.status == "done" else outcome.status
+            values = (status, len(lists[0]), *_metrics(lists, outcome[4:]))
+            checksum = _checksum(entry.configuration, values)
+            connection.execute(_RECORD, (*values, checksum, seconds, entry.number))
             # NaN becomes NULL in SQLite's own hands.
-            yield from zip(itertools.repeat(number), range(1, len(outcome.loss) + 1), *lists, strict=False)
+            yield from zip(itertools.repeat(entry.number), range(1, len(lists[0]) + 1), *lists, strict=False)
 
     with transaction(connection):
         connection.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", curves())
 
 
-def fail(connection: sqlite3.Connection, sweep: Sweep, trials: Iterable[Trial], reason: str) -> None:
+def fail(connection: sqlite3.Connection, entries: Iterable[Entry], reason: str) -> None:
     """Mark trials as failed, with the reason."""
     with transaction(connection):
         connection.executemany(
-            "UPDATE trials SET (status, reason, checksum) = ('failed', ?, NULL)"
-            " WHERE id = ? AND dataset = ? AND epochs = ?",
-            [(reason, trial.id, *sweep.identity[1:3]) for trial in trials],
+            "UPDATE trials SET (status, reason, checksum) = ('failed', ?, NULL) WHERE trial = ?",
+            [(reason, entry.number) for entry in entries],
         )
 
 
-def _real(value: float) -> float | None:
-    """A float as SQLite keeps it: NaN, which it doesn't know, as NULL."""
-    return float(value) if math.isfinite(value) else None
-
-
 def _metrics(curves: Sequence[list[float]], accuracies: Sequence[float]) -> tuple[float | None, ...]:
-    """The values of `METRICS`: final and best of the curves, then the accuracies; None where there is none."""
+    """The values of `METRICS`: final and best of the curves, then the accuracies.
+
+    None where there is none: SQLite doesn't know NaN.
+    """
     if not curves[0]:
         return (None,) * len(METRICS)
-    pairs = (
-        (curve[-1], choose([value for value in curve if not math.isnan(value)], default=math.nan))
-        for curve, choose in zip(curves, (min, min, max), strict=True)
-    )
-    return tuple(_real(value) for value in (*itertools.chain.from_iterable(pairs), *accuracies))
+    values: list[float] = []
+    for curve, choose in zip(curves, (min, min, max), strict=True):
+        known = curve if math.isfinite(sum(curve)) else [value for value in curve if not math.isnan(value)]
+        values += curve[-1], choose(known, default=math.nan)
+    return tuple(value if math.isfinite(value) else None for value in (*values, *accuracies))
 
 
 def _checksum(configuration: str, values: Sequence[Any]) -> int:
