@@ -12,7 +12,7 @@ from tests.test_experiments import assert_figure
 FAST = ["--epochs", "3", "--quiet"]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_it_shows_the_accuracies_of_the_run_and_every_mistake(
     dtype: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

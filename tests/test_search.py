@@ -109,6 +109,7 @@ def test_rows_that_fill_an_order_up_count_for_nothing() -> None:
     assert_agree(found[1], found[0], 1e-12)
 
 
+@pytest.mark.slow
 def test_updates_that_differ_in_number_by_fold_share_a_program_of_plain_descent(traces: list[int]) -> None:
     settings: dict[str, Any] = {"optimizer": "sgd", "batch_size": 1}
     grid = {"learning_rate": [0.01, 0.1], "alpha": [0.0, 0.1]}

@@ -37,6 +37,7 @@ def test_it_is_the_product_with_the_hessian_matrix() -> None:
     assert_agree(product, hessian @ ravel_pytree(direction)[0], 1e-13)
 
 
+@pytest.mark.slow
 def test_it_is_the_slope_of_the_gradient_along_the_direction() -> None:
     sizes = DEPTHS[2]
     params, direction, (x, y) = random_params(0, sizes), random_params(1, sizes), random_batch(2, sizes, (4,))

@@ -74,9 +74,9 @@ def assert_same_bits(actual: dict[str, Outcome], expected: dict[str, Outcome]) -
         Trial((5,), learning_rate=0.3),
         Trial((), learning_rate=0.3),
         Trial((5, 3), "tanh", 4, "momentum", 0.1, 0.8, 0.01, 1.5, 7),  # 18 rows in batches of 4: a last one of 2
-        Trial((5, 3), "tanh", 1, "momentum", 0.1, 0.8, 0.01, 1.5, 7),
+        pytest.param(Trial((5, 3), "tanh", 1, "momentum", 0.1, 0.8, 0.01, 1.5, 7), marks=pytest.mark.slow),
         Trial((9, 2), "relu", 1, "nesterov", 0.01, 0.5),
-        Trial((3,), "identity", 1, "adam", 0.01, weight_decay=0.1),
+        pytest.param(Trial((3,), "identity", 1, "adam", 0.01, weight_decay=0.1), marks=pytest.mark.slow),
         Trial((3,), "identity", 6, "adam", 0.01, weight_decay=0.1),
     ],
     ids=lambda trial: f"{trial.optimizer}-{trial.activation}-{trial.batch_size}",
@@ -101,7 +101,7 @@ def assert_lane_equals_alone(trial: Trial, data: Data, tolerance: float) -> None
     assert outcome.status == "done"
 
 
-@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_padded_units_stay_zero_however_they_are_trained(batch_size: int, doubles: Data) -> None:
     trial = Trial((5, 3), "sigmoid", batch_size, "momentum", 0.5, 0.9, 0.01)
     state = lanes._train(Block(lanes.program_of(trial), ((trial,),), True), 3, doubles)[0].state  # pyright: ignore[reportPrivateUsage]
@@ -204,6 +204,7 @@ def test_a_sweep_compiles_once_a_program(doubles: Data) -> None:
     assert block_epoch._cache_size() == before + 1  # pyright: ignore
 
 
+@pytest.mark.slow
 def test_the_shape_of_a_block_keeps_within_its_memory(doubles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     trial = Trial((5,))
     block = Block(lanes.program_of(trial), ((trial,),), True)

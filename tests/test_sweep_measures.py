@@ -29,9 +29,8 @@ def test_a_group_is_measured_as_its_networks_are_alone() -> None:
     networks = [random_params(seed, (4, 5, 6, 3)) for seed in range(3)]
     params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
     masks, loss, alive = (jnp.ones((3, 5)), jnp.ones((3, 6))), jnp.arange(3.0), jnp.ones(3, bool)
-    ended, under_way = (
-        measure(params, masks, loss, alive, columns(data), jnp.asarray(last), "tanh") for last in (True, False)
-    )
+    group = jax.jit(lambda last: measure(params, masks, loss, alive, columns(data), last, "tanh"))
+    ended, under_way = (group(jnp.asarray(last)) for last in (True, False))
     for lane, network in enumerate(networks):
         g = forward(network, data.validation.x, "tanh")
         assert_agree(ended.validation_loss[lane], cross_entropy(g, data.validation.y), 1e-14)
