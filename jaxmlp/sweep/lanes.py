@@ -31,8 +31,9 @@ MAX_BYTES = 2**29
 """Of a block's parameters, gradients and optimiser states together, about."""
 MAX_PADDING = 0.05
 
-_TRAINING = threading.Lock()
-"""Held while a block is on this process's devices, so that another thread can place the next one meanwhile."""
+_HANDING = threading.Lock()
+"""Held while a block is handed to this process's devices: two threads, of which one places the next block while the
+other's trains, must not compile a program twice."""
 
 
 class Block(NamedTuple):
@@ -222,13 +223,13 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list
     laid_out = place(block, data, (each * devices, lanes), slots)
     split, whole = NamedSharding(mesh, PartitionSpec("devices")), NamedSharding(mesh, PartitionSpec())
     measures: list[Measures] = []
-    with _TRAINING:
+    with _HANDING:
         state, groups, on_devices = jax.device_put((laid_out, counts, data), (split, split, whole))
         for epoch, orders in enumerate(_orders(block, epochs, slots, (each * devices, lanes, len(x)))):
             placed = jax.device_put((orders, np.bool_(epoch == epochs - 1)), (split, whole))
             state, measured = block_epoch(state, placed[0], groups, on_devices, placed[1], block.program, mesh)
             measures.append(measured)
-        fetched = [jax.tree.map(_fetched, measured) for measured in measures]
+    fetched = [jax.tree.map(_fetched, measured) for measured in measures]
     return state, jax.tree.map(lambda *epochs: np.stack(epochs, -1), *fetched), slots
 
 

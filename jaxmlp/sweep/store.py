@@ -153,7 +153,8 @@ def _metrics(curves: Sequence[list[float]], accuracies: Sequence[float]) -> tupl
     for curve, choose in zip(curves, (min, min, max), strict=True):
         known = curve if math.isfinite(sum(curve)) else [value for value in curve if not math.isnan(value)]
         values += curve[-1], choose(known, default=math.nan)
-    return tuple(value if math.isfinite(value) else None for value in (*values, *accuracies))
+    values += accuracies
+    return tuple(values if math.isfinite(sum(values)) else (v if math.isfinite(v) else None for v in values))
 
 
 def _checksum(configuration: str, values: Sequence[Any]) -> int:
