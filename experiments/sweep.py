@@ -210,7 +210,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command.parser("experiments.sweep", __doc__)
     parser.formatter_class = command.Lines
-    actions = parser.add_subparsers(dest="action", required=True, parser_class=command.Parser)
+    actions = parser.add_subparsers(
+        dest="action", required=True, parser_class=command.Parser, metavar="run|report|export"
+    )
     runs = actions.add_parser("run", help="run a sweep, or resume it", allow_abbrev=False)
     add_arguments(runs)
     reports = actions.add_parser("report", help="top configurations, figures, trials.csv", allow_abbrev=False)
