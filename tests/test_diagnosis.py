@@ -63,6 +63,7 @@ def test_without_a_mistake_the_planted_backward_pass_is_right() -> None:
     assert report.ok, str(report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_no_mistake_is_seen_in_a_correct_backward_pass(activation: str, dtype: str) -> None:

@@ -69,6 +69,7 @@ def test_the_digits_agree_and_the_files_say_so(tmp_path: Path, capsys: pytest.Ca
     assert (tmp_path / "agreement.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_wrong_hand_derived_gradient_makes_the_command_exit_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -156,7 +156,9 @@ def random_networks(
     return networks(seed, widths, dataset, config, drawn, 1, decay, rows)
 
 
-@pytest.mark.parametrize(("seed", "depth"), list(enumerate([0, 1, 2, 3, 4])))
+@pytest.mark.parametrize(
+    ("seed", "depth"), [(2, 2), *(pytest.param(depth, depth, marks=pytest.mark.slow) for depth in (0, 1, 3, 4))]
+)
 def test_the_fused_kernel_equals_the_scan_on_thirty_networks(seed: int, depth: int, singles: Dataset) -> None:
     # A velocity is what is left of gradients that nearly cancel: rounding shows more in it than in the parameters.
     assert_fused_equals_scan(random_networks(seed, 6, depth, singles, rows=150), 1e-5, 1e-3)

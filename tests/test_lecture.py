@@ -121,6 +121,7 @@ def test_history_is_the_notebooks_as_far_as_the_notebook_agrees_with_itself(
     np.testing.assert_allclose(history.test_accuracy[:same], run["test_accuracy"][:same], rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", HIDDEN[1:], ids=str)
 def test_where_rounding_decides_training_stays_in_the_spread_of_the_twins(
     digits: Dataset, reference: Reference, twins: Reference, hidden: tuple[int, ...]

@@ -119,6 +119,7 @@ def test_updates_that_differ_in_number_by_fold_share_a_program_of_plain_descent(
     np.testing.assert_allclose(ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"])
 
 
+@pytest.mark.slow
 def test_the_best_is_fitted_on_everything_and_answers() -> None:
     candidates = ParameterSampler({"learning_rate": [0.001, 0.05], "activation": ["relu", "tanh"]}, 3, random_state=0)
     found = MLPClassifierSweep(small(), candidates, cv=2, scoring="neg_log_loss").fit(X, NAMES, WEIGHTS)

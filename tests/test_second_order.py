@@ -20,6 +20,7 @@ def test_hand_derived_equals_automatic(activation: str, depth: int) -> None:
     assert_agree(hand, automatic_hessian_vector(activation)(params, direction, x, y), 1e-13)
 
 
+@pytest.mark.slow
 def test_one_activation_a_layer_and_one_sample() -> None:
     sizes, activation = DEPTHS[3], ("tanh", "relu", "sigmoid")
     params, direction, (x, y) = random_params(0, sizes), random_params(1, sizes), random_batch(2, sizes)

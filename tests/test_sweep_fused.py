@@ -37,6 +37,7 @@ def test_a_trial_of_the_fused_engine_equals_the_scans(trial: Trial, doubles: Dat
     assert (outcome.status, *outcome[4:]) == (scanned.status, *scanned[4:])
 
 
+@pytest.mark.slow
 def test_the_engines_stop_the_same_trials_and_each_group_follows_its_own_order(doubles: Data) -> None:
     calm = [Trial((width,), "identity", 3, "sgd", 0.05, seed=seed) for seed in (1, 2) for width in range(1, 9)]
     crowd = [*calm, *(dataclasses.replace(trial, learning_rate=10.0 ** (20 * trial.hidden[0])) for trial in calm)]
