@@ -115,7 +115,7 @@ def train_epoch(
     carry = (state, jnp.zeros_like(hyperparameters.learning_rate))
     # One sample an update goes in as [n_0], not [1, n_0]: a vmap over networks then multiplies matrices by
     # vectors, twice as fast on a CPU as by matrices of one row.
-    carry, _ = jax.lax.scan(batch, carry, order[:full].reshape(-1, size) if size > 1 else order)
+    carry, _ = jax.lax.scan(batch, carry, order[:full].reshape(-1, size, *order.shape[1:]) if size > 1 else order)
     if full < n:
         carry, _ = batch(carry, order[full:])
     state, total = carry

@@ -8,8 +8,8 @@ import jaxmlp.sweep
 FOLDER = Path(jaxmlp.sweep.__file__).parent
 # Each module imports from the rows above it only, and of the rest of the library whatever it needs.
 ROWS = [
-    {"side_by_side", "trials", "validation"},
-    {"fused", "measures"},
+    {"lane_sums", "trials", "validation"},
+    {"fused", "measures", "side_by_side"},
     {"space", "blocks"},
     {"lanes", "database"},
     {"store"},

@@ -19,19 +19,26 @@ CASES = [
 
 @pytest.mark.parametrize(("sizes", "activation"), CASES)
 @pytest.mark.parametrize("shared", [True, False], ids=["one sample", "a sample each"])
-def test_each_lane_has_the_gradient_of_its_network(sizes: tuple[int, ...], activation: str, shared: bool) -> None:
+@pytest.mark.parametrize("updates", [1, 3])
+def test_each_lane_has_the_gradients_of_its_networks_updates(
+    sizes: tuple[int, ...], activation: str, shared: bool, updates: int
+) -> None:
     networks = [random_params(seed, sizes) for seed in range(LANES)]
-    x, y = random_batch(1, sizes, (LANES,))
-    if shared:
-        x, y = x[0], y[0]
+    x, y = random_batch(1, sizes, (updates,) if shared else (updates, LANES))
     masks = tuple(jnp.ones((width, LANES)) for width in sizes[1:-1])
-    gradient = lanes_gradient(masks, activation, jnp.ones((max(sizes), LANES)))
-    side_by_side = jax.tree.map(lambda *leaves: jnp.stack(leaves).T, *networks)
-    losses, layers = jax.jit(gradient)(side_by_side, x, y)
+    rate = jnp.asarray([0.1, 0.3, 1.0])
+    gradient = lanes_gradient(masks, activation, rate, jnp.ones((max(sizes), LANES)))
+    losses, layers = jax.jit(gradient)(jax.tree.map(lambda *leaves: jnp.stack(leaves).T, *networks), x, y)
     layers, by_hand = jax.tree.map(jnp.transpose, layers), hand_derived_gradient(activation)
     for lane, network in enumerate(networks):
-        expected = by_hand(network, *((x, y) if shared else (x[lane], y[lane])))
-        assert_agree((losses[lane], jax.tree.map(operator.itemgetter(lane), layers)), expected, 1e-14)
+        now, seen = network, []
+        for update in range(updates):
+            loss, step = by_hand(now, *((x[update], y[update]) if shared else (x[update, lane], y[update, lane])))
+            now = jax.tree.map(lambda value, part, lane=lane: value - rate[lane] * part, now, step)
+            seen.append(loss)
+        total = jax.tree.map(lambda before, after, lane=lane: (before - after) / rate[lane], network, now)
+        found = losses[lane], jax.tree.map(operator.itemgetter(lane), layers)
+        assert_agree(found, (jnp.mean(jnp.stack(seen)), total), 1e-12)
 
 
 def test_units_that_are_masked_have_no_gradient() -> None:
@@ -39,7 +46,8 @@ def test_units_that_are_masked_have_no_gradient() -> None:
     params = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]).T, random_params(0, sizes))
     masks = (jnp.ones((5, 2)).at[3:, 0].set(0),)
     params = (params[0], params[1]._replace(weights=params[1].weights * masks[0][:, None]))
-    _, (first, second) = lanes_gradient(masks, "sigmoid", jnp.ones((5, 2)))(params, *random_batch(1, sizes))
+    gradient = lanes_gradient(masks, "sigmoid", jnp.ones(2), jnp.ones((5, 2)))
+    _, (first, second) = gradient(params, *random_batch(1, sizes, (3,)))
     for part in (first.weights[:, 3:, 0], first.biases[3:, 0], second.weights[3:, :, 0]):
         assert not jnp.any(part)
     assert jnp.all(first.weights[:, :, 1] != 0)

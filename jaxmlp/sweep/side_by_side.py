@@ -1,15 +1,22 @@
 """One sample an update on a CPU: the lanes of a group side by side, in the last axis of every array.
 
 Each vector of the processor then holds one and the same weight of 16 networks. Nothing is ever summed along a vector
-and no width leaves a rest, which is where networks of 20 units lose most of their time otherwise. The update is
-`jaxmlp.training.train_epoch`'s; its gradient is by hand, as in `jaxmlp.backprop`, since products are loops here and JAX
-would store every turn of a loop that it differentiates. XLA compiles the whole epoch into one kernel
-(`jaxmlp.runtime.configure_sweep`), in which it repeats cheap arithmetic wherever a result is read; what is read for
-every weight is therefore divided by ones that XLA cannot see through, for a division it does once.
+and no width leaves a rest, which is where networks of 20 units lose most of their time otherwise. What is left is
+reading the first layer's weights and writing them back, as they don't fit the first cache. Plain gradient descent can
+do that once for several updates: after the updates of samples ``m < k`` a layer has the weights
+``W_k = W - rate sum_m delta_m h_m^T``, so that without ever writing ``W_k`` down
+
+    W_k h + b_k = W h + b - rate sum_m (h_m . h + 1) delta_m        (forward)
+    delta W_k = delta W - rate sum_m (delta_m . delta) h_m          (backward)
+
+The loop over updates is `jaxmlp.training.train_epoch`'s; the gradient is by hand, as in `jaxmlp.backprop`, since
+products are loops here and JAX would store every turn of a loop that it differentiates.
 """
 
-from collections.abc import Callable
-from typing import Any
+import dataclasses
+import functools
+import operator
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +25,17 @@ from jax import Array
 from jaxmlp.data import Dataset
 from jaxmlp.losses import GradientFunction
 from jaxmlp.network import ActivationName, Layer, Params, hidden_activations
-from jaxmlp.optimizers import Hyperparameters
+from jaxmlp.optimizers import Hyperparameters, sgd
+from jaxmlp.sweep.lane_sums import cross_entropy, dot, product, product_back
 from jaxmlp.training import Config, TrainingState, train_epoch
 
-__all__ = ["epoch_side_by_side", "lanes_gradient"]
+__all__ = ["TOGETHER", "epoch_side_by_side", "lanes_gradient"]
 
-TURN = 8
-"""Terms that a turn of a product's loop adds: sums stay in registers that long."""
+TOGETHER = 3
+"""Updates that share one reading and writing of the weights."""
+
+Past = list[tuple[Array, Array]]
+"""Of a layer, for each update that its weights lack: what went in, ``h [n_in, B or 1]``, and ``delta [n_out, B]``."""
 
 
 def epoch_side_by_side(
@@ -51,85 +62,79 @@ def epoch_side_by_side(
     *inner, (last, _) = state.params
     most = max(last.shape[1:] + tuple(layer.weights.shape[2] for layer in inner))
     ones = jax.lax.optimization_barrier(jnp.ones((most, len(last)), last.dtype))
-    gradient = lanes_gradient(tuple(mask.T for mask in masks), config.activation, ones)
+    rate = hyperparameters.learning_rate
+    gradient = lanes_gradient(tuple(mask.T for mask in masks), config.activation, jnp.asarray(rate), ones)
     turned = jax.tree.map(jnp.transpose, state)  # [B, n_out, n_in] to [n_in, n_out, B]
+    # Only updates by plain gradients add up to one update by the sum of the gradients.
+    together = TOGETHER if config.optimizer is sgd and hyperparameters.weight_decay is None else 1
+    if together == 1:
+        gradient = functools.partial(_of_one_sample, gradient)
+    config = dataclasses.replace(config, batch_size=together)
     turned, loss = train_epoch(turned, dataset, order.T, hyperparameters, config, gradient)
     return jax.tree.map(jnp.transpose, turned), loss
 
 
-def lanes_gradient(masks: tuple[Array, ...], activation: ActivationName, ones: Array) -> GradientFunction:
-    """The gradient by hand, `jaxmlp.backprop`'s equations (3) to (6), for one sample and B networks.
+def _of_one_sample(gradient: GradientFunction, params: Params, x: Array, y: Array) -> tuple[Array, Params]:
+    return gradient(params, x[None], y[None])
+
+
+def lanes_gradient(masks: tuple[Array, ...], activation: ActivationName, rate: Array, ones: Array) -> GradientFunction:
+    """The gradients by hand of K updates one after the other, `jaxmlp.backprop`'s equations (3) to (6), of B networks.
 
     Args:
         masks: one a hidden layer, ``[n_l, B]``.
         activation: of the hidden layers.
+        rate: learning rates ``[B]`` of the updates.
         ones: ``[n, B]``, n the largest width; 1 each, which XLA must not know.
 
     Returns:
-        A function of parameters with weights ``[n_in, n_out, B]`` and biases ``[n_out, B]``, of ``x [n_0]`` and
-        ``y [n_L]`` for all networks or ``[B, ...]`` for each, that gives losses ``[B]`` and a gradient like params.
+        A function of parameters with weights ``[n_in, n_out, B]`` and biases ``[n_out, B]``, of samples ``x [K, n_0]``
+        and ``y [K, n_L]`` for all networks or ``[K, B, ...]`` for each. It gives ``[B]``, the means of the losses
+        before each update, and the sums of the gradients, like params.
     """
     phi = hidden_activations(activation, len(masks))
 
     def once(value: Array) -> Array:
-        return value / ones[: len(value)]
+        # XLA repeats cheap arithmetic wherever a result is read. What is read for every weight is divided by ones
+        # that it cannot see through: a division it does once.
+        return value / ones[: value.shape[-2]]
+
+    def corrected(value: Array, new: Array, past: Iterable[tuple[Array, Array]], bias: int) -> Array:
+        for seen, moved in past:
+            value = value - rate * (dot(seen, new) + bias) * moved
+        return value
 
     def gradient(params: Params, x: Array, y: Array) -> tuple[Array, Params]:
-        x, y = (v[:, None] if v.ndim == 1 else once(v.T) for v in (x, y))
-        h = [x]
-        for (weights, biases), row, mask in zip(params, phi, masks, strict=False):
-            h.append(row.value(_product(weights, h[-1]) + biases) * mask)
-        loss, delta = _cross_entropy(_product(params[-1].weights, h[-1]) + params[-1].biases, y)
-        layers: list[Layer] = []
-        for layer in reversed(range(len(params))):
-            delta = once(delta)
-            layers.insert(0, Layer(h[layer][:, None] * delta, delta))  # (4), (5)
-            if layer:
-                delta = _product_back(params[layer].weights, delta) * phi[layer - 1].derivative(h[layer])  # (6)
-        return loss, tuple(layers)
+        x, y = (v[..., None] if v.ndim == 2 else once(jnp.moveaxis(v, 1, 2)) for v in (x, y))
+        past: list[Past] = [[] for _ in params]
+        losses: list[Array] = []
+        for number, first in enumerate(product(params[0].weights, x)):  # all samples while the weights are at hand
+            h = [x[number]]
+            g = corrected(first + params[0].biases, h[0], past[0], 1)
+            for layer, (row, mask) in enumerate(zip(phi, masks, strict=True), 1):
+                h.append(row.value(g) * mask)
+                g = corrected(product(params[layer].weights, h[-1]) + params[layer].biases, h[-1], past[layer], 1)
+            loss, delta = cross_entropy(g, y[number])
+            losses.append(loss)
+            for layer in reversed(range(1, len(params))):
+                delta = once(delta)
+                back = product_back(params[layer].weights, delta)
+                # Zeros are added, for which XLA must wait. Otherwise it may change the weights, in a copy, before they
+                # have been read here.
+                waited = delta + 0 * back[0]
+                back = corrected(back, delta, ((moved, seen) for seen, moved in past[layer]), 0)
+                past[layer].append((h[layer], waited))
+                delta = back * phi[layer - 1].derivative(h[layer])  # (6)
+            past[0].append((h[0], once(delta)))
+        return _sum(losses) / len(losses), tuple(map(_gradient_sum, past))
 
     return gradient
 
 
-def _product(weights: Array, h: Array) -> Array:
-    """``W h`` of each lane: ``[n_in, n_out, B]`` and ``[n_in, B]`` or ``[n_in, 1]`` give ``[n_out, B]``."""
-    return _sum_of(len(h), lambda i, k: _rows(weights, i, k, 0), lambda i, k: _rows(h, i, k, 0)[:, None], 0)
+def _gradient_sum(past: Past) -> Layer:
+    """The sum of the updates' gradients of a layer (4), (5)."""
+    return Layer(_sum([h[:, None] * delta for h, delta in past]), _sum([delta for _, delta in past]))
 
 
-def _product_back(weights: Array, delta: Array) -> Array:
-    """``delta W`` of each lane: ``[n_in, n_out, B]`` and ``[n_out, B]`` give ``[n_in, B]``."""
-    return _sum_of(len(delta), lambda i, k: _rows(weights, i, k, 1), lambda i, k: _rows(delta, i, k, 0)[None], 1)
-
-
-def _rows(values: Array, start: Any, count: int, axis: int) -> Array:
-    return jax.lax.dynamic_slice_in_dim(values, start, count, axis)
-
-
-def _sum_of(n: int, left: Callable[[Any, int], Array], right: Callable[[Any, int], Array], axis: int) -> Array:
-    """The sum over ``axis`` of n products of slices, taken `TURN` at a time by a loop of two turns or more.
-
-    XLA would undo a loop of one turn, and then repeat the sum in each place that reads it.
-    """
-    turn = max(1, min(TURN, n // 2))
-
-    def add(total: Array | float, start: Any, count: int) -> Array:
-        products = left(start, count) * right(start, count)
-        for i in range(count):
-            total = total + jax.lax.index_in_dim(products, i, axis, keepdims=False)
-        return jnp.asarray(total)
-
-    rest = n % turn
-    total = add(0.0, 0, rest) if rest else jnp.zeros_like(jax.lax.index_in_dim(left(0, 1), 0, axis, keepdims=False))
-    return jax.lax.fori_loop(0, n // turn, lambda i, total: add(total, rest + i * turn, turn), total)
-
-
-def _cross_entropy(g: Array, y: Array) -> tuple[Array, Array]:
-    """Losses ``[B]`` of logits ``[n_L, B]``, and their derivative ``delta_L = softmax(g) - y`` (3)."""
-    top = jax.lax.fori_loop(1, len(g), lambda k, top: jnp.maximum(top, g[k]), g[0])
-    shifted = g - top
-    exponentials = jnp.exp(shifted)
-    nothing = jnp.zeros_like(top)
-    total, own = jax.lax.fori_loop(
-        0, len(g), lambda k, sums: (sums[0] + exponentials[k], sums[1] + y[k] * shifted[k]), (nothing, nothing)
-    )
-    return jnp.log(total) - own, exponentials / total - y
+def _sum(terms: list[Array]) -> Array:
+    return functools.reduce(operator.add, terms)
