@@ -202,7 +202,8 @@ def test_halving_keeps_the_best_third_at_each_rung(data: Data, tmp_path: Path) -
         assert [sum(row["epochs_done"] == epochs for row in rows) for epochs in (1, 3, 9)] == [36, 12, 6]
         assert {row["status"] for row in rows if row["epochs_done"] < 9} == {"pruned"}
         with store.opened(path) as connection:
-            first = store.losses_at(connection, 1, 1)
+            ids = dict(connection.execute("SELECT trial, id FROM trials").fetchall())
+            first = {ids[number]: loss for number, loss in store.losses_at(connection, 1, 1).items()}
         kept = {row["id"] for row in rows if row["epochs_done"] > 1}
         assert max(first[key] or 0 for key in kept) <= min(
             value or 0 for key, value in first.items() if key not in kept

@@ -1,6 +1,8 @@
 """Spaces: grids, draws, and every bad one refused in a line."""
 
+import dataclasses
 import itertools
+import json
 from typing import Any
 
 import numpy as np
@@ -98,6 +100,15 @@ def test_an_id_is_the_configurations_for_ever() -> None:
     trial = Trial((20, 10), "tanh", 32, "nesterov", 0.1, 0.9, 1e-4, 0.5, 3)
     assert trial_of(trial.configuration) == trial
     assert trial_of(trial.configuration).id == trial.id != Trial().id
+
+
+@given(
+    st.lists(st.integers(1, 10**6), max_size=3), st.floats(1e-300, 1e300), st.none() | st.floats(0, 0.999),
+    st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_a_configuration_is_canonical_json(hidden: list[int], rate: float, momentum: float | None, seed: int) -> None:
+    trial = Trial(tuple(hidden), "relu", 7, "adam", np.float64(rate), momentum, 0, rate, seed)
+    assert trial.configuration == json.dumps(dataclasses.asdict(trial), sort_keys=True, separators=(",", ":"))
 
 
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32 - 1))

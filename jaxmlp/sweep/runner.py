@@ -97,9 +97,9 @@ def rungs(epochs: int, halving: int) -> list[int]:
     return found
 
 
-def survivors(alive: Sequence[Trial], losses: dict[str, float | None], halving: int) -> list[Trial]:
-    """The best share of ``alive`` by validation loss, at least one, in their own sequence; the rest is out."""
-    ranked = sorted((loss, number) for number, trial in enumerate(alive) if (loss := losses.get(trial.id)) is not None)
+def survivors(alive: Sequence[Trial], losses: Sequence[float | None], halving: int) -> list[Trial]:
+    """The best share of ``alive`` by validation loss, at least one, in their own sequence; None is out."""
+    ranked = sorted((loss, number) for number, loss in enumerate(losses) if loss is not None)
     kept = {number for _, number in ranked[: max(1, len(alive) // halving)]}
     return [trial for number, trial in enumerate(alive) if number in kept]
 
@@ -142,9 +142,10 @@ def run_sweep(
     entries = store.pending(connection, sweep.number, () if halving else ("done", "diverged"))
     alive = list(entries)
     for step in steps:
-        known = store.losses_at(connection, sweep.number, step) if halving else {}
-        stopped = store.stopped(connection, sweep.number) if halving else set()
-        missing = [trial for trial in alive if trial.id not in known and trial.id not in stopped]
+        out: set[int] = set()
+        if halving:
+            out = {*store.losses_at(connection, sweep.number, step), *store.stopped(connection, sweep.number)}
+        missing = [trial for trial in alive if entries[trial].number not in out]
 
         def written(block: Block, outcomes: list[Outcome], seconds: float, step: int = step) -> None:
             pairs = zip((entries[trial] for trial in block.trials), outcomes, strict=True)
@@ -157,4 +158,5 @@ def run_sweep(
 
         run_blocks(pack(missing, data, lanes, engine), step, data, executor, written, failed, in_flight, attempts)
         if step < epochs:
-            alive = survivors(alive, store.losses_at(connection, sweep.number, step), halving)
+            losses = store.losses_at(connection, sweep.number, step)
+            alive = survivors(alive, [losses.get(entries[trial].number) for trial in alive], halving)

@@ -28,6 +28,8 @@ METRICS = (
     "train_accuracy", "test_accuracy",
 )  # fmt: skip
 
+ROWS = 100
+"""Rows that a statement inserts."""
 _RECORD = (
     f"UPDATE trials SET (status, epochs_done, {', '.join(METRICS)}, checksum, seconds, reason) ="
     f" ({', '.join('?' * (len(METRICS) + 4))}, NULL) WHERE trial = ?"
@@ -78,15 +80,35 @@ def add_sweep(
             " VALUES (?, ?, ?, ?, ?, ?, datetime('now')) RETURNING sweep",
             (*identity, json.dumps(environment), git_commit),
         ).fetchone()[0]
-        keys = [(id_of(text), identity.dataset, identity.epochs, text) for text in (t.configuration for t in trials)]
-        connection.executemany(
-            "INSERT OR IGNORE INTO trials (id, dataset, epochs, configuration) VALUES (?, ?, ?, ?)", keys
-        )
-        connection.executemany(
-            "INSERT INTO members SELECT ?, ?, trial FROM trials WHERE id = ? AND dataset = ? AND epochs = ?",
-            ((number, position, *key[:3]) for position, key in enumerate(keys)),
-        )
+        members = _enter(connection, identity, (trial.configuration for trial in trials))
+        _insert(connection, "members", ((number, position, trial) for position, trial in enumerate(members)))
     return Sweep(number, identity, environment)
+
+
+def _enter(connection: sqlite3.Connection, identity: Identity, configurations: Iterable[str]) -> list[int]:
+    """The numbers of trials; those that are not there yet are entered."""
+    key = identity.dataset, identity.epochs
+    found = connection.execute("SELECT id, trial FROM trials WHERE dataset = ? AND epochs = ?", key)
+    known: dict[str, int] = dict(found.fetchall())
+    last: int = connection.execute("SELECT coalesce(max(trial), 0) FROM trials").fetchone()[0]
+    numbers: list[int] = []
+    new: list[tuple[Any, ...]] = []
+    for text in configurations:
+        identifier = id_of(text)
+        if identifier not in known:
+            known[identifier] = last + len(new) + 1
+            new.append((known[identifier], identifier, *key, text))
+        numbers.append(known[identifier])
+    _insert(connection, "trials (trial, id, dataset, epochs, configuration)", new)
+    return numbers
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert rows of one length, replacing those with the same key; many a statement, which takes half the time."""
+    rows = iter(rows)
+    while chunk := list(itertools.islice(rows, ROWS)):
+        marks = ", ".join([f"({', '.join('?' * len(chunk[0]))})"] * len(chunk))
+        connection.execute(f"INSERT OR REPLACE INTO {table} VALUES {marks}", list(itertools.chain.from_iterable(chunk)))
 
 
 def begin(
@@ -117,6 +139,7 @@ def record(
     connection: sqlite3.Connection, outcomes: Iterable[tuple[Entry, Outcome]], seconds: float, done: str = "done"
 ) -> None:
     """Write a block's outcomes, one transaction; ``seconds`` is each trial's share, ``done`` the status of success."""
+    updates: list[tuple[Any, ...]] = []
 
     def curves() -> Iterator[tuple[Any, ...]]:
         # One by one: a list of all rows would keep Python's garbage collector busier than SQLite.
@@ -124,13 +147,13 @@ def record(
             lists = [curve.tolist() for curve in outcome[1:4]]  # NumPy's functions cost more than ten numbers
             status = done if outcome.status == "done" else outcome.status
             values = (status, len(lists[0]), *_metrics(lists, outcome[4:]))
-            checksum = _checksum(entry.configuration, values)
-            connection.execute(_RECORD, (*values, checksum, seconds, entry.number))
+            updates.append((*values, _checksum(entry.configuration, values), seconds, entry.number))
             # NaN becomes NULL in SQLite's own hands.
             yield from zip(itertools.repeat(entry.number), range(1, len(lists[0]) + 1), *lists, strict=False)
 
     with transaction(connection):
-        connection.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", curves())
+        _insert(connection, "curves", curves())
+        connection.executemany(_RECORD, updates)
 
 
 def fail(connection: sqlite3.Connection, entries: Iterable[Entry], reason: str) -> None:
@@ -176,21 +199,18 @@ def status_counts(connection: sqlite3.Connection, sweep: int) -> dict[str, int]:
     return dict(rows.fetchall())
 
 
-def stopped(connection: sqlite3.Connection, sweep: int) -> set[str]:
-    """Ids of the sweep's trials that diverged."""
-    return {
-        row[0]
-        for row in connection.execute(
-            "SELECT id FROM members JOIN trials USING (trial) WHERE sweep = ? AND status = 'diverged'", (sweep,)
-        )
-    }
-
-
-def losses_at(connection: sqlite3.Connection, sweep: int, epoch: int) -> dict[str, float | None]:
-    """Validation loss after ``epoch`` by trial id, for the sweep's trials that were trained so far; None if NaN."""
+def stopped(connection: sqlite3.Connection, sweep: int) -> set[int]:
+    """Numbers, as in `Entry`, of the sweep's trials that diverged."""
     rows = connection.execute(
-        "SELECT id, curves.validation_loss FROM members JOIN trials USING (trial) JOIN curves USING (trial)"
-        " WHERE sweep = ? AND epoch = ?",
+        "SELECT trial FROM members JOIN trials USING (trial) WHERE sweep = ? AND status = 'diverged'", (sweep,)
+    )
+    return {row[0] for row in rows}
+
+
+def losses_at(connection: sqlite3.Connection, sweep: int, epoch: int) -> dict[int, float | None]:
+    """Validation loss after ``epoch`` by number, for the sweep's trials that were trained so far; None if NaN."""
+    rows = connection.execute(
+        "SELECT trial, validation_loss FROM members JOIN curves USING (trial) WHERE sweep = ? AND epoch = ?",
         (sweep, epoch),
     )
     return dict(rows.fetchall())

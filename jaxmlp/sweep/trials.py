@@ -22,7 +22,6 @@ __all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "name_of"
 MOMENTUM_OPTIMIZERS = ("momentum", "nesterov")
 LADDER = (8, 20, 32, 64)
 _ORDERS = 2**32 - 1  # beside the seed, where the weights' streams have the layer's number
-_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _VERSION = 1  # part of every id: a change of weights or orders makes new trials (of rounding, as by a new JAX, not)
 
 
@@ -54,14 +53,24 @@ class Trial:
 
     @property
     def configuration(self) -> str:
-        """The trial as canonical JSON."""
-        # Not dataclasses.asdict, whose deep copies would take longer than writing the trial's record.
-        return _JSON.encode({name: getattr(self, name) for name in self.__slots__})
+        """The trial as canonical JSON: names in alphabetical sequence, no spaces."""
+        # By hand: json's encoder takes three times as long, and a sweep has 100,000 of them.
+        hidden, momentum = ",".join(map(str, self.hidden)), "null" if self.momentum is None else _text(self.momentum)
+        return (
+            f'{{"activation":"{self.activation}","batch_size":{self.batch_size},"hidden":[{hidden}],'
+            f'"init_scale":{_text(self.init_scale)},"learning_rate":{_text(self.learning_rate)},"momentum":{momentum},'
+            f'"optimizer":"{self.optimizer}","seed":{self.seed},"weight_decay":{_text(self.weight_decay)}}}'
+        )
 
     @property
     def id(self) -> str:
         """16 hexadecimal digits, the hash of the configuration."""
         return id_of(self.configuration)
+
+
+def _text(number: float) -> str:
+    """As json writes it, also where it is an int or one of NumPy's float64."""
+    return float.__repr__(number) if isinstance(number, float) else str(number)
 
 
 def id_of(configuration: str) -> str:
