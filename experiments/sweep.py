@@ -21,7 +21,7 @@ from typing import Any
 
 from experiments import command, sweep_estimate, sweep_report
 from jaxmlp import InputError, load_digits, runtime
-from jaxmlp.sweep import Block, Data, Space, data_hash, hold_out, make_space, pack, run_sweep, store
+from jaxmlp.sweep import Block, Data, Space, data_hash, hold_out, make_space, pack, reading, run_sweep, store
 from jaxmlp.sweep.blocks import device_mesh, lanes_of
 from jaxmlp.sweep.fused import ENGINES, refusal
 from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, rungs
@@ -151,7 +151,7 @@ def run(
     with store.opened(database, write=True) as connection:
         others = store.find_sweeps(connection)
         sweep, resumed = store.begin(connection, identity, trials, manifest, git_commit())
-        counts = store.status_counts(connection, sweep.number)
+        counts = reading.status_counts(connection, sweep.number)
         announce(sweep, resumed, others, counts, engine)
         steps = len(rungs(settings["epochs"], settings["halving"]))
         total = sum(len(trials) // settings["halving"] ** rung for rung in range(steps)) if steps > 1 else len(trials)
@@ -162,7 +162,7 @@ def run(
                 progress.update(count)
 
             run_sweep(connection, sweep, data, pool, written, engine=engine, **how)
-        return store.rows_of(connection, sweep.number)
+        return reading.rows_of(connection, sweep.number)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

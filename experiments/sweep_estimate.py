@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxmlp.sweep import Block, Data, Trial, pack, train_block
 from jaxmlp.sweep.blocks import device_mesh, lanes_of
-from jaxmlp.sweep.lanes import group_bytes, groups_a_block
+from jaxmlp.sweep.packing import group_bytes, groups_a_block
 from jaxmlp.sweep.runner import rungs
 
 CALIBRATED = 3  # programs; the others are taken to be like these

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from experiments import command
 from jaxmlp import InputError, Model, load_digits, runtime
-from jaxmlp.sweep import data_hash, figures, hold_out, report, store, train_trial
+from jaxmlp.sweep import data_hash, figures, hold_out, reading, report, store, train_trial
 from jaxmlp.sweep.report import Configuration
 from jaxmlp.sweep.trials import Trial, trial_of
 
@@ -69,7 +69,7 @@ def draw(rows: list[dict[str, Any]], database: str, across: str, down: str) -> d
         sweep = next(item for item in store.find_sweeps(connection) if item.number == rows[0]["sweep"])
         curves: dict[str, Any] = {}
         for rank, item in enumerate(found[:5], 1):
-            seeds = [np.array(store.curves_of(connection, sweep, row["id"]), np.float64) for row in item.rows]
+            seeds = [np.array(reading.curves_of(connection, sweep, row["id"]), np.float64) for row in item.rows]
             name = ", ".join(
                 f"{axis.replace('_', ' ')} {figures.label(item.values[axis])}" for axis in axes or ["hidden"]
             )
@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def report_command(options: argparse.Namespace) -> int:
     """``report``."""
     command.positive("top", options.top)
-    rows = store.trials(options.database, options.sweep)
+    rows = reading.trials(options.database, options.sweep)
     show(rows, options.top)
     folder = command.output_folder(options.out)
     text = io.StringIO(newline="")
@@ -105,7 +105,7 @@ def report_command(options: argparse.Namespace) -> int:
 
 def find_trial(database: str, number: int | None, identity: str | None) -> tuple[Trial, store.Sweep, dict[str, Any]]:
     """The trial to export: the one of that id, or the best of the chosen configuration by validation loss."""
-    rows = store.trials(database, number)
+    rows = reading.trials(database, number)
     if identity is None:
         found = report.configurations(rows)
         if not found:

@@ -20,6 +20,7 @@ from jaxmlp.sweep import (
     lanes,
     make_space,
     pack,
+    packing,
     train_block,
     train_trial,
 )
@@ -104,7 +105,7 @@ def assert_lane_equals_alone(trial: Trial, data: Data, tolerance: float) -> None
 @pytest.mark.parametrize("batch_size", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_padded_units_stay_zero_however_they_are_trained(batch_size: int, doubles: Data) -> None:
     trial = Trial((5, 3), "sigmoid", batch_size, "momentum", 0.5, 0.9, 0.01)
-    state = lanes._train(Block(lanes.program_of(trial), ((trial,),), True), 3, doubles)[0].state  # pyright: ignore[reportPrivateUsage]
+    state = lanes._train(Block(packing.program_of(trial), ((trial,),), True), 3, doubles)[0].state  # pyright: ignore[reportPrivateUsage]
     first, second, third = state.params
     assert first.weights.shape[2:] == (8, 4)
     for padding in (first.weights[0, 0, 5:], first.biases[0, 0, 5:], second.weights[0, 0, 3:],
@@ -134,7 +135,7 @@ def test_bits_depend_on_the_trial_alone(crowd: list[Trial], singles: Data, monke
     sweep = by_id(list(pack(crowd, singles, LANES)), 2, singles)
     random = np.random.RandomState(0)
     shuffled = [crowd[number] for number in random.permutation(len(crowd))]
-    program = lanes.program_of(crowd[0])
+    program = packing.program_of(crowd[0])
     groups = tuple(tuple(shuffled[start : start + 5]) for start in range(0, len(shuffled), 5))
     assert_same_bits(by_id([Block(program, groups[:20], False), Block(program, groups[20:], False)], 2, singles), sweep)
     # One order gathered for a whole group gives the bits of an order a lane.
@@ -166,7 +167,7 @@ def test_bits_on_the_digits_depend_on_the_trial_alone(batch_size: int) -> None:
     data = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
     space = {"hidden": ["20", "14"], "batch_size": [batch_size], "learning_rate": [0.05, 0.2], "seeds": ["0:6"]}
     trials = make_space(space).trials()
-    program = lanes.program_of(trials[0])
+    program = packing.program_of(trials[0])
     sweep = by_id(list(pack(trials, data, LANES)), 1, data)
     shuffled = [trials[number] for number in np.random.RandomState(0).permutation(len(trials))]
     groups = tuple(tuple(shuffled[start : start + 7]) for start in range(0, len(shuffled), 7))
@@ -178,7 +179,7 @@ def test_bits_on_the_digits_depend_on_the_trial_alone(batch_size: int) -> None:
 def test_neighbours_of_a_trial_that_diverges_keep_every_bit(crowd: list[Trial], singles: Data) -> None:
     calm = crowd[:LANES]
     wild = [dataclasses.replace(trial, learning_rate=1e30) for trial in calm[::3]]
-    program = lanes.program_of(calm[0])
+    program = packing.program_of(calm[0])
     expected = by_id([Block(program, (tuple(calm),), False)], 3, singles)
     mixed = [wild[number // 3] if number % 3 == 0 else trial for number, trial in enumerate(calm)]
     found = by_id([Block(program, (tuple(mixed),), False)], 3, singles)
@@ -207,10 +208,10 @@ def test_a_sweep_compiles_once_a_program(doubles: Data) -> None:
 @pytest.mark.slow
 def test_the_shape_of_a_block_keeps_within_its_memory(doubles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     trial = Trial((5,))
-    block = Block(lanes.program_of(trial), ((trial,),), True)
-    one_group = lanes.group_bytes(block.program, 4, 3, LANES, 8)
-    for limit, groups in ((2**29, lanes.GROUPS), (4 * one_group, 4)):
-        monkeypatch.setattr(lanes, "MAX_BYTES", limit)
+    block = Block(packing.program_of(trial), ((trial,),), True)
+    one_group = packing.group_bytes(block.program, 4, 3, LANES, 8)
+    for limit, groups in ((2**29, packing.GROUPS), (4 * one_group, 4)):
+        monkeypatch.setattr(packing, "MAX_BYTES", limit)
         assert lanes._train(block, 1, doubles)[0].alive.shape == (groups, LANES)  # pyright: ignore[reportPrivateUsage]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments import sweep
-from jaxmlp.sweep import Data, Trial, blocks, hold_out, pack, store, train_block, train_trial, trials
+from jaxmlp.sweep import Data, Trial, blocks, hold_out, pack, reading, store, train_block, train_trial, trials
 from tests.helpers import assert_agree, random_dataset, rejects
 
 LANES = blocks.LANES["cpu"]
@@ -85,7 +85,7 @@ def records(database: Path) -> list[dict[str, object]]:
     rows = [{name: row[name] for name in row if name != "seconds"} for row in trials(database)]
     with store.opened(database) as connection:
         (found,) = store.find_sweeps(connection)
-        return [{**row, "curves": store.curves_of(connection, found, str(row["id"]))} for row in rows]
+        return [{**row, "curves": reading.curves_of(connection, found, str(row["id"]))} for row in rows]
 
 
 @pytest.mark.slow

@@ -11,8 +11,10 @@ ROWS = [
     {"lane_sums", "trials", "validation"},
     {"fused", "measures", "side_by_side"},
     {"space", "blocks"},
-    {"lanes", "database"},
+    {"packing", "database"},
+    {"lanes"},
     {"store"},
+    {"reading"},
     {"runner", "report"},
     {"figures", "__init__"},
 ]

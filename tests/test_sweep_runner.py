@@ -21,13 +21,15 @@ import pytest
 
 from jaxmlp import InputError
 from jaxmlp.sweep import (
+    Block,
     Data,
     Trial,
     data_hash,
     hold_out,
-    lanes,
     make_space,
     pack,
+    packing,
+    reading,
     run_sweep,
     store,
     train_trial,
@@ -145,7 +147,7 @@ class Raising(concurrent.futures.Executor):
 class Faulty(concurrent.futures.Executor):
     """Runs tasks at once; ``fails(block, attempt)`` says which raise instead."""
 
-    def __init__(self, fails: Callable[[lanes.Block, int], bool]) -> None:
+    def __init__(self, fails: Callable[[Block, int], bool]) -> None:
         self.fails, self.attempts = fails, dict[Any, int]()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
@@ -167,7 +169,7 @@ def test_a_block_that_fails_goes_again_and_changes_nothing(uninterrupted: Path, 
 def test_after_three_attempts_its_trials_are_failed_and_the_rest_goes_on(
     uninterrupted: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "GROUPS", 2)
+    monkeypatch.setattr(packing, "GROUPS", 2)
     path = tmp_path / "sweep.sqlite"
     faulty = Faulty(lambda block, _: block.trials[0].seed == 0)
     sweep_of(path, data, faulty)
@@ -203,7 +205,7 @@ def test_halving_keeps_the_best_third_at_each_rung(data: Data, tmp_path: Path) -
         assert {row["status"] for row in rows if row["epochs_done"] < 9} == {"pruned"}
         with store.opened(path) as connection:
             ids = dict(connection.execute("SELECT trial, id FROM trials").fetchall())
-            first = {ids[number]: loss for number, loss in store.losses_at(connection, 1, 1).items()}
+            first = {ids[number]: loss for number, loss in reading.losses_at(connection, 1, 1).items()}
         kept = {row["id"] for row in rows if row["epochs_done"] > 1}
         assert max(first[key] or 0 for key in kept) <= min(
             value or 0 for key, value in first.items() if key not in kept

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxmlp import InputError
-from jaxmlp.sweep import Outcome, Trial, database, make_space, report, store, trials
+from jaxmlp.sweep import Outcome, Trial, database, make_space, reading, report, store, trials
 from tests.helpers import rejects
 
 SPACE = make_space({"learning_rate": [0.1, 0.2], "seeds": ["0:3"]})
@@ -46,7 +46,7 @@ def test_what_was_recorded_is_there(path: Path) -> None:
     assert (row["loss"], row["best_validation_loss"], row["test_accuracy"], row["seed"]) == (0.26, 0.52, 0.81, 1)
     with store.opened(path) as connection:
         (sweep,) = store.find_sweeps(connection)
-        assert store.curves_of(connection, sweep, row["id"]) == [(1, 0.51, 1.02, 0.49), (2, 0.26, 0.52, 0.74)]
+        assert reading.curves_of(connection, sweep, row["id"]) == [(1, 0.51, 1.02, 0.49), (2, 0.26, 0.52, 0.74)]
         assert list(store.pending(connection, sweep.number)) == SPACE.trials()[5:]
 
 
@@ -58,7 +58,7 @@ def test_the_same_sweep_is_resumed_and_another_told_apart(path: Path) -> None:
             sweep, resumed = store.begin(connection, other, SPACE.trials(), {})
             assert not resumed
             # Another space shares trials that are there; other data or epochs share none.
-            assert store.status_counts(connection, sweep.number).get("done", 0) == (5 if other.space == "{1}" else 0)
+            assert reading.status_counts(connection, sweep.number).get("done", 0) == (5 if other.space == "{1}" else 0)
 
 
 def test_failed_trials_keep_their_reason(path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_trial_that_diverges_at_once_has_no_metrics(path: Path) -> None:
 
 def test_half_a_block_is_no_block(path: Path) -> None:
     with store.opened(path, write=True) as connection:
-        before = store.rows_of(connection, 1)
+        before = reading.rows_of(connection, 1)
         (row,) = store.pending(connection, 1).values()
 
         def broken() -> Any:
@@ -88,7 +88,7 @@ def test_half_a_block_is_no_block(path: Path) -> None:
 
         with pytest.raises(RuntimeError):
             store.record(connection, broken(), 0.1)
-        assert store.rows_of(connection, 1) == before
+        assert reading.rows_of(connection, 1) == before
 
 
 def flip(path: Path, position: int) -> None:
@@ -112,7 +112,7 @@ def test_truncated_and_bit_flipped_files_are_refused_or_read_right(path: Path) -
         for write in (False, True):
             try:
                 with store.opened(path, write=write) as connection:
-                    found = store.rows_of(connection, 1)
+                    found = reading.rows_of(connection, 1)
             except InputError as error:
                 refused += 1
                 messages.add(str(error))

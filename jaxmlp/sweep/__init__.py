@@ -1,9 +1,10 @@
 """Sweeps: space -> trials -> blocks -> devices -> store. Thousands of networks in one program, in one database."""
 
-from jaxmlp.sweep.lanes import Block, Outcome, pack, train_block, train_trial
+from jaxmlp.sweep.lanes import Outcome, train_block, train_trial
+from jaxmlp.sweep.packing import Block, pack
+from jaxmlp.sweep.reading import trials
 from jaxmlp.sweep.runner import run_sweep
 from jaxmlp.sweep.space import Range, Space, make_space
-from jaxmlp.sweep.store import trials
 from jaxmlp.sweep.trials import Trial
 from jaxmlp.sweep.validation import Data, data_hash, hold_out
 

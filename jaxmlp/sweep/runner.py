@@ -12,9 +12,10 @@ import numpy as np
 
 from jaxmlp import runtime
 from jaxmlp.errors import InputError
-from jaxmlp.sweep import store
+from jaxmlp.sweep import reading, store
 from jaxmlp.sweep.blocks import device_mesh, lanes_of
-from jaxmlp.sweep.lanes import Block, Outcome, pack, train_block
+from jaxmlp.sweep.lanes import Outcome, train_block
+from jaxmlp.sweep.packing import Block, pack
 from jaxmlp.sweep.trials import Trial
 from jaxmlp.sweep.validation import Data
 
@@ -144,7 +145,7 @@ def run_sweep(
     for step in steps:
         out: set[int] = set()
         if halving:
-            out = {*store.losses_at(connection, sweep.number, step), *store.stopped(connection, sweep.number)}
+            out = {*reading.losses_at(connection, sweep.number, step), *reading.stopped(connection, sweep.number)}
         missing = [trial for trial in alive if entries[trial].number not in out]
 
         def written(block: Block, outcomes: list[Outcome], seconds: float, step: int = step) -> None:
@@ -158,5 +159,5 @@ def run_sweep(
 
         run_blocks(pack(missing, data, lanes, engine), step, data, executor, written, failed, in_flight, attempts)
         if step < epochs:
-            losses = store.losses_at(connection, sweep.number, step)
+            losses = reading.losses_at(connection, sweep.number, step)
             alive = survivors(alive, [losses.get(entries[trial].number) for trial in alive], halving)

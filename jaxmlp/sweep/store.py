@@ -10,7 +10,6 @@ import math
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxmlp.errors import InputError
@@ -19,8 +18,8 @@ from jaxmlp.sweep.lanes import Outcome
 from jaxmlp.sweep.trials import Trial, id_of, trial_of
 
 __all__ = [
-    "Entry", "Identity", "Sweep", "begin", "curves_of", "fail", "find_sweeps", "losses_at", "opened", "pending",
-    "record", "rows_of", "status_counts", "stopped", "trials",
+    "METRICS", "Entry", "Identity", "Sweep", "begin", "checksum", "fail", "find_sweeps", "opened", "pending", "record",
+    "sound",
 ]  # fmt: skip
 
 METRICS = (
@@ -132,7 +131,7 @@ def pending(
         f" WHERE sweep = ? AND status NOT IN ({marks}) ORDER BY position",
         (sweep, *statuses),
     )
-    return {trial_of(_sound(identity, text)): Entry(number, text) for identity, number, text in rows}
+    return {trial_of(sound(identity, text)): Entry(number, text) for identity, number, text in rows}
 
 
 def record(
@@ -147,7 +146,7 @@ def record(
             lists = [curve.tolist() for curve in outcome[1:4]]  # NumPy's functions cost more than ten numbers
             status = done if outcome.status == "done" else outcome.status
             values = (status, len(lists[0]), *_metrics(lists, outcome[4:]))
-            updates.append((*values, _checksum(entry.configuration, values), seconds, entry.number))
+            updates.append((*values, checksum(entry.configuration, values), seconds, entry.number))
             # NaN becomes NULL in SQLite's own hands.
             yield from zip(itertools.repeat(entry.number), range(1, len(lists[0]) + 1), *lists, strict=False)
 
@@ -180,80 +179,13 @@ def _metrics(curves: Sequence[list[float]], accuracies: Sequence[float]) -> tupl
     return tuple(values if math.isfinite(sum(values)) else (v if math.isfinite(v) else None for v in values))
 
 
-def _checksum(configuration: str, values: Sequence[Any]) -> int:
+def checksum(configuration: str, values: Sequence[Any]) -> int:
+    """Of a trial's configuration, status, epochs done and `METRICS`, as they come out of the file."""
     return zlib.crc32(repr((configuration, *values)).encode())
 
 
-def _sound(identity: str, configuration: str) -> str:
+def sound(identity: str, configuration: str) -> str:
     """``configuration``, if it is the one that has this id."""
     if identity != id_of(configuration):
         raise InputError(f"trial {identity} is damaged in the database, expected a configuration with this id")
     return configuration
-
-
-def status_counts(connection: sqlite3.Connection, sweep: int) -> dict[str, int]:
-    """How many of the sweep's trials have each status."""
-    rows = connection.execute(
-        "SELECT status, count(*) FROM members JOIN trials USING (trial) WHERE sweep = ? GROUP BY status", (sweep,)
-    )
-    return dict(rows.fetchall())
-
-
-def stopped(connection: sqlite3.Connection, sweep: int) -> set[int]:
-    """Numbers, as in `Entry`, of the sweep's trials that diverged."""
-    rows = connection.execute(
-        "SELECT trial FROM members JOIN trials USING (trial) WHERE sweep = ? AND status = 'diverged'", (sweep,)
-    )
-    return {row[0] for row in rows}
-
-
-def losses_at(connection: sqlite3.Connection, sweep: int, epoch: int) -> dict[int, float | None]:
-    """Validation loss after ``epoch`` by number, for the sweep's trials that were trained so far; None if NaN."""
-    rows = connection.execute(
-        "SELECT trial, validation_loss FROM members JOIN curves USING (trial) WHERE sweep = ? AND epoch = ?",
-        (sweep, epoch),
-    )
-    return dict(rows.fetchall())
-
-
-def rows_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str, Any]]:
-    """The sweep's trials as flat dictionaries; raises InputError for a row whose checksum is wrong."""
-    columns = ("status", "epochs_done", *METRICS)
-    found = connection.execute(
-        f"SELECT id, configuration, checksum, seconds, reason, {', '.join(columns)}"
-        " FROM members JOIN trials USING (trial) WHERE sweep = ? ORDER BY position",
-        (sweep,),
-    )
-    rows: list[dict[str, Any]] = []
-    for identity, configuration, checksum, seconds, reason, *values in found:
-        if checksum not in (None, _checksum(configuration, values)):
-            raise InputError(f"trial {identity} is damaged in the database, expected the values that were written")
-        fields = json.loads(_sound(identity, configuration))
-        fields["hidden"] = ",".join(map(str, fields["hidden"])) or "none"
-        rows.append({"sweep": sweep, "id": identity, **fields, **dict(zip(columns, values, strict=True)),
-                     "seconds": seconds, "reason": reason})  # fmt: skip
-    return rows
-
-
-def curves_of(connection: sqlite3.Connection, sweep: Sweep, identity: str) -> list[tuple[Any, ...]]:
-    """Rows (epoch, loss, validation loss, validation accuracy) of one trial."""
-    return connection.execute(
-        "SELECT epoch, curves.loss, curves.validation_loss, curves.validation_accuracy FROM curves"
-        " JOIN trials USING (trial) WHERE id = ? AND dataset = ? AND epochs = ? ORDER BY epoch",
-        (identity, *sweep.identity[1:3]),
-    ).fetchall()
-
-
-def trials(path: str | Path, sweep: int | None = None) -> list[dict[str, Any]]:
-    """A sweep's trials, by default the newest sweep's: dictionaries that ``pandas.DataFrame`` takes as they are.
-
-    Works while the sweep runs.
-
-    Raises:
-        InputError: as `opened`; no such sweep.
-    """
-    with opened(path) as connection:
-        numbers = [found.number for found in find_sweeps(connection)]
-        if not numbers or (sweep is not None and sweep not in numbers):
-            raise InputError(f"sweep is {sweep}, expected one of {numbers}")
-        return rows_of(connection, numbers[-1] if sweep is None else sweep)
