@@ -161,7 +161,7 @@ def run(
             def written(count: int) -> None:
                 progress.update(count)
 
-            run_sweep(connection, sweep, data, pool, written, engine=engine, **how)
+            run_sweep(connection, sweep, data, pool, written, engine=engine, trials=trials, **how)
         return reading.rows_of(connection, sweep.number)
 
 

@@ -71,7 +71,7 @@ def stored_call(space: Space, epochs: int, data: Data) -> Callable[[], int]:
             concurrent.futures.ThreadPoolExecutor(IN_FLIGHT) as executor,
         ):
             sweep, _ = store.begin(connection, store.Identity("", data_hash(data), epochs, 0), trials, {})
-            run_sweep(connection, sweep, data, executor)
+            run_sweep(connection, sweep, data, executor, trials=trials)
         return len(trials) * epochs * len(data.dataset.labels_train)
 
     return call

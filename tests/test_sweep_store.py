@@ -48,6 +48,9 @@ def test_what_was_recorded_is_there(path: Path) -> None:
         (sweep,) = store.find_sweeps(connection)
         assert reading.curves_of(connection, sweep, row["id"]) == [(1, 0.51, 1.02, 0.49), (2, 0.26, 0.52, 0.74)]
         assert list(store.pending(connection, sweep.number)) == SPACE.trials()[5:]
+        everything = store.pending(connection, sweep.number, ())
+        assert list(everything) == SPACE.trials()
+        assert store.pending(connection, sweep.number, (), SPACE.trials()[::2]) == everything
 
 
 def test_the_same_sweep_is_resumed_and_another_told_apart(path: Path) -> None:

@@ -4,7 +4,7 @@ import concurrent.futures
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -115,6 +115,7 @@ def run_sweep(
     in_flight: int = IN_FLIGHT,
     attempts: int = ATTEMPTS,
     engine: str = "scan",
+    trials: Iterable[Trial] = (),
 ) -> None:
     """Train what the store says is missing of a sweep, and write it there.
 
@@ -123,7 +124,7 @@ def run_sweep(
 
     Args:
         connection: writable, from `store.opened`.
-        sweep: from `store.add_sweep` or `store.find_sweeps`.
+        sweep: from `store.begin` or `store.find_sweeps`.
         data: whose hash is the sweep's.
         executor: of `concurrent.futures`; its workers must be able to import jaxmlp. Of several processes that train
             together each needs one of a single worker, as all must take the blocks in one sequence.
@@ -132,6 +133,7 @@ def run_sweep(
         in_flight: blocks handed to the executor at a time: twice its workers.
         attempts: how often a block is tried before its trials are marked failed.
         engine: as in `pack`.
+        trials: the sweep's, where they are at hand; they are read from the store otherwise, which takes longer.
 
     Raises:
         InputError: of the store or the executor. What was written before stays.
@@ -140,7 +142,7 @@ def run_sweep(
     lanes = lanes or lanes_of(device_mesh())
     _, _, epochs, halving = sweep.identity
     steps = rungs(epochs, halving)
-    entries = store.pending(connection, sweep.number, () if halving else ("done", "diverged"))
+    entries = store.pending(connection, sweep.number, () if halving else ("done", "diverged"), trials)
     alive = list(entries)
     for step in steps:
         out: set[int] = set()

@@ -122,16 +122,21 @@ def begin(
 
 
 def pending(
-    connection: sqlite3.Connection, sweep: int, statuses: Sequence[str] = ("done", "diverged")
-) -> dict[Trial, Entry]:
-    """The sweep's trials, in its sequence, whose status is none of ``statuses``, each with its row."""
+    connection: sqlite3.Connection, sweep: int, statuses: Sequence[str] = ("done", "diverged"),
+    trials: Iterable[Trial] = (),
+) -> dict[Trial, Entry]:  # fmt: skip
+    """The sweep's trials, in its sequence, whose status is none of ``statuses``, each with its row.
+
+    ``trials``: those that the caller has at hand, which need not be made again from their configurations.
+    """
+    known = {trial.configuration: trial for trial in trials}
     marks = ",".join("?" * len(statuses))
     rows = connection.execute(
         "SELECT id, trial, configuration FROM members JOIN trials USING (trial)"
         f" WHERE sweep = ? AND status NOT IN ({marks}) ORDER BY position",
         (sweep, *statuses),
     )
-    return {trial_of(sound(identity, text)): Entry(number, text) for identity, number, text in rows}
+    return {known.get(text) or trial_of(sound(identity, text)): Entry(number, text) for identity, number, text in rows}
 
 
 def record(
