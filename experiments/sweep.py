@@ -148,14 +148,15 @@ def run(
         print(f"note: {line}")
     manifest = {**runtime.environment(), "dtype": settings["dtype"], "validation": settings["validation"],
                 "engine": engine}  # fmt: skip
-    with store.opened(database, write=True) as connection:
+    # The executor comes before anything is entered: a cluster that cannot be reached leaves no sweep behind.
+    with store.opened(database, write=True) as connection, executor(executor_name) as (pool, how):
         others = store.find_sweeps(connection)
         sweep, resumed = store.begin(connection, identity, trials, manifest, git_commit())
         counts = reading.status_counts(connection, sweep.number)
         announce(sweep, resumed, others, counts, engine)
         steps = len(rungs(settings["epochs"], settings["halving"]))
         total = sum(len(trials) // settings["halving"] ** rung for rung in range(steps)) if steps > 1 else len(trials)
-        with executor(executor_name) as (pool, how), command.bar(total, "trial") as progress:
+        with command.bar(total, "trial") as progress:
             progress.update(counts.get("done", 0) + counts.get("diverged", 0))
 
             def written(count: int) -> None:

@@ -50,7 +50,9 @@ def test_draws_stay_in_their_ranges_and_repeat() -> None:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"learning_rate": []}, "learning_rate has no values"),
-    ({"seeds": ["3:3"]}, "seeds has no values"),
+    ({"seeds": []}, "seeds has no values"),
+    ({"seeds": ["3:3"]}, "seeds '3:3' are none, expected FIRST:END with END after FIRST"),
+    ({"seeds": [1, "5:2"]}, "seeds '5:2' are none"),
     ({"learning_rate": [0.1, "0.1"]}, "learning_rate has 0.1 twice"),
     ({"hidden": ["20", "20"]}, "hidden has (20,) twice"),
     ({"learningrate": [0.1]}, "unknown key 'learningrate'"),

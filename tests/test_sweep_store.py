@@ -64,6 +64,15 @@ def test_the_same_sweep_is_resumed_and_another_told_apart(path: Path) -> None:
             assert reading.status_counts(connection, sweep.number).get("done", 0) == (5 if other.space == "{1}" else 0)
 
 
+def test_a_database_without_sweeps_and_a_sweep_that_is_not_there_are_told(path: Path, tmp_path: Path) -> None:
+    with rejects("sweep is 7, expected one of [1]"):
+        trials(path, 7)
+    with store.opened(tmp_path / "empty.sqlite", write=True):
+        pass
+    with rejects("there is no sweep in"):
+        trials(tmp_path / "empty.sqlite")
+
+
 def test_failed_trials_keep_their_reason(path: Path) -> None:
     with store.opened(path, write=True) as connection:
         store.fail(connection, store.pending(connection, 1).values(), "MemoryError: no")

@@ -75,6 +75,8 @@ def trials(path: str | Path, sweep: int | None = None) -> list[dict[str, Any]]:
     """
     with opened(path) as connection:
         numbers = [found.number for found in find_sweeps(connection)]
-        if not numbers or (sweep is not None and sweep not in numbers):
+        if not numbers:
+            raise InputError(f"there is no sweep in {str(path)!r}, expected one that was begun")
+        if sweep is not None and sweep not in numbers:
             raise InputError(f"sweep is {sweep}, expected one of {numbers}")
         return rows_of(connection, numbers[-1] if sweep is None else sweep)

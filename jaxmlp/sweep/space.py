@@ -129,6 +129,8 @@ def parse_seeds(text: Any) -> list[int]:
         raise InputError(f"seeds are {text!r}, expected numbers or FIRST:END") from None
     if len(ends) == 1:
         return ends
+    if ends[1] <= ends[0]:
+        raise InputError(f"seeds {text!r} are none, expected FIRST:END with END after FIRST")
     if ends[1] - ends[0] > MAX_TRIALS:
         raise InputError(f"seeds {text!r} are {ends[1] - ends[0]:,}, expected at most {MAX_TRIALS:,}")
     return list(range(*ends))
