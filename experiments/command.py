@@ -68,6 +68,15 @@ def call(body: Callable[[], int], device: str = "auto") -> int:
         return 1
 
 
+def leave(code: int) -> NoReturn:
+    """End the process; after Ctrl-C at once, without waiting for what threads still do."""
+    if code == INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def prepare(dtype: str, sizes: tuple[int, ...], batch_size: int, cache: bool) -> None:
     """What a command asks of JAX before the first computation: compilation for its network, programs kept or not.
 
@@ -103,24 +112,26 @@ def positive(name: str, value: int) -> int:
     return value
 
 
-def write(folder: Path, files: dict[str, Figure | Model | dict[str, Any]]) -> str:
-    """Write figures (``.png``), models (``.safetensors``) and dictionaries (``.json``); returns a line that says so.
+def write(folder: Path, files: dict[str, Figure | Model | dict[str, Any] | str]) -> str:
+    """Write figures (``.png``), models (``.safetensors``), dictionaries (``.json``) and texts; a line that says so.
 
     A file of the same name that stood there, an earlier run's, is replaced, and the line says so.
     """
     replaced = [name for name in files if (folder / name).exists()]
-    try:
-        for name, content in files.items():
+    for name, content in files.items():
+        try:
             with whole_file(folder / name) as file:
                 if isinstance(content, Figure):
                     content.savefig(file, format="png", dpi=120)
                 elif isinstance(content, Model):
                     file.write(encode(content))
+                elif isinstance(content, str):
+                    file.write(content.encode())
                 else:
                     text = json.dumps(content, indent=1, allow_nan=False)
                     file.write(text.encode() + b"\n")
-    except OSError as error:
-        raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}") from None
+        except OSError as error:
+            raise InputError(f"cannot write {str(folder / name)!r}: {error.strerror}") from None
     note = f" (replacing an earlier {', '.join(replaced)})" if replaced else ""
     return f"wrote {', '.join(str(folder / name) for name in files)}{note}"
 

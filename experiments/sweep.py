@@ -12,7 +12,6 @@ import dataclasses
 import importlib
 import json
 import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Generator
@@ -59,8 +58,10 @@ def values_of(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, An
         value = settings[name]
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name} is {value!r}, expected a whole number, {least} or more")
-    if settings["halving"] == 1 or (settings["halving"] and not settings["validation"]):
-        raise InputError("halving needs validation rows to choose by, and a factor of 2 or more")
+    if settings["halving"] == 1:
+        raise InputError("halving is 1, expected 0 for none or a factor of 2 or more")
+    if settings["halving"] and not settings["validation"]:
+        raise InputError(f"validation is 0, expected rows for halving {settings['halving']} to choose by")
     return values, settings
 
 
@@ -78,8 +79,11 @@ def executor(name: str) -> Generator[tuple[concurrent.futures.Executor, dict[str
     """The executor of that name, and how `run_sweep` uses it: ``local``, or ``dask://HOST:PORT``."""
     if name == "local":
         # One thread trains a block, which JAX spreads over all devices by itself, while another one places the next.
-        with concurrent.futures.ThreadPoolExecutor(IN_FLIGHT) as local:
+        local = concurrent.futures.ThreadPoolExecutor(IN_FLIGHT)
+        try:
             yield local, {"in_flight": IN_FLIGHT, "attempts": ATTEMPTS}
+        finally:  # nothing is running then, unless by Ctrl-C, which need not wait for it
+            local.shutdown(wait=False, cancel_futures=True)
         return
     if not name.startswith("dask://"):
         raise InputError(f"--executor is {name!r}, expected local or dask://HOST:PORT")
@@ -148,8 +152,8 @@ def run(
         print(f"note: {line}")
     manifest = {**runtime.environment(), "dtype": settings["dtype"], "validation": settings["validation"],
                 "engine": engine}  # fmt: skip
-    # The executor comes before anything is entered: a cluster that cannot be reached leaves no sweep behind.
-    with store.opened(database, write=True) as connection, executor(executor_name) as (pool, how):
+    # The executor comes first: a cluster that cannot be reached leaves no database behind.
+    with executor(executor_name) as (pool, how), store.opened(database, write=True) as connection:
         others = store.find_sweeps(connection)
         sweep, resumed = store.begin(connection, identity, trials, manifest, git_commit())
         counts = reading.status_counts(connection, sweep.number)
@@ -232,4 +236,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.leave(main())

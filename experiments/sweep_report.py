@@ -1,6 +1,7 @@
 """Looking at a sweep, finished or running: the table, the figures, ``trials.csv``, the best network."""
 
 import argparse
+import collections
 import io
 import json
 from typing import Any
@@ -14,6 +15,9 @@ from jaxmlp.sweep import data_hash, figures, hold_out, reading, report, store, t
 from jaxmlp.sweep.report import Configuration
 from jaxmlp.sweep.trials import Trial, trial_of
 
+CELLS = 20
+"""Values of an axis that a heatmap can show."""
+
 
 def percent(found: report.Interval) -> str:
     """``91.3 (90.9..91.7)``, or the mean alone."""
@@ -21,9 +25,9 @@ def percent(found: report.Interval) -> str:
     return text if np.isnan(found.low) else f"{text} ({100 * found.low:.2f}..{100 * found.high:.2f})"
 
 
-def table(found: list[Configuration], top: int, measures: tuple[str, str]) -> str:
+def table(found: list[Configuration], axes: list[str], top: int, measures: tuple[str, str]) -> str:
     """The best configurations, a line each."""
-    axes = report.varying(found) or ["hidden", "learning_rate"]
+    axes = axes or ["hidden", "learning_rate"]
     lines = [
         (
             str(rank), *(figures.label(item.values[axis]) for axis in axes), f"{len(item.rows)}/{item.trials}",
@@ -37,7 +41,7 @@ def table(found: list[Configuration], top: int, measures: tuple[str, str]) -> st
 
 def chosen_line(best: Configuration) -> str:
     """The test accuracy of the chosen configuration: the only one that is told."""
-    test = report.interval([row["test_accuracy"] for row in best.rows])
+    test = report.interval([row["test_accuracy"] for row in best.rows], 0, 1)
     return f"chosen: 1, test accuracy {percent(test)} % over {len(best.rows)} seeds"
 
 
@@ -45,7 +49,7 @@ def show(rows: list[dict[str, Any]], top: int) -> None:
     """Print the table and the chosen configuration's test accuracy."""
     found = report.configurations(rows)
     if found:
-        print(table(found, top, report.measure_of(rows)))
+        print(table(found, report.varying(rows), top, report.measure_of(rows)))
         print(chosen_line(found[0]))
     else:
         print("no trial is done yet")
@@ -57,13 +61,14 @@ def draw(rows: list[dict[str, Any]], database: str, across: str, down: str) -> d
     if not found:
         return {}
     _, measure = report.measure_of(rows)
-    axes = report.varying(found)
+    axes = report.varying(rows)
     title = f"sweep {rows[0]['sweep']}: {len(found):,} configurations, {len(found[0].rows)} seeds"
     drawn: dict[str, Figure] = {}
     if "learning_rate" in axes:
         drawn["learning_rate.png"] = figures.by_axis(found, "learning_rate", "hidden", measure, title)
     if axes:
-        drawn["heatmap.png"] = figures.heatmap(found, across, down, measure, title)
+        if max(len({item.values[axis] for item in found}) for axis in (across, down)) <= CELLS:
+            drawn["heatmap.png"] = figures.heatmap(found, across, down, measure, title)
         drawn["parallel.png"] = figures.parallel_coordinates(found, axes, measure, title)
     with store.opened(database) as connection:
         sweep = next(item for item in store.find_sweeps(connection) if item.number == rows[0]["sweep"])
@@ -78,6 +83,20 @@ def draw(rows: list[dict[str, Any]], database: str, across: str, down: str) -> d
     return drawn
 
 
+def progress_line(rows: list[dict[str, Any]]) -> str:
+    """How far the sweep is: trials by status, and configurations of which nothing is known yet."""
+    counts = collections.Counter(str(row["status"]) for row in rows)
+    every, known = (
+        {tuple(row[axis] for axis in report.AXES) for row in part}
+        for part in (rows, [row for row in rows if row["status"] != "pending"])
+    )
+    missing = len(every - known)
+    parts = [f"{counts['done']:,} of {len(rows):,} trials done"]
+    parts += [f"{count:,} {status}" for status, count in counts.items() if status != "done"]
+    parts += [f"{missing:,} configurations not begun"] if missing else []
+    return f"sweep {rows[0]['sweep']}: {', '.join(parts)}"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``report``."""
     add = parser.add_argument
@@ -90,16 +109,16 @@ def report_command(options: argparse.Namespace) -> int:
     """``report``."""
     command.positive("top", options.top)
     rows = reading.trials(options.database, options.sweep)
+    print(progress_line(rows))
     show(rows, options.top)
     folder = command.output_folder(options.out)
     text = io.StringIO(newline="")
     report.write_csv(rows, text)
-    with command.whole_file(folder / "trials.csv") as file:
-        file.write(text.getvalue().encode())
-    print(f"wrote {folder / 'trials.csv'}")
     drawn = draw(rows, options.database, options.across, options.down)
-    if drawn:
-        print(command.write(folder, {**drawn}))
+    if "parallel.png" in drawn and "heatmap.png" not in drawn:
+        axes = f"{options.across} or {options.down}"
+        print(f"no heatmap: {axes} has more than {CELLS} values, --across and --down choose others")
+    print(command.write(folder, {"trials.csv": text.getvalue(), **drawn}))
     return 0
 
 

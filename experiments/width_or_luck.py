@@ -3,7 +3,6 @@
 python -m experiments.width_or_luck
 """
 
-import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -81,4 +80,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.leave(main())

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from experiments import benchmark, predict, sweep, width_or_luck
+from experiments import benchmark, predict, sweep, sweep_report, width_or_luck
 from jaxmlp import InputError, Model, load
-from jaxmlp.sweep import trials
+from jaxmlp.sweep import report, trials
 from tests.test_experiments import assert_figure, files
 
 SMALL = ["--hidden", "4", "8", "--learning-rate", "0.1", "0.5", "--seeds", "0:3", "--epochs", "1"]
@@ -56,7 +56,8 @@ def test_report_writes_a_table_figures_and_rows(
     out = tmp_path / "out"
     assert sweep.main(["report", "--database", database, "--sweep", "1", "--out", str(out), "--top", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:3] == ["hidden", "learning", "rate"]
+    assert lines[0] == "sweep 1: 12 of 12 trials done"
+    assert lines[1].split()[:3] == ["hidden", "learning", "rate"]
     assert len([line for line in lines if line[:1] in "123"]) == 2
     assert files(out) == {"trials.csv", "learning_rate.png", "heatmap.png", "parallel.png", "curves.png"}
     for name in files(out) - {"trials.csv"}:
@@ -109,8 +110,8 @@ BAD: list[tuple[list[str], str]] = [
     (["--epochs", "0"], "epochs is 0"),
     (["--validation", "1497"], "validation rows are 1497"),
     (["--validation", "-1"], "validation is -1"),
-    (["--halving", "1"], "halving needs"),
-    (["--halving", "3", "--validation", "0"], "halving needs validation rows"),
+    (["--halving", "1"], "halving is 1, expected 0"),
+    (["--halving", "3", "--validation", "0"], "validation is 0, expected rows for halving 3"),
     (["--batch-size", "2000"], "batch size is 2000, expected at most 1197"),
     (["--executor", "mpi"], "--executor is 'mpi'"),
     (["--space", "none.toml"], "--space is 'none.toml', expected a readable file"),
@@ -135,7 +136,25 @@ def test_bad_input_is_one_line_and_exit_2(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    assert not Path("runs/sweep.sqlite").exists() or message == "--executor is 'mpi'"
+    assert not Path("runs/sweep.sqlite").exists()
+
+
+def test_a_report_where_a_folder_stands_is_one_line(
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "trials.csv").mkdir()
+    assert sweep.main(["report", "--database", database, "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: cannot write {str(tmp_path / 'trials.csv')!r}")
+
+
+def test_what_is_known_of_a_sweep_is_said() -> None:
+    row: dict[str, Any] = {**dict.fromkeys(report.AXES, 1), "sweep": 2}
+    rows = [
+        {**row, "hidden": hidden, "status": status}
+        for hidden, status in [("4", "done"), ("4", "pending"), ("8", "pruned"), ("9", "pending"), ("9", "pending")]
+    ]
+    line = sweep_report.progress_line(rows)
+    assert line == "sweep 2: 1 of 5 trials done, 3 pending, 1 pruned, 1 configurations not begun"
 
 
 def test_a_report_without_a_sweep_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -239,8 +239,9 @@ def test_configurations_average_over_seeds_and_distrust_the_incomplete(path: Pat
     assert found[0].loss.mean == pytest.approx(0.52)
     # Student's t with 2 degrees of freedom: 4.303 times 0.02 / sqrt(3).
     assert found[0].loss.high - found[0].loss.mean == pytest.approx(4.302653 * 0.02 / np.sqrt(3))
-    assert report.varying(found) == ["learning_rate"]
+    assert report.varying(trials(path)) == ["learning_rate"]
     assert np.isnan(report.interval([0.5]).low)
+    assert report.interval([0.5, 1.0], 0, 1)[1:] == (0, 1)  # two seeds' interval, as far as accuracies go
 
 
 def test_the_schema_opens_in_plain_sqlite(path: Path) -> None:

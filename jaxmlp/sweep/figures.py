@@ -73,7 +73,7 @@ def heatmap(found: Sequence[Configuration], across: str, down: str, measure: str
     for place in np.ndindex(cells.shape):
         best = _best(found, **{down: rows[place[0]], across: columns[place[1]]})
         cells[place] = np.nan if best is None else 100 * best.accuracy.mean
-    figure = Figure(figsize=(2.6 + 0.72 * len(columns), 1.8 + 0.45 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(2.6 + 0.72 * max(4, len(columns)), 1.8 + 0.45 * max(4, len(rows))), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(cells, cmap="viridis", aspect="auto")
     middle = np.nanmean([np.nanmin(cells), np.nanmax(cells)])

@@ -40,14 +40,14 @@ class Configuration(NamedTuple):
     accuracy: Interval
 
 
-def interval(values: ArrayLike) -> Interval:
-    """Mean and 95 % interval of ``values [n]``, n >= 1; of equal values the interval is the value."""
+def interval(values: ArrayLike, least: float = -np.inf, most: float = np.inf) -> Interval:
+    """Mean and 95 % interval of ``values [n]``, n >= 1, none of which can be below ``least`` or above ``most``."""
     found = np.asarray(values, np.float64)
     mean = float(found.mean())
     if len(found) < 2:
         return Interval(mean, float("nan"), float("nan"))
     half = float(scipy.stats.t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, max(mean - half, least), min(mean + half, most))
 
 
 def measure_of(rows: Sequence[Row]) -> tuple[str, str]:
@@ -72,14 +72,15 @@ def configurations(rows: Sequence[Row]) -> list[Configuration]:
         done = [row for row in members if row["status"] == "done" and row[loss] is not None]
         if done:
             values: dict[str, Any] = dict(zip(AXES, key, strict=True))
-            losses, accuracies = (interval([row[column] for row in done]) for column in (loss, accuracy))
+            losses = interval([row[loss] for row in done], 0)
+            accuracies = interval([row[accuracy] for row in done], 0, 1)
             found.append(Configuration(values, done, len(members), losses, accuracies))
     return sorted(found, key=lambda item: (len(item.rows) < item.trials, item.loss.mean))
 
 
-def varying(found: Sequence[Configuration]) -> list[str]:
-    """The axes on which configurations differ."""
-    return [axis for axis in AXES if len({item.values[axis] for item in found}) > 1]
+def varying(rows: Sequence[Row]) -> list[str]:
+    """The axes on which a sweep's trials differ, done or not."""
+    return [axis for axis in AXES if len({row[axis] for row in rows}) > 1]
 
 
 def write_csv(rows: Sequence[Row], file: IO[str]) -> None:

@@ -207,7 +207,7 @@ def _check(space: Space) -> None:
         axis: Axis = getattr(space, name)
         if isinstance(axis, Range):
             if not space.random:
-                raise InputError(f"{name} is a range, expected a list of values, or random draws")
+                raise InputError(f"{name} is a range, expected values to make a grid of, or a number of random draws")
             if not (axis.low < axis.high and (axis.low > 0 or not axis.log)):
                 raise InputError(f"{name} has the range {axis.low:g}:{axis.high:g}, expected LOW < HIGH (log: 0 < LOW)")
         for value in axis[:2] if isinstance(axis, Range) else axis:
