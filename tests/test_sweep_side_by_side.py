@@ -19,7 +19,7 @@ CASES = [
 
 @pytest.mark.parametrize(("sizes", "activation"), CASES)
 @pytest.mark.parametrize("shared", [True, False], ids=["one sample", "a sample each"])
-@pytest.mark.parametrize("updates", [1, 3])
+@pytest.mark.parametrize("updates", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_each_lane_has_the_gradients_of_its_networks_updates(
     sizes: tuple[int, ...], activation: str, shared: bool, updates: int
 ) -> None:
@@ -47,7 +47,7 @@ def test_units_that_are_masked_have_no_gradient() -> None:
     masks = (jnp.ones((5, 2)).at[3:, 0].set(0),)
     params = (params[0], params[1]._replace(weights=params[1].weights * masks[0][:, None]))
     gradient = lanes_gradient(masks, "sigmoid", jnp.ones(2), jnp.ones((5, 2)))
-    _, (first, second) = gradient(params, *random_batch(1, sizes, (3,)))
+    _, (first, second) = jax.jit(gradient)(params, *random_batch(1, sizes, (3,)))
     for part in (first.weights[:, 3:, 0], first.biases[3:, 0], second.weights[3:, :, 0]):
         assert not jnp.any(part)
     assert jnp.all(first.weights[:, :, 1] != 0)
