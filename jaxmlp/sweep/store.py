@@ -79,8 +79,8 @@ def add_sweep(
             " VALUES (?, ?, ?, ?, ?, ?, datetime('now')) RETURNING sweep",
             (*identity, json.dumps(environment), git_commit),
         ).fetchone()[0]
-        members = _enter(connection, identity, (trial.configuration for trial in trials))
-        _insert(connection, "members", ((number, position, trial) for position, trial in enumerate(members)))
+        rows = enumerate(_enter(connection, identity, (trial.configuration for trial in trials)))
+        _insert(connection, "INSERT INTO members", ((number, position, trial) for position, trial in rows))
     return Sweep(number, identity, environment)
 
 
@@ -98,16 +98,16 @@ def _enter(connection: sqlite3.Connection, identity: Identity, configurations: I
             known[identifier] = last + len(new) + 1
             new.append((known[identifier], identifier, *key, text))
         numbers.append(known[identifier])
-    _insert(connection, "trials (trial, id, dataset, epochs, configuration)", new)
+    _insert(connection, "INSERT INTO trials (trial, id, dataset, epochs, configuration)", new)
     return numbers
 
 
-def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Insert rows of one length, replacing those with the same key; many a statement, which takes half the time."""
+def _insert(connection: sqlite3.Connection, into: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """``into`` with ``VALUES``: rows of one length, many a statement, which takes half the time."""
     rows = iter(rows)
     while chunk := list(itertools.islice(rows, ROWS)):
         marks = ", ".join([f"({', '.join('?' * len(chunk[0]))})"] * len(chunk))
-        connection.execute(f"INSERT OR REPLACE INTO {table} VALUES {marks}", list(itertools.chain.from_iterable(chunk)))
+        connection.execute(f"{into} VALUES {marks}", list(itertools.chain.from_iterable(chunk)))
 
 
 def begin(
@@ -156,7 +156,7 @@ def record(
             yield from zip(itertools.repeat(entry.number), range(1, len(lists[0]) + 1), *lists, strict=False)
 
     with transaction(connection):
-        _insert(connection, "curves", curves())
+        _insert(connection, "INSERT OR REPLACE INTO curves", curves())
         connection.executemany(_RECORD, updates)
 
 
