@@ -34,7 +34,7 @@ dnn_version_info {{ major: 9 minor: 10 patch: 2 }}
 runtime_version {{ major: 12 minor: 9 patch: 0 }}
 device_description_str: "NVIDIA H100 80GB HBM3"
 """
-PLUGINS = ("jax-cuda12-plugin", "jax-cuda12-pjrt")
+PLUGINS = ("jax-cuda13-plugin", "jax-cuda13-pjrt")
 INSTALL = "pip install 'jaxmlp[gpu-report]' " + " ".join(f"'{name}=={jax.__version__}'" for name in PLUGINS)
 WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "f16": 2, "bf16": 2, "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}
 
@@ -90,11 +90,11 @@ def h100() -> Mesh:
 
 
 def ptxas() -> str | None:
-    """The assembler, on the PATH or of the package nvidia-cuda-nvcc-cu12."""
+    """The assembler: of the package nvidia-cuda-nvcc, which knows the newest PTX, or on the PATH."""
     package = util.find_spec("nvidia")
     places = (package.submodule_search_locations or []) if package else []
-    folders = [str(Path(place) / "cuda_nvcc" / "bin") for place in places]
-    return shutil.which("ptxas") or (shutil.which("ptxas", path=os.pathsep.join(folders)) if folders else None)
+    folders = [str(Path(place) / "cu13" / "bin") for place in places]
+    return (shutil.which("ptxas", path=os.pathsep.join(folders)) if folders else None) or shutil.which("ptxas")
 
 
 def compile_for(mesh: Mesh, lower: Any, arguments: Any) -> Compiled:

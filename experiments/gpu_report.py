@@ -1,10 +1,11 @@
-"""What a GPU would be asked to do: three programs compiled for an H100 with no GPU present, and read.
+"""What a GPU would be asked to do: programs compiled for GPUs with no GPU present, and read.
 
 python -m experiments.gpu_report
 
-One network, a sweep by the scan, the same sweep by the fused kernel: how often each launches, what it keeps where, how
-many bytes it moves an update, and the time that no H100 can be faster than. Nothing here says how fast it is: where JAX
-finds a GPU, the programs are run there too, and their times stand in a column of their own.
+One network and a sweep by the scan, for an H100: how often they launch, what they keep where, how many bytes an update
+moves. The fused kernel for three architectures: its registers, what spills, its barriers, how many networks a
+multiprocessor holds. For each the time that no such card can be faster than. Nothing here says how fast it is: where
+JAX finds a GPU, the programs are run there too, and their times stand in a column of their own.
 """
 
 import functools
@@ -18,18 +19,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import command, gpu_compile
+from experiments import command, fused_compile, gpu_compile
 from jaxmlp import Config, Dataset, Hyperparameters, Layer, TrainingState, automatic_gradient, runtime, train_epochs
-from jaxmlp.kernels import fused_epochs
+from jaxmlp.engine import fused_epochs
 from jaxmlp.losses import cross_entropy
 from jaxmlp.network import check_sizes, forward
 from jaxmlp.training import train_epoch
 
 ROWS = 1497
+MULTIPROCESSORS = {number: card.multiprocessors for number, card in fused_compile.CARDS.items()}
 NOTES = """All but the last column is read from compiled programs.
-KiB an update: what every launch reads and writes, at most; the fused kernel: its weights and the data once an epoch.
-Bound: of an update of all networks; no H100 is faster, by its 3.35 TB/s and 67 TFLOP/s. The time of launching is not in
-it, nor is that of waiting for one step of a network before the next: only a GPU can tell them."""
+KiB per update: what every launch reads and writes, at most.
+Bound of the scan: of an update of all networks; no H100 is faster, by its 3.35 TB/s and 67 TFLOP/s. Bound of the fused
+kernel: of a network and update, full card; none is faster, by the instructions that it can issue. The time of launching
+is in neither, nor that of waiting for one step of a network before the next: only a GPU can tell them."""
 
 
 class Task(NamedTuple):
@@ -92,9 +95,9 @@ def tasks(sizes: tuple[int, ...], networks: int) -> list[Task]:
 
 
 def bound(found: gpu_compile.Compiled, sizes: tuple[int, ...], networks: int) -> tuple[float, float]:
-    """Bytes an update of all networks together, and the seconds below which no H100 makes it: moving and computing."""
-    moved = found.loop_bytes if found.inner else found.loop_bytes / ROWS
+    """Bytes per update of all networks together, and the seconds below which no H100 makes it: moving and computing."""
     weights = sum(a * b for a, b in itertools.pairwise(sizes))
+    moved = found.loop_bytes
     return moved, max(moved / gpu_compile.BANDWIDTH, 6 * weights * networks / gpu_compile.FLOPS)
 
 
@@ -110,24 +113,36 @@ def measured(task: Task, repetitions: int = 5) -> float:
     return float(np.median(seconds[1:]))
 
 
-def run(sizes: tuple[int, ...], networks: int, done: Callable[[], object] = lambda: None) -> list[dict[str, Any]]:
-    """Compile and read every program; a row each, ``measured`` None without a GPU. Prints nothing.
+class Report(NamedTuple):
+    """Everything that was read: rows of the scan's programs, and of the fused kernel by architecture."""
+
+    scan: list[dict[str, Any]]
+    fused: list[dict[str, Any]]
+
+
+def run(sizes: tuple[int, ...], networks: int, done: Callable[[], object] = lambda: None) -> Report:
+    """Compile and read every program, measured on a GPU where JAX has one, else None. Prints nothing.
 
     Raises:
-        InputError: no plugin to compile with; sizes that do not fit.
+        InputError: no plugin or no Warp to compile with; sizes that do not fit.
     """
-    mesh, rows = gpu_compile.h100(), list[dict[str, Any]]()
-    for task in tasks(sizes, networks):
+    *scans, fused = tasks(sizes, networks)
+    mesh, rows = gpu_compile.h100(), list[dict[str, Any]]()  # before a backend starts, which asks for CUDA's libraries
+    has_gpu = jax.default_backend() == "gpu"
+    kernels = [found._asdict() for found in fused_compile.compiled(sizes)]
+    seconds = measured(fused) / ROWS / networks if has_gpu else None
+    done()
+    for task in scans:
         found = gpu_compile.compile_for(mesh, jax.jit(task.function).lower, task.arguments)
-        moved, seconds = bound(found, sizes, task.networks)
+        moved, least = bound(found, sizes, task.networks)
         rows.append({
             "program": task.name, **found._asdict(), "launches_an_epoch": found.launches + found.inner * ROWS,
-            "bytes_an_update": moved, "bound_seconds_an_update": seconds,
+            "bytes_an_update": moved, "bound_seconds_an_update": least,
             "kernels": None if found.kernels is None else [kernel._asdict() for kernel in found.kernels],
-            "measured_seconds_an_update": measured(task) / ROWS if jax.default_backend() == "gpu" else None,
+            "measured_seconds_an_update": measured(task) / ROWS if has_gpu else None,
         })  # fmt: skip
         done()
-    return rows
+    return Report(rows, [{**kernel, "measured_seconds": seconds} for kernel in kernels])
 
 
 def on_chip(row: dict[str, Any]) -> str:
@@ -141,19 +156,43 @@ def on_chip(row: dict[str, Any]) -> str:
     return f"{most / 1024:.1f} KiB"
 
 
+def microseconds(seconds: float | None, digits: int) -> str:
+    """For a column of the table."""
+    return "no GPU" if seconds is None else f"{1e6 * seconds:.{digits}f}"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
-    """Rows for reading."""
-    header = ("compiled for an H100, not run", "launches an epoch", "an update", "a block on chip", "spilled",
-              "MiB in and out", "MiB beside", "KiB an update", "bound, us", "measured, us")  # fmt: skip
+    """The scan's rows for reading."""
+    header = ("compiled for an H100, not run", "launches per epoch", "per update", "a block on chip", "spilled",
+              "MiB in and out", "MiB beside", "KiB per update", "bound, us", "measured, us")  # fmt: skip
     lines: list[tuple[str, ...]] = []
     for row in rows:
         spilled = "no ptxas" if row["kernels"] is None else f"{sum(kernel['spilled'] for kernel in row['kernels'])} B"
-        seconds = row["measured_seconds_an_update"]
         lines.append((
             row["program"], f"{row['launches_an_epoch']:,}", str(row["inner"]), on_chip(row), spilled,
             f"{(row['arguments'] + row['outputs']) / 2**20:.1f}", f"{row['temporary'] / 2**20:.2f}",
-            f"{row['bytes_an_update'] / 2**10:,.1f}", f"{1e6 * row['bound_seconds_an_update']:.3f}",
-            "no GPU" if seconds is None else f"{1e6 * seconds:.3f}",
+            f"{row['bytes_an_update'] / 2**10:,.1f}", microseconds(row["bound_seconds_an_update"], 3),
+            microseconds(row["measured_seconds_an_update"], 3),
+        ))  # fmt: skip
+    return command.table(header, lines)
+
+
+def fused_table(rows: list[dict[str, Any]]) -> str:
+    """The fused kernel's rows for reading."""
+    header = ("fused kernel, not run", "threads", "registers", "spilled", "local", "shared", "barriers",
+              "instructions", "networks at a time", "bound, us", "measured, us")  # fmt: skip
+    lines: list[tuple[str, ...]] = []
+    for row in rows:
+        told = ["no ptxas"] * 4
+        if row["registers"] is not None:
+            held = MULTIPROCESSORS[row["architecture"]] * row["at_a_time"]
+            told = [str(row["registers"]), f"{row['spilled']} B", f"{row['shared']} B", f"{row['at_a_time']}, {held:,}"]
+        registers, spilled, shared, at_a_time = told
+        lines.append((
+            f"{row['card']} (sm_{row['architecture']})", str(row["threads"]), registers, spilled, str(row["local"]),
+            shared, str(row["barriers"]), f"{row['instructions']:,}", at_a_time,
+            "no ptxas" if row["bound_seconds"] is None else microseconds(row["bound_seconds"], 5),
+            microseconds(row["measured_seconds"], 5),
         ))  # fmt: skip
     return command.table(header, lines)
 
@@ -172,11 +211,12 @@ def main(arguments: list[str] | None = None) -> int:
         folder = command.output_folder(options.out)
         runtime.configure("float32")
         with command.bar(3, "program") as progress:
-            rows = run(sizes, networks, progress.update)
-        print(table(rows))
+            report = run(sizes, networks, progress.update)
+        print(table(report.scan), fused_table(report.fused), sep="\n\n")
         name = "-".join(map(str, sizes))
-        print(f"\n{name}, one sample an update, float32, {ROWS:,} updates an epoch. {NOTES}")
-        print(command.write(folder, {"gpu_report.json": {"rows": rows, "environment": runtime.environment()}}))
+        print(f"\n{name}, one sample per update, float32, {ROWS:,} updates per epoch. {NOTES}")
+        content = {**report._asdict(), "environment": runtime.environment()}
+        print(command.write(folder, {"gpu_report.json": content}))
         return 0
 
     return command.call(body, options.device)

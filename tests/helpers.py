@@ -68,10 +68,10 @@ def random_dataset(seed: int, n_train: int = 12, dtype: str = "float64", n_test:
 
 
 @contextlib.contextmanager
-def rejects(message: str) -> Generator[None]:
+def rejects(message: str) -> Generator[pytest.ExceptionInfo[InputError]]:
     """The block raises InputError, in one line that contains ``message``."""
     with pytest.raises(InputError, match=re.escape(message)) as caught:
-        yield
+        yield caught
     assert "\n" not in str(caught.value)
 
 

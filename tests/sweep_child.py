@@ -1,4 +1,4 @@
-"""A sweep in a process of its own, to be killed: ``python -m tests.sweep_child FILE``; a line for every block."""
+"""A sweep in a process of its own, to be killed: ``python -m tests.sweep_child FILE [ENGINE]``; a line per block."""
 
 import concurrent.futures
 import sys
@@ -23,7 +23,7 @@ def data() -> Data:
     return hold_out(random_dataset(5, 24, "float32"), 6)
 
 
-def main(path: str) -> None:
+def main(path: str, engine: str = "scan") -> None:
     """Run or resume the sweep."""
     runtime.configure_sweep("float32")
     packing.GROUPS = 8  # more blocks to be killed in
@@ -32,8 +32,8 @@ def main(path: str) -> None:
         identity = store.Identity("child", data_hash(found), EPOCHS, 0)
         sweep, resumed = store.begin(connection, identity, space().trials(), {"devices": jax.device_count()})
         print("resumed" if resumed else "new", flush=True)
-        run_sweep(connection, sweep, found, executor, lambda count: print(count, flush=True))
+        run_sweep(connection, sweep, found, executor, lambda count: print(count, flush=True), engine=engine)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

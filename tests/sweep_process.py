@@ -1,4 +1,4 @@
-"""A sweep in one of several processes: ``python -m tests.sweep_process FILE [ADDRESS PROCESSES NUMBER]``."""
+"""A sweep in one of several processes: ``python -m tests.sweep_process FILE ENGINE [ADDRESS PROCESSES NUMBER]``."""
 
 import concurrent.futures
 import sys
@@ -12,7 +12,7 @@ from tests.helpers import random_dataset
 EPOCHS = 3
 
 
-def main(path: str, *others: str) -> None:
+def main(path: str, engine: str, *others: str) -> None:
     """Run the sweep; prints how many devices and processes it had."""
     runtime.configure_sweep("float32")
     if others:
@@ -24,7 +24,7 @@ def main(path: str, *others: str) -> None:
     with store.opened(path, write=True) as connection, concurrent.futures.ThreadPoolExecutor(1) as executor:
         identity = store.Identity("several", data_hash(data), EPOCHS, 0)
         sweep, _ = store.begin(connection, identity, space.trials(), {})
-        run_sweep(connection, sweep, data, executor)
+        run_sweep(connection, sweep, data, executor, engine=engine)
     print(jax.device_count(), jax.local_device_count(), jax.process_count())
 
 

@@ -1,4 +1,4 @@
-"""What the GPU report reads from compiled programs; compiling for the H100 itself where the plugin is installed."""
+"""What the GPU report reads from compiled programs; an H100's, where plugin and assembler are installed."""
 
 import json
 import subprocess
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments import gpu_compile, gpu_report
+from experiments import fused_compile, gpu_compile, gpu_report
 from tests.helpers import rejects
+
+needs_gpu_compiler = pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no compiler for GPUs on macOS")
 
 SCHEDULE = """\
 001: kCopy         [source       | next=003 (1)] kCopy
@@ -72,10 +74,10 @@ def test_without_the_plugin_the_report_says_what_to_install(
     monkeypatch.setattr(gpu_compile.metadata, "version", missing)
     assert gpu_report.main(["--out", str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: jax-cuda12-plugin is missing, expected beside jax")
+    assert said.startswith("error: jax-cuda13-plugin is missing, expected beside jax")
     assert "pip install 'jaxmlp[gpu-report]'" in said
     monkeypatch.setattr(gpu_compile.metadata, "version", lambda _: "0.1")  # pyright: ignore[reportUnknownArgumentType]
-    with rejects("jax-cuda12-plugin is 0.1, expected jax's own version"):
+    with rejects("jax-cuda13-plugin is 0.1, expected jax's own version"):
         gpu_compile.h100()
     assert not list(tmp_path.iterdir())
 
@@ -92,28 +94,108 @@ def test_programs_are_timed_on_the_device_there_is() -> None:
     assert gpu_report.measured(one, 1) > 0
 
 
+PTX = """\
+.visible .entry epochs(
+$L__BB0_1:
+mov.f32 %f1, 0f00000000;
+$L__BB0_2:
+ld.global.f32 %f2, [%rd1];
+mov.b32 %r1, %f2;
+bar.sync 0;
+@%p1 bra $L__BB0_4;
+bra.uni $L__BB0_3;
+$L__BB0_3:
+add.f32 %f3, %f2, %f2;
+add.f32 %f3, %f3, %f2;
+add.f32 %f3, %f3, %f2;
+bra.uni $L__BB0_5;
+$L__BB0_4:
+@%p3 mov.f32 %f3, %f2;
+st.local.f32 [%rd2], %f3;
+$L__BB0_5:
+bar.sync 0;
+@%p2 bra $L__BB0_2;
+bar.sync 0;
+@%p4 bra $L__BB0_1;
+ret;
+"""
+
+
+def test_of_the_fused_kernels_ptx_the_loop_of_one_update_is_read_along_its_shorter_branch() -> None:
+    loop = fused_compile.update_loop(PTX)
+    assert loop[0] == "$L__BB0_2:"
+    assert loop[-1] == "@%p2 bra $L__BB0_2;"
+    assert sum("bar.sync" in line for line in loop) == 2
+    # Load, barrier, branch; store in local memory; barrier, branch: register moves are no work.
+    assert fused_compile.fewest(loop) == 6
+    # With a longer way past the store, the other one is shorter: branch, three additions, branch.
+    assert fused_compile.fewest([*loop[:12], *["st.local.f32 [%rd2], %f3;"] * 9, *loop[12:]]) == 10
+
+
+@needs_gpu_compiler
+def test_the_fused_kernel_is_compiled_for_four_architectures_without_local_memory(tmp_path: Path) -> None:
+    files = fused_compile.ptx((64, 20, 10), (75, 86, 90, 100), tmp_path)
+    assert list(files) == [75, 86, 90, 100]
+    for architecture, path in files.items():
+        text = path.read_text()
+        assert f".target sm_{architecture}" in text
+        assert text.count(".entry") == 1
+        assert not [line for line in text.splitlines() if ".local" in line.split("//")[0]]
+        loop = fused_compile.update_loop(text)
+        assert sum("bar.sync" in line for line in loop) == 2
+        # Each thread multiplies and adds 64 weights forward and 64 in the update, at least.
+        assert 128 < fused_compile.fewest(loop) < 1000
+
+
+@needs_gpu_compiler
+def test_without_an_assembler_the_ptx_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused_compile, "ptxas", lambda: None)
+    (found,) = fused_compile.compiled((5, 3), (90,))
+    assert (found.card, found.threads, found.registers, found.bound_seconds) == ("H100", 32, None, None)
+    assert "no ptxas" in gpu_report.fused_table([{**found._asdict(), "measured_seconds": None}])
+
+
+def test_an_assembler_that_is_too_old_and_networks_too_large_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old, kernel = tmp_path / "ptxas", tmp_path / "kernel.ptx"
+    old.write_text("#!/bin/sh\necho 'fatal : Unsupported .version 9.4' >&2\nexit 255\n")
+    old.chmod(0o755)
+    kernel.write_text(PTX)
+    monkeypatch.setattr(fused_compile, "ptxas", lambda: str(old))
+    with rejects("does not take the PTX (fatal : Unsupported .version 9.4), expected the one of CUDA 13.4 or newer"):
+        fused_compile.read(90, kernel, 32)
+    with rejects("64-600-600-10 takes"):
+        fused_compile.ptx((64, 600, 600, 10), (90,), tmp_path)
+
+
 @pytest.mark.slow
-def test_compiled_for_an_h100_an_epoch_of_the_fused_sweep_is_one_launch_without_spills(tmp_path: Path) -> None:
+@pytest.mark.skipif(gpu_compile.ptxas() is None, reason="needs jaxmlp[gpu-report]")
+@needs_gpu_compiler
+def test_assembled_the_fused_kernel_spills_nothing_and_its_bound_is_a_nanosecond() -> None:
+    for found in fused_compile.compiled((64, 20, 10), (75, 86, 90, 100)):
+        assert (found.spilled, found.local) == (0, 0)
+        assert found.registers is not None
+        assert found.at_a_time is not None
+        assert found.bound_seconds is not None
+        assert 96 < found.registers <= 255
+        assert found.at_a_time == 65536 // (32 * -(-found.registers // 8) * 8)
+        if found.architecture == 90:
+            assert found.bound_seconds < 1e-9
+
+
+@pytest.mark.slow
+def test_the_whole_report_of_two_scans_and_three_architectures(tmp_path: Path) -> None:
     try:
-        metadata.version("jax-cuda12-plugin")
+        metadata.version("jax-cuda13-plugin")
     except metadata.PackageNotFoundError:
         pytest.skip("needs jaxmlp[gpu-report]")
-    rows = {}
-    for networks in (512, 1024):
-        folder = tmp_path / str(networks)
-        call = [sys.executable, "-m", "experiments.gpu_report", "--networks", str(networks), "--out", str(folder)]
-        subprocess.run(call, check=True, capture_output=True)
-        rows[networks] = json.loads((folder / "gpu_report.json").read_text())["rows"]
-    _, scan, fused = rows[1024]
-    assert fused["launches_an_epoch"] == 1
-    assert scan["inner"] >= 10
-    assert fused["temporary"] == 0
-    data = rows[512][2]["arguments"] + rows[512][2]["outputs"]
-    grown = fused["arguments"] + fused["outputs"]
-    parameters = 64 * 20 + 20 + 20 * 10 + 10
-    assert grown - data == 512 * (
-        4 * (2 * parameters + 20 + 2 + 1) + 2
-    )  # two copies, mask, hyperparameters, loss, alive
-    if fused["kernels"] is not None:
-        assert [(kernel["name"], kernel["spilled"]) for kernel in fused["kernels"]] == [("fused_epochs", 0)]
-    assert all(row["measured_seconds_an_update"] is None for row in rows[1024])
+    call = [sys.executable, "-m", "experiments.gpu_report", "--networks", "512", "--out", str(tmp_path)]
+    said = subprocess.run(call, check=True, capture_output=True, text=True).stdout
+    report = json.loads((tmp_path / "gpu_report.json").read_text())
+    assert [row["program"] for row in report["scan"]] == ["one network", "512 by the scan"]
+    assert report["scan"][1]["inner"] >= 10
+    assert [row["architecture"] for row in report["fused"]] == [75, 90, 100]
+    assert all(row["measured_seconds_an_update"] is None for row in report["scan"])
+    assert all(row["measured_seconds"] is None for row in report["fused"])
+    assert "H100 (sm_90)" in said

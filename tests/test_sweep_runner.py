@@ -35,6 +35,7 @@ from jaxmlp.sweep import (
     train_trial,
     trials,
 )
+from jaxmlp.sweep.fused import ENGINES
 from jaxmlp.sweep.runner import rungs, work
 from tests.helpers import random_dataset, rejects
 
@@ -100,7 +101,8 @@ def test_the_best_trials_network_reproduces_what_was_recorded(uninterrupted: Pat
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_it_resumes_to_the_same_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_killed_at_random_moments_it_resumes_to_the_same_bits(engine: str, tmp_path: Path) -> None:
     # The children share a cache of compiled programs, to spend their time on training.
     settings = {
         **os.environ,
@@ -109,10 +111,10 @@ def test_killed_at_random_moments_it_resumes_to_the_same_bits(tmp_path: Path) ->
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     whole, broken = tmp_path / "whole.sqlite", tmp_path / "broken.sqlite"
-    subprocess.run([*CHILD, str(whole)], env=settings, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*CHILD, str(whole), engine], env=settings, check=True, stdout=subprocess.DEVNULL)
     moments, kills, done = random.Random(0), 0, [0]
     while kills < 10:
-        with subprocess.Popen([*CHILD, str(broken)], env=settings, stdout=subprocess.PIPE, text=True) as child:
+        with subprocess.Popen([*CHILD, str(broken), engine], env=settings, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             for _ in range(moments.randint(0 if kills else 1, 3)):  # the first leaves a file, others may die at once
                 child.stdout.readline()
@@ -124,7 +126,7 @@ def test_killed_at_random_moments_it_resumes_to_the_same_bits(tmp_path: Path) ->
         done.append(sum(row["status"] in ("done", "diverged") for row in trials(broken)) if broken.exists() else 0)
         assert done[-1] >= done[-2]
     assert 0 < done[-1] < 8000
-    ended = subprocess.run([*CHILD, str(broken)], env=settings, check=True, stdout=subprocess.PIPE, text=True)
+    ended = subprocess.run([*CHILD, str(broken), engine], env=settings, check=True, stdout=subprocess.PIPE, text=True)
     assert ended.stdout.startswith("resumed")
     assert {row["status"] for row in trials(broken)} == {"done", "diverged"}
     assert metrics(broken) == metrics(whole)

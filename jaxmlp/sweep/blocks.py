@@ -45,7 +45,7 @@ class Program:
         batch_size: samples an update.
         optimizer: a name of `OPTIMIZERS`.
         decays: whether there is weight decay.
-        engine: "scan", or "fused": by the kernel of `jaxmlp.kernels`, all groups at once; interpreted on a CPU.
+        engine: "scan", or "fused": by `jaxmlp.engine`, all groups at once.
     """
 
     widths: tuple[int, ...]
@@ -118,7 +118,7 @@ def _device_epoch(
     """One device's share of an epoch: the first ``groups[0]`` of its groups, one after the other."""
     samples, config, fused = columns(data), _config(program), None
     if program.engine == "fused":
-        fused = fused_share(*lanes, orders, data.dataset, config, interpret=on_cpu)
+        fused = fused_share(*lanes, orders, data.dataset, config, on_cpu=on_cpu)
 
     def group(number: Array, carry: tuple[Lanes, Measures]) -> tuple[Lanes, Measures]:
         lanes, measures = carry

@@ -1,4 +1,4 @@
-"""The fused engine: a device's share of an epoch by `jaxmlp.kernels`, one launch on a GPU, instead of by the scan."""
+"""The fused engine in a sweep: a device's share of an epoch in one launch, instead of by the scan."""
 
 import dataclasses
 from typing import Any
@@ -7,8 +7,8 @@ import jax
 from jax import Array
 
 from jaxmlp.data import Dataset
+from jaxmlp.engine import fused_epochs, fused_refusal, load_kernel
 from jaxmlp.errors import InputError
-from jaxmlp.kernels import fused_epochs, fused_refusal
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
 from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState
@@ -21,15 +21,22 @@ ENGINES = ("scan", "fused")
 def refusal(program: Any, data: Data) -> str | None:
     """Why the fused engine cannot train a `jaxmlp.sweep.blocks.Program`, in words, or None if it can."""
     sizes = (data.dataset.x_train.shape[1], *program.widths, data.dataset.y_train.shape[1])
-    config = Config(batch_size=program.batch_size, optimizer=OPTIMIZERS[program.optimizer])
+    config = Config(program.activation, program.batch_size, OPTIMIZERS[program.optimizer])
     return fused_refusal(sizes, config, data.dataset.x_train.dtype)
 
 
 def with_engine(program: Any, data: Data, engine: str) -> Any:
-    """The same Program, with the fused engine where that is wanted and not refused; raises InputError for others."""
+    """The same Program, with the fused engine where that is wanted and not refused.
+
+    Raises:
+        InputError: another engine, or the fused one where NVIDIA Warp is not installed.
+    """
     if engine not in ENGINES:
         raise InputError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
-    return program if engine == "scan" or refusal(program, data) else dataclasses.replace(program, engine=engine)
+    if engine == "scan":
+        return program
+    load_kernel()
+    return program if refusal(program, data) else dataclasses.replace(program, engine=engine)
 
 
 def fused_share(
@@ -40,7 +47,7 @@ def fused_share(
     orders: Array,
     dataset: Dataset,
     config: Config,
-    interpret: bool,
+    on_cpu: bool,
 ) -> tuple[TrainingState, Array, Array]:
     """Train all lanes of a device for an epoch: the new state, the losses and who is alive, leaves ``[G, B, ...]``.
 
@@ -52,11 +59,11 @@ def fused_share(
         orders: ``[G, B, n]``, or ``[G, 1, n]`` where a group shares one.
         dataset: for all of them.
         config: static.
-        interpret: as in `jaxmlp.kernels.fused_epochs`.
+        on_cpu: whether the device is a CPU.
     """
     groups = alive.shape
     flat: Any = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (state, hyperparameters, masks, alive))
-    order = orders.reshape(-1, 1, orders.shape[2])
-    new, losses, lives = fused_epochs(flat[0], dataset, order, flat[1], config, flat[2], flat[3], interpret=interpret)
+    order, threads = orders.reshape(-1, 1, orders.shape[2]), 1 if on_cpu else None
+    new, losses, lives = fused_epochs(flat[0], dataset, order, flat[1], config, flat[2], flat[3], threads=threads)
     whole = jax.tree.map(lambda leaf: leaf.reshape(*groups, *leaf.shape[1:]), new)
     return whole, losses.reshape(groups), lives.reshape(groups)

@@ -1,0 +1,170 @@
+"""The fused kernel compiled for GPUs that are not there, and read: PTX by Warp, registers by the assembler."""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.gpu_compile import ptxas
+from jaxmlp import Config, InputError
+from jaxmlp.engine import fused_refusal, load_kernel
+from jaxmlp.engine.shares import warps
+
+
+class Card(NamedTuple):
+    """What bounds a kernel on a GPU; figures of its maker.
+
+    Attributes:
+        name: of the card.
+        multiprocessors: how many.
+        clock: cycles per second at its fastest.
+        threads: at a time on a multiprocessor, like the next two.
+        blocks: whole ones.
+        shared: bytes of shared memory.
+    """
+
+    name: str
+    multiprocessors: int
+    clock: float
+    threads: int
+    blocks: int
+    shared: int
+
+
+CARDS = {
+    75: Card("T4", 40, 1.59e9, 1024, 16, 65536),
+    86: Card("A10", 72, 1.695e9, 1536, 16, 102400),
+    90: Card("H100", 132, 1.98e9, 2048, 32, 233472),
+    100: Card("B200", 148, 1.965e9, 2048, 32, 233472),
+}
+"""One card for each architecture."""
+REGISTERS, SCHEDULERS = 65536, 4
+"""Of a multiprocessor of each of them; a scheduler issues one instruction a cycle, for 32 threads."""
+BRANCH = r"\bbra(?:\.uni)?\s+(\$\w+);"
+RESERVED = 1024  # bytes of shared memory that a block takes beside its own
+
+
+class Fused(NamedTuple):
+    """What was read from the kernel of one architecture.
+
+    Attributes:
+        architecture: 90 is sm_90.
+        card: its name.
+        threads: of a block, which trains one network.
+        instructions: of the PTX, in the update of one sample at least, register moves left out.
+        barriers: of the block, in the same.
+        local: loads and stores of the thread's local memory in the whole PTX.
+        registers: of a thread, None where there is no assembler; like the next four.
+        spilled: bytes of a thread that found no room in them.
+        shared: bytes of a block.
+        at_a_time: networks on a multiprocessor.
+        bound_seconds: of a network and update: no such card is faster, by the instructions that it can issue.
+    """
+
+    architecture: int
+    card: str
+    threads: int
+    instructions: int
+    barriers: int
+    local: int
+    registers: int | None
+    spilled: int | None
+    shared: int | None
+    at_a_time: int | None
+    bound_seconds: float | None
+
+
+def ptx(sizes: tuple[int, ...], architectures: tuple[int, ...], folder: Path, **settings: Any) -> dict[int, Path]:
+    """The kernel's PTX by architecture, written into ``folder``; no GPU and no driver is needed.
+
+    Args:
+        sizes: of networks that `fused_refusal` lets pass.
+        architectures: of `CARDS`.
+        folder: to write to.
+        settings: of `jaxmlp.engine.kernel.epochs_kernel`, its defaults here: sigmoid, plain descent, float32.
+
+    Raises:
+        InputError: networks that don't fit; Warp missing, or without NVIDIA's compiler (as on macOS).
+    """
+    given = {"activations": ("sigmoid",) * (len(sizes) - 2), "optimizer": "sgd", "decays": False, "batched": False,
+             "dtype": "float32", **settings}  # fmt: skip
+    if refusal := fused_refusal(sizes, Config(), given["dtype"]):
+        raise InputError(refusal)
+    kernel = load_kernel()
+    module = kernel.epochs_kernel(sizes, threads=warps(sizes), **given).module
+    try:
+        files = kernel.wp.compile_aot_module(module, arch=architectures, module_dir=folder, use_ptx=True)
+    except Exception as error:  # whatever Warp finds wrong with its compiler
+        reason = str(error).splitlines()[0]
+        raise InputError(f"Warp cannot compile for GPUs ({reason}), expected its package for Linux") from None
+    for file in files:
+        file.write_bytes(file.read_bytes().rstrip(b"\0"))  # the assembler does not take the NUL that Warp adds
+    return dict(zip(architectures, files, strict=True))
+
+
+def update_loop(text: str) -> list[str]:
+    """The lines of one sample's update in the kernel's PTX: of its smallest loop with a barrier in it."""
+    lines = [line.strip() for line in text.splitlines()]
+    labels = {line[:-1]: number for number, line in enumerate(lines) if re.fullmatch(r"\$\w+:", line)}
+    loops: list[list[str]] = []
+    for number, line in enumerate(lines):
+        back = re.search(BRANCH, line)
+        if back and labels[back[1]] < number:
+            loops.append(lines[labels[back[1]] : number + 1])
+    return min((loop for loop in loops if any("bar.sync" in line for line in loop)), key=len)
+
+
+def fewest(loop: list[str]) -> int:
+    """The least number of instructions from a loop's beginning to its end, register moves left out.
+
+    Where it branches forward, the shorter way counts: whatever the data, a turn issues no fewer.
+    """
+    reached = {loop[0][:-1]: 0}
+    here: int | None = 0
+    for line in loop:
+        if line.endswith(":"):  # by a jump, or from the line above
+            ways = [way for way in (here, reached.get(line[:-1])) if way is not None]
+            here = min(ways, default=None)
+        elif here is not None and line.endswith(";") and not line.startswith("."):
+            here += re.match(r"(@!?%p\d+ )?mov\.", re.sub(r"\s+", " ", line)) is None
+            if jump := re.search(BRANCH, line):
+                reached[jump[1]] = min(here, reached.get(jump[1], here))
+                here = here if line.startswith("@") else None
+    return reached[loop[0][:-1]] if here is None else here
+
+
+def read(architecture: int, path: Path, threads: int) -> Fused:
+    """What the PTX and, where there is one, the assembler tell."""
+    text, card = path.read_text(), CARDS[architecture]
+    loop = update_loop(text)
+    instructions, barriers = fewest(loop), sum("bar.sync" in line for line in loop)
+    local = len(re.findall(r"\b(?:ld|st)\.local", text))
+    found = Fused(architecture, card.name, threads, instructions, barriers, local, None, None, None, None, None)
+    assembler = ptxas()
+    if assembler is None:
+        return found
+    call = [assembler, "-v", f"-arch=sm_{architecture}", str(path), "-o", str(path.with_suffix(".cubin"))]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    part = done.stderr.split("Compiling entry function")[-1]
+    registers, spilled = re.search(r"Used (\d+) registers", part), re.search(r"(\d+) bytes spill stores", part)
+    if not registers or not spilled:
+        reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[0]
+        raise InputError(f"{assembler} does not take the PTX ({reason}), expected the one of CUDA 13.4 or newer")
+    shared = sum(int(number) for number in re.findall(r"(\d+) bytes smem", part))
+    each = -(-int(registers[1]) // 8) * 8
+    at_a_time = min(REGISTERS // (each * threads), card.threads // threads, card.blocks,
+                    card.shared // (shared + RESERVED))  # fmt: skip
+    # A warp issues one instruction a cycle at most, all warps of a multiprocessor one a scheduler.
+    issuing = min(SCHEDULERS, at_a_time * threads // 32) * card.multiprocessors * card.clock
+    bound = instructions * threads // 32 / issuing
+    return found._replace(
+        registers=int(registers[1]), spilled=int(spilled[1]), shared=shared, at_a_time=at_a_time, bound_seconds=bound
+    )
+
+
+def compiled(sizes: tuple[int, ...], architectures: tuple[int, ...] = (75, 90, 100), **settings: Any) -> list[Fused]:
+    """The kernel read for each architecture; arguments and errors as `ptx`."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = ptx(sizes, architectures, Path(folder), **settings)
+        return [read(architecture, path, warps(sizes)) for architecture, path in files.items()]

@@ -1,0 +1,229 @@
+"""The fused kernel: a block of threads trains one network for whole epochs, its weights on chip all the while.
+
+Written in NVIDIA Warp, which compiles the same source for a CPU (blocks of one thread) and for NVIDIA's GPUs. The
+passes over one sample are in `jaxmlp.engine.passes`, the update is here. `jaxmlp.engine.launch` calls it from JAX.
+"""
+
+# What Warp compiles is Python in form only: its types are values made here, which no type checker can follow.
+# pyright: reportInvalidTypeForm=false, reportUnknownParameterType=false, reportMissingParameterType=false
+# pyright: reportOperatorIssue=false, reportIndexIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportUntypedFunctionDecorator=false
+
+import functools
+from typing import Any
+
+import warp as wp
+
+from jaxmlp.engine.passes import (
+    Plan,
+    backward_layer,
+    block_sum,
+    element,
+    everywhere,
+    forward_layer,
+    loss_and_delta,
+)  # fmt: skip
+from jaxmlp.engine.passes import (
+    plan as plan_of,
+)
+from jaxmlp.engine.shares import COPIES
+
+__all__ = ["epochs_kernel"]
+
+
+def update_one(plan: Plan, optimizer: str, decays: bool) -> Any:
+    """The update (7) of parameter p: the function ``(own, gradient, given) -> own``, its copies as optax makes them."""
+    real, copies = plan.real, COPIES[optimizer]
+    momentum, nesterov, adam = optimizer in ("momentum", "nesterov"), optimizer == "nesterov", optimizer == "adam"
+    # Optax's constants; the complements rounded once: of 1 - 0.999, float32 keeps four digits.
+    beta1, beta2, rest1, rest2, epsilon = (real(number) for number in (0.9, 0.999, 1 - 0.9, 1 - 0.999, 1e-8))
+    Own, Given = wp.types.vector(copies, real), wp.types.vector(5, real)
+
+    @wp.func
+    def updated(own: Own, gradient: real, given: Given):
+        descent, friction, decay = given[0], given[1], given[2]
+        step = gradient
+        if adam:
+            own[1] = beta1 * own[1] + rest1 * gradient
+            own[2] = beta2 * own[2] + rest2 * gradient * gradient
+            step = own[1] * given[3] / (wp.sqrt(own[2] * given[4]) + epsilon)
+        if decays:
+            step += decay * own[0]
+        if momentum:
+            own[1] = step + friction * own[1]
+            if nesterov:
+                step += friction * own[1]
+            else:
+                step = own[1]
+        own[0] += descent * step  # (7)
+        return own
+
+    return updated
+
+
+def update_layer(plan: Plan, number: int, optimizer: str, decays: bool, batched: bool) -> Any:
+    """The function ``(w, gradient, x, h, delta, given) -> (w, gradient)`` of a layer after a sample.
+
+    It adds to the gradient of the batch, or, where each update takes one sample, updates the parameters at once.
+    """
+    Parameters, Hidden, Deltas, Sample = plan.Parameters, plan.Hidden, plan.Deltas, plan.Sample
+    real, copies, size = plan.real, COPIES[optimizer], plan.size
+    _, n_in, n_out, at, _, inputs, _, deltas = plan.shares[number]
+    first, updated, number_of = number == 0, update_one(plan, optimizer, decays), element(Parameters, real)
+    Own, Given = wp.types.vector(copies, real), wp.types.vector(5, real)
+    Gradient = wp.types.vector(size if batched else 1, real)
+    slope_of = element(Gradient, real)
+
+    @wp.func
+    def layer(w: wp.ref[Parameters], gradient: wp.ref[Gradient], x: Sample, h: Hidden, delta: Deltas, given: Given):
+        for j in range(n_in + 1):  # the biases follow the weights, as if their input were 1
+            value = real(1.0)
+            if j < n_in:
+                value = x[j] if first else h[inputs + j]
+            for k in range(n_out):
+                p = at + j * n_out + k
+                slope = value * delta[deltas + k]  # (4), (5)
+                if batched:
+                    gradient[p] = slope_of(gradient, p) + slope
+                else:
+                    own = Own()
+                    for copy in range(copies):
+                        own[copy] = number_of(w, copy * size + p)
+                    own = updated(own, slope, given)
+                    for copy in range(copies):
+                        w[copy * size + p] = own[copy]
+
+    return layer
+
+
+def update_all(plan: Plan, optimizer: str, decays: bool) -> Any:
+    """The function ``(w, gradient, given) -> w``: all parameters of a thread, at the end of a batch."""
+    Parameters, Gradient = plan.Parameters, wp.types.vector(plan.size, plan.real)
+    copies, size = COPIES[optimizer], plan.size
+    Own, Given = wp.types.vector(copies, plan.real), wp.types.vector(5, plan.real)
+    updated, zero = update_one(plan, optimizer, decays), plan.real(0.0)
+    number_of, slope_of = element(Parameters, plan.real), element(Gradient, plan.real)
+
+    @wp.func
+    def all_of_them(w: wp.ref[Parameters], gradient: wp.ref[Gradient], given: Given):
+        for p in range(size):
+            own = Own()
+            for copy in range(copies):
+                own[copy] = number_of(w, copy * size + p)
+            own = updated(own, slope_of(gradient, p), given)
+            for copy in range(copies):
+                w[copy * size + p] = own[copy]
+            gradient[p] = zero
+
+    return all_of_them
+
+
+def infinities(plan: Plan, copies: int) -> Any:
+    """The function ``(w) -> count``: how many threads have a number that is not finite."""
+    real, Parameters, Line, size = plan.real, plan.Parameters, plan.Line, plan.size
+    one, sum_up, number_of = real(1.0), block_sum(plan, 1), element(Parameters, real)
+
+    @wp.func
+    def counted(w: wp.ref[Parameters]):
+        found = Line()
+        for p in range(size):
+            for copy in range(copies):
+                if not wp.isfinite(number_of(w, copy * size + p)):
+                    found[0] = one
+        found = sum_up(found)
+        return found[0]
+
+    return counted
+
+
+@functools.cache
+def epochs_kernel(
+    sizes: tuple[int, ...], activations: tuple[str, ...], optimizer: str, decays: bool, batched: bool, dtype: str,
+    threads: int,
+) -> Any:  # fmt: skip
+    """The Warp kernel for networks of one shape, launched over ``[T, threads]``: a block a network.
+
+    Its arguments are arrays: learning rate, momentum and weight decay ``[T, 3]``, masks ``[T, threads, kept]``, updates
+    made before ``[T]`` (Adam's), alive ``[T]``, orders ``[O, epochs, n]``, x ``[n, n_0]``, y ``[n, n_L]``; the batch
+    size; read and written: parameters ``[T, threads, copies * size]``; written: losses and lives, ``[T, epochs]``.
+
+    Args:
+        sizes: ``(n_0, .., n_L)``.
+        activations: of `jaxmlp.engine.passes.KINDS`, one a hidden layer.
+        optimizer: of `jaxmlp.engine.shares.COPIES`.
+        decays: whether there is weight decay.
+        batched: whether the batch size is over 1.
+        dtype: float32 or float64.
+        threads: of a block: 1 on a CPU, whole warps of 32 on a GPU.
+    """
+    copies = COPIES[optimizer]
+    plan = plan_of(sizes, activations, copies, dtype, threads)
+    real, n_layers, adam = plan.real, len(plan.shares), optimizer == "adam"
+    Parameters, Hidden, Deltas, Line = plan.Parameters, plan.Hidden, plan.Deltas, plan.Line
+    Sample, Target, Given = plan.Sample, plan.Target, wp.types.vector(5, real)
+    Gradient = wp.types.vector(plan.size if batched else 1, real)
+    forward = [forward_layer(plan, number) for number in range(n_layers)]
+    backward = [backward_layer(plan, number) for number in reversed(range(n_layers))]
+    update = [update_layer(plan, number, optimizer, decays, batched) for number in range(n_layers)]
+    gathered, both, all_of_them = everywhere(plan), loss_and_delta(plan), update_all(plan, optimizer, decays)
+    infinite, zero, one = infinities(plan, copies), real(0.0), real(1.0)
+
+    # Short loops are left to the compilers, which unroll them where that helps.
+    @wp.kernel(
+        module="unique",
+        enable_backward=False,
+        grid_stride=False,
+        module_options={"max_unroll": 1, "block_dim": threads},
+    )
+    def epochs(
+        hyperparameters: wp.array2d(dtype=real), masks: wp.array2d(dtype=Hidden), counts: wp.array(dtype=wp.int32),
+        alive: wp.array(dtype=wp.bool), orders: wp.array3d(dtype=wp.int32), x: wp.array(dtype=Sample),
+        y: wp.array(dtype=Target), batch_size: wp.int32, parameters: wp.array2d(dtype=Parameters),
+        losses: wp.array2d(dtype=real), lives: wp.array2d(dtype=wp.bool),
+    ):  # fmt: skip
+        network, thread = wp.tid()  # pyright: ignore[reportAssignmentType]
+        w, mask, gradient, given = Parameters(parameters[network, thread]), masks[network, thread], Gradient(), Given()
+        for i in range(3):
+            given[i] = hyperparameters[network, i]
+        given[0] = -given[0]  # adding a product takes a GPU one instruction, subtracting it two
+        # Adam's corrections, in float64 for the same reason.
+        power1 = wp.pow(wp.float64(0.9), wp.float64(counts[network]))
+        power2 = wp.pow(wp.float64(0.999), wp.float64(counts[network]))
+        n, order = orders.shape[2], network // (parameters.shape[0] // orders.shape[0])
+        living = bool(alive[network])
+        for epoch in range(orders.shape[1]):
+            total = real(0.0)
+            if living:
+                for turn in range(n):
+                    row = orders[order, epoch, turn]
+                    share, complete = real(1.0), bool(True)
+                    if batched:
+                        within = turn % batch_size
+                        samples = wp.min(batch_size, n - turn + within)
+                        share, complete = one / real(samples), within == samples - 1
+                    h, g, delta = Hidden(), Line(), Deltas()
+                    for number in range(wp.static(n_layers)):
+                        h, g = wp.static(forward[number])(w, mask, x[row], h)
+                    loss, end = both(gathered(g, thread), y[row], share)
+                    total += loss
+                    for number in range(wp.static(n_layers)):
+                        delta = wp.static(backward[number])(w, mask, h, end, thread, delta)
+                    if adam:
+                        if complete:
+                            power1 *= wp.float64(0.9)
+                            power2 *= wp.float64(0.999)
+                            given[3] = real(wp.float64(1.0) / (wp.float64(1.0) - power1))
+                            given[4] = real(wp.float64(1.0) / (wp.float64(1.0) - power2))
+                    for number in range(wp.static(n_layers)):
+                        wp.static(update[number])(w, gradient, x[row], h, delta, given)
+                    if batched:
+                        if complete:
+                            all_of_them(w, gradient, given)
+                living = wp.isfinite(total) and infinite(w) == zero
+                if living:  # what diverges in this epoch is left as it was written after the epoch before
+                    parameters[network, thread] = w
+            if thread == 0:
+                losses[network, epoch] = total / real(n)
+                lives[network, epoch] = living
+
+    return epochs
