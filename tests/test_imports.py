@@ -83,9 +83,9 @@ def test_importing_jaxmlp_starts_no_backend_and_changes_no_setting() -> None:
         import jax
         before = dict(jax.config.values)
         import jaxmlp
-        from jax._src import xla_bridge
+        from jaxmlp.runtime import started
         assert dict(jax.config.values) == before
-        print(xla_bridge.backends_are_initialized(), jax.config.jax_enable_x64, os.environ.get("XLA_FLAGS"),
+        print(started(), jax.config.jax_enable_x64, os.environ.get("XLA_FLAGS"),
               "matplotlib" in sys.modules)
     """
     assert fresh_python(program) == "False False None False"
