@@ -75,6 +75,23 @@ def rejects(message: str) -> Generator[pytest.ExceptionInfo[InputError]]:
     assert "\n" not in str(caught.value)
 
 
+MISSING_WARP = ModuleNotFoundError("No module named 'warp'", name="warp")
+
+
+def without_warp(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """From here on, importing Warp raises ``error``."""
+
+    class Finder:
+        def find_spec(self, name: str, *_: Any) -> None:
+            if name == "warp":
+                raise error
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "warp" or name == "jaxmlp.engine.kernel"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("jaxmlp.engine.kernel")
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+
+
 def fresh_python(program: str) -> str:
     """What ``program`` prints in an interpreter of its own, with JAX's settings at their defaults."""
     settings = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS" and name[:4] != "JAX_"}

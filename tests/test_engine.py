@@ -5,7 +5,6 @@ Blocks of 32 and more threads, as on a GPU, are run by Warp's cooperative fibers
 
 import functools
 import itertools
-import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -30,7 +29,7 @@ from jaxmlp.engine.shares import divide, thread_size, warps
 from jaxmlp.losses import cross_entropy
 from jaxmlp.network import forward
 from jaxmlp.training import train_epoch
-from tests.helpers import assert_agree, random_dataset, rejects
+from tests.helpers import MISSING_WARP, assert_agree, random_dataset, rejects, without_warp
 
 Widths = list[tuple[int, ...]]
 
@@ -358,27 +357,14 @@ def test_why_a_network_does_not_fit_is_told() -> None:
     assert told(64, 20, 10, activation=square) == "the fused kernel has no activation but identity, sigmoid, tanh, relu"
 
 
-def without_warp(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """From here on, importing Warp raises ``error``."""
-
-    class Finder:
-        def find_spec(self, name: str, *_: Any) -> None:
-            if name == "warp":
-                raise error
-
-    for name in [name for name in sys.modules if name.split(".")[0] == "warp" or name == "jaxmlp.engine.kernel"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("jaxmlp.engine.kernel")
-    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
-
-
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ModuleNotFoundError("No module named 'warp'"), "the fused engine needs NVIDIA Warp, which is not installed"),
+        (MISSING_WARP, "the fused engine needs NVIDIA Warp, which is not installed"),
+        (ModuleNotFoundError("a part of it", name="warp.config"), "which fails (ModuleNotFoundError: a part"),
         (OSError("warp.so: invalid ELF header"), "NVIDIA Warp, which fails (OSError: warp.so: invalid ELF header)"),
     ],
-    ids=["missing", "broken"],
+    ids=["missing", "in part", "broken"],
 )  # fmt: skip
 def test_without_warp_or_with_a_broken_one_the_extra_is_named(
     error: Exception, said: str, monkeypatch: pytest.MonkeyPatch

@@ -31,7 +31,7 @@ from jaxmlp.sweep import (
     trials,
 )
 from jaxmlp.sweep.fused import ENGINES
-from tests.helpers import assert_agree, random_dataset, rejects
+from tests.helpers import MISSING_WARP, assert_agree, random_dataset, rejects, without_warp
 
 LANES = blocks.LANES["cpu"]
 
@@ -89,6 +89,19 @@ def test_what_the_kernel_cannot_train_is_left_to_the_scan_with_a_notice(doubles:
     assert not sweep.notices(list(pack(wanted, doubles, LANES)), doubles, "scan")
     with rejects("engine is 'diesel', expected one of scan, fused"):
         list(pack(wanted, doubles, LANES, "diesel"))
+
+
+def test_without_warp_the_command_names_the_extra_and_leaves_no_database(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    without_warp(monkeypatch, MISSING_WARP)
+    database = tmp_path / "sweep.sqlite"
+    assert sweep.main(["run", "--hidden", "3", "--engine", "fused", "--database", str(database)]) == 2
+    told = capsys.readouterr().err
+    assert told == (
+        "error: the fused engine needs NVIDIA Warp, which is not installed, expected: pip install 'jaxmlp[fused]'\n"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def sweep_process(path: Path, devices: int, *others: str) -> "subprocess.Popen[str]":

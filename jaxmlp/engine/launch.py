@@ -46,11 +46,11 @@ def load_kernel() -> ModuleType:
 
         kernel.wp.init()
         _ = kernel.wp.jax_kernel, kernel.wp.ref  # which versions that are too old don't have
-    except ModuleNotFoundError:
-        raise InputError(f"the fused engine needs NVIDIA Warp, which is not installed, expected: {INSTALL}") from None
     except Exception as error:  # whatever a broken or older installation finds wrong
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "warp"
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"the fused engine needs NVIDIA Warp, which fails ({reason}), expected: {INSTALL}") from None
+        told = "which is not installed" if missing else f"which fails ({reason})"
+        raise InputError(f"the fused engine needs NVIDIA Warp, {told}, expected: {INSTALL}") from None
     return kernel
 
 
