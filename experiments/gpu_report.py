@@ -208,10 +208,10 @@ def main(arguments: list[str] | None = None) -> int:
     def body() -> int:
         sizes = check_sizes((64, *options.hidden, 10))
         networks = command.positive("networks", options.networks)
-        folder = command.output_folder(options.out)
         runtime.configure("float32")
         with command.bar(3, "program") as progress:
             report = run(sizes, networks, progress.update)
+        folder = command.output_folder(options.out)  # not before: where nothing can be compiled nothing is left
         print(table(report.scan), fused_table(report.fused), sep="\n\n")
         name = "-".join(map(str, sizes))
         print(f"\n{name}, one sample per update, float32, {ROWS:,} updates per epoch. {NOTES}")
