@@ -276,7 +276,7 @@ def test_a_loss_that_is_infinite_stops_a_network_whose_weights_are_not(digits: D
 
 
 def test_a_mask_takes_a_unit_out_of_both_passes_whatever_its_weights(digits: Dataset) -> None:
-    given = networks(8, [(5, 4, 3)] * 2, digits, Config("sigmoid", 3), 0.5, rows=12)
+    given = networks(8, [(5, 4, 3)] * 2, digits, Config("tanh", 3), 0.1, rows=12)
     masks = tuple(np.copy(mask) for mask in given.masks)
     for mask in masks:
         mask[0, 1] = 0
