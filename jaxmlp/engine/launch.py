@@ -185,6 +185,7 @@ def fused_epochs(
     program = kernel.epochs_kernel(
         sizes, _activations(config, len(sizes) - 2), optimizer, decays, config.batch_size > 1, dtype.name, block
     )
+    # Public, though Warp still calls it experimental: its only way into a compiled program of JAX.
     call = kernel.wp.jax_kernel(program, num_outputs=3, in_out_argnames=["parameters"], block_dim=block)
     epochs = orders.shape[1]
     divided, losses, lives = call(
