@@ -88,7 +88,7 @@ def without_warp(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
     for name in [name for name in sys.modules if name.split(".")[0] == "warp" or name == "jaxmlp.engine.kernel"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("jaxmlp.engine.kernel")
+    monkeypatch.delattr("jaxmlp.engine.kernel", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
 
 
