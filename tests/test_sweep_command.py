@@ -166,7 +166,8 @@ def test_a_report_without_a_sweep_says_so(tmp_path: Path, capsys: pytest.Capture
 def test_ctrl_c_keeps_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "sweep.sqlite"
     call = [sys.executable, "-m", "experiments.sweep", "run", "--database", str(path)]
-    call += ["--hidden", "4", "--seeds", "0:2000", "--epochs", "9"]
+    # Of four blocks: long enough that the others are not done while the first is read, whatever else runs.
+    call += ["--hidden", "4", "--seeds", "0:2000", "--epochs", "100"]
     settings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen(call, env=settings, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         while not path.exists() or not any(row["status"] == "done" for row in waited_rows(path)):
