@@ -4,9 +4,9 @@ import re
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from experiments.gpu_compile import ptxas
+from experiments.gpu_compile import CLOCK, MULTIPROCESSORS, REGISTERS, ptxas
 from jaxmlp import Config, InputError
 from jaxmlp.engine import fused_refusal, load_kernel
 from jaxmlp.engine.shares import warps
@@ -35,12 +35,12 @@ class Card(NamedTuple):
 CARDS = {
     75: Card("T4", 40, 1.59e9, 1024, 16, 65536),
     86: Card("A10", 72, 1.695e9, 1536, 16, 102400),
-    90: Card("H100", 132, 1.98e9, 2048, 32, 233472),
+    90: Card("H100", MULTIPROCESSORS, CLOCK, 2048, 32, 233472),
     100: Card("B200", 148, 1.965e9, 2048, 32, 233472),
 }
 """One card for each architecture."""
-REGISTERS, SCHEDULERS = 65536, 4
-"""Of a multiprocessor of each of them; a scheduler issues one instruction a cycle, for 32 threads."""
+SCHEDULERS = 4
+"""Of a multiprocessor of each of them, as its `REGISTERS`; each issues one instruction per cycle, for 32 threads."""
 BRANCH = r"\bbra(?:\.uni)?\s+(\$\w+);"
 RESERVED = 1024  # bytes of shared memory that a block takes beside its own
 
@@ -59,7 +59,8 @@ class Fused(NamedTuple):
         spilled: bytes of a thread that found no room in them.
         shared: bytes of a block.
         at_a_time: networks on a multiprocessor.
-        bound_seconds: of a network and update: no such card is faster, by the instructions that it can issue.
+        bound_seconds: of a network and update, where the card issues these instructions without a pause; the assembler
+            may fuse some of them.
     """
 
     architecture: int
@@ -75,24 +76,24 @@ class Fused(NamedTuple):
     bound_seconds: float | None
 
 
-def ptx(sizes: tuple[int, ...], architectures: tuple[int, ...], folder: Path, **settings: Any) -> dict[int, Path]:
-    """The kernel's PTX by architecture, written into ``folder``; no GPU and no driver is needed.
+def ptx(sizes: tuple[int, ...], architectures: tuple[int, ...], folder: Path) -> dict[int, Path]:
+    """The PTX by architecture of the kernel for sigmoid, plain descent, one sample per update and float32.
+
+    It is written into ``folder``; no GPU and no driver is needed.
 
     Args:
         sizes: of networks that `fused_refusal` lets pass.
         architectures: of `CARDS`.
         folder: to write to.
-        settings: of `jaxmlp.engine.kernel.epochs_kernel`, its defaults here: sigmoid, plain descent, float32.
 
     Raises:
         InputError: networks that don't fit; Warp missing, or without NVIDIA's compiler (as on macOS).
     """
-    given = {"activations": ("sigmoid",) * (len(sizes) - 2), "optimizer": "sgd", "decays": False, "batched": False,
-             "dtype": "float32", **settings}  # fmt: skip
-    if refusal := fused_refusal(sizes, Config(), given["dtype"]):
+    if refusal := fused_refusal(sizes, Config(), "float32"):
         raise InputError(refusal)
     kernel = load_kernel()
-    module = kernel.epochs_kernel(sizes, threads=warps(sizes), **given).module
+    sigmoids = ("sigmoid",) * (len(sizes) - 2)
+    module = kernel.epochs_kernel(sizes, sigmoids, "sgd", False, False, "float32", warps(sizes)).module
     try:
         files = kernel.wp.compile_aot_module(module, arch=architectures, module_dir=folder, use_ptx=True)
     except Exception as error:  # whatever Warp finds wrong with its compiler
@@ -118,7 +119,7 @@ def update_loop(text: str) -> list[str]:
 def fewest(loop: list[str]) -> int:
     """The least number of instructions from a loop's beginning to its end, register moves left out.
 
-    Where it branches forward, the shorter way counts: whatever the data, a turn issues no fewer.
+    Where it branches forward, the shorter way counts, whatever the data.
     """
     reached = {loop[0][:-1]: 0}
     here: int | None = 0
@@ -163,8 +164,8 @@ def read(architecture: int, path: Path, threads: int) -> Fused:
     )
 
 
-def compiled(sizes: tuple[int, ...], architectures: tuple[int, ...] = (75, 90, 100), **settings: Any) -> list[Fused]:
+def compiled(sizes: tuple[int, ...], architectures: tuple[int, ...] = (75, 90, 100)) -> list[Fused]:
     """The kernel read for each architecture; arguments and errors as `ptx`."""
     with tempfile.TemporaryDirectory() as folder:
-        files = ptx(sizes, architectures, Path(folder), **settings)
+        files = ptx(sizes, architectures, Path(folder))
         return [read(architecture, path, warps(sizes)) for architecture, path in files.items()]

@@ -4,8 +4,8 @@ python -m experiments.gpu_report
 
 One network and a sweep by the scan, for an H100: how often they launch, what they keep where, how many bytes an update
 moves. The fused kernel for three architectures: its registers, what spills, its barriers, how many networks a
-multiprocessor holds. For each the time that no such card can be faster than. Nothing here says how fast it is: where
-JAX finds a GPU, the programs are run there too, and their times stand in a column of their own.
+multiprocessor holds. For each a bound on its time. Nothing here says how fast it is: where JAX finds a GPU, the
+programs are run there too, and their times stand in a column of their own.
 """
 
 import functools
@@ -27,12 +27,12 @@ from jaxmlp.network import check_sizes, forward
 from jaxmlp.training import train_epoch
 
 ROWS = 1497
-MULTIPROCESSORS = {number: card.multiprocessors for number, card in fused_compile.CARDS.items()}
 NOTES = """All but the last column is read from compiled programs.
 KiB per update: what every launch reads and writes, at most.
 Bound of the scan: of an update of all networks; no H100 is faster, by its 3.35 TB/s and 67 TFLOP/s. Bound of the fused
-kernel: of a network and update, full card; none is faster, by the instructions that it can issue. The time of launching
-is in neither, nor that of waiting for one step of a network before the next: only a GPU can tell them."""
+kernel: of a network and update, full card: the least instructions of its PTX, one per cycle and scheduler; the
+assembler may fuse some. The time of launching is in neither, nor that of waiting for one step of a network before the
+next: only a GPU can tell them."""
 
 
 class Task(NamedTuple):
@@ -185,7 +185,7 @@ def fused_table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         told = ["no ptxas"] * 4
         if row["registers"] is not None:
-            held = MULTIPROCESSORS[row["architecture"]] * row["at_a_time"]
+            held = fused_compile.CARDS[row["architecture"]].multiprocessors * row["at_a_time"]
             told = [str(row["registers"]), f"{row['spilled']} B", f"{row['shared']} B", f"{row['at_a_time']}, {held:,}"]
         registers, spilled, shared, at_a_time = told
         lines.append((

@@ -193,16 +193,19 @@ def test_the_fused_engine_equals_the_scan_on_sixty_random_networks(seed: int, di
 @pytest.mark.parametrize("seed", range(20))
 def test_over_a_whole_epoch_it_leaves_the_scan_no_further_than_rounding_does(seed: int, digits: Dataset) -> None:
     # At rates up to 2 some of the 60 networks are chaotic: two scans whose starts differ by one rounding part as far,
-    # and no other program can come nearer. In float32 the distance is that from the same run in float64.
+    # and no other program can come nearer. In float32 the distance is that from the same run in float64; the scan's own
+    # is the largest of it and such neighbours: one alone may be near by luck.
     given = random_networks(seed, digits, None)
     found, expected = fused(given), scanned(given)
     assert np.array_equal(found[2], expected[2])
     twins = [distances(scanned(one_unit_away(given, twin))[0].params, expected[0].params) for twin in range(6)]
     assert np.all(distances(found[0].params, expected[0].params) <= np.maximum(1e-11, 3 * np.max(twins, axis=0)))
-    single, scan = fused(in_float32(given)), scanned(in_float32(given))
+    rounded = in_float32(given)
+    single, scan = fused(rounded), scanned(rounded)
     assert np.array_equal(single[2], scan[2])
-    its_own, the_scans = (distances(run[0].params, expected[0].params) for run in (single, scan))
-    assert np.all(its_own <= 3 * the_scans)
+    scans = [scan, *(scanned(one_unit_away(rounded, twin)) for twin in range(6))]
+    the_scans = np.max([distances(run[0].params, expected[0].params) for run in scans], axis=0)
+    assert np.all(distances(single[0].params, expected[0].params) <= 3 * the_scans)
 
 
 @pytest.mark.parametrize(

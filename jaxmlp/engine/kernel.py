@@ -32,50 +32,55 @@ __all__ = ["epochs_kernel"]
 
 
 def update_one(plan: Plan, optimizer: str, decays: bool) -> Any:
-    """The update (7) of parameter p: the function ``(own, gradient, given) -> own``, its copies as optax makes them."""
-    real, copies = plan.real, COPIES[optimizer]
+    """The update (7) as optax makes it: the function ``(w, p, gradient, given)`` of a thread's parameter p.
+
+    ``given`` holds minus the learning rate, momentum, weight decay and Adam's two corrections.
+    """
+    Parameters, real, size = plan.Parameters, plan.real, plan.size
     momentum, nesterov, adam = optimizer in ("momentum", "nesterov"), optimizer == "nesterov", optimizer == "adam"
     # Optax's constants; the complements rounded once: of 1 - 0.999, float32 keeps four digits.
     beta1, beta2, rest1, rest2, epsilon = (real(number) for number in (0.9, 0.999, 1 - 0.9, 1 - 0.999, 1e-8))
-    Own, Given = wp.types.vector(copies, real), wp.types.vector(5, real)
+    number_of, Given = element(Parameters, real), wp.types.vector(5, real)
 
     @wp.func
-    def updated(own: Own, gradient: real, given: Given):
-        descent, friction, decay = given[0], given[1], given[2]
+    def update(w: wp.ref[Parameters], p: int, gradient: real, given: Given):
+        own = number_of(w, p)
         step = gradient
         if adam:
-            own[1] = beta1 * own[1] + rest1 * gradient
-            own[2] = beta2 * own[2] + rest2 * gradient * gradient
-            step = own[1] * given[3] / (wp.sqrt(own[2] * given[4]) + epsilon)
+            first = beta1 * number_of(w, size + p) + rest1 * gradient
+            second = beta2 * number_of(w, 2 * size + p) + rest2 * gradient * gradient
+            w[size + p] = first
+            w[2 * size + p] = second
+            step = first * given[3] / (wp.sqrt(second * given[4]) + epsilon)
         if decays:
-            step += decay * own[0]
+            step += given[2] * own
         if momentum:
-            own[1] = step + friction * own[1]
+            velocity = step + given[1] * number_of(w, size + p)
+            w[size + p] = velocity
             if nesterov:
-                step += friction * own[1]
+                step += given[1] * velocity
             else:
-                step = own[1]
-        own[0] += descent * step  # (7)
-        return own
+                step = velocity
+        w[p] = own + given[0] * step  # (7)
 
-    return updated
+    return update
 
 
 def update_layer(plan: Plan, number: int, optimizer: str, decays: bool, batched: bool) -> Any:
-    """The function ``(w, gradient, x, h, delta, given) -> (w, gradient)`` of a layer after a sample.
+    """The function ``(w, gradient, x, h, delta, given)`` of a layer after a sample.
 
     It adds to the gradient of the batch, or, where each update takes one sample, updates the parameters at once.
     """
-    Parameters, Hidden, Deltas, Sample = plan.Parameters, plan.Hidden, plan.Deltas, plan.Sample
-    real, copies, size = plan.real, COPIES[optimizer], plan.size
+    Parameters, Hidden, Deltas, Sample, real = plan.Parameters, plan.Hidden, plan.Deltas, plan.Sample, plan.real
     _, n_in, n_out, at, _, inputs, _, deltas = plan.shares[number]
-    first, updated, number_of = number == 0, update_one(plan, optimizer, decays), element(Parameters, real)
-    Own, Given = wp.types.vector(copies, real), wp.types.vector(5, real)
-    Gradient = wp.types.vector(size if batched else 1, real)
+    first, update = number == 0, update_one(plan, optimizer, decays)
+    Gradient, Given = wp.types.vector(plan.size if batched else 1, real), wp.types.vector(5, real)
     slope_of = element(Gradient, real)
 
     @wp.func
-    def layer(w: wp.ref[Parameters], gradient: wp.ref[Gradient], x: Sample, h: Hidden, delta: Deltas, given: Given):
+    def layer(
+        w: wp.ref[Parameters], gradient: wp.ref[Gradient], x: Sample, h: Hidden, delta: Deltas, given: Given
+    ):  # fmt: skip
         for j in range(n_in + 1):  # the biases follow the weights, as if their input were 1
             value = real(1.0)
             if j < n_in:
@@ -86,33 +91,21 @@ def update_layer(plan: Plan, number: int, optimizer: str, decays: bool, batched:
                 if batched:
                     gradient[p] = slope_of(gradient, p) + slope
                 else:
-                    own = Own()
-                    for copy in range(copies):
-                        own[copy] = number_of(w, copy * size + p)
-                    own = updated(own, slope, given)
-                    for copy in range(copies):
-                        w[copy * size + p] = own[copy]
+                    update(w, p, slope, given)
 
     return layer
 
 
 def update_all(plan: Plan, optimizer: str, decays: bool) -> Any:
-    """The function ``(w, gradient, given) -> w``: all parameters of a thread, at the end of a batch."""
+    """The function ``(w, gradient, given)``: all parameters of a thread, at the end of a batch."""
     Parameters, Gradient = plan.Parameters, wp.types.vector(plan.size, plan.real)
-    copies, size = COPIES[optimizer], plan.size
-    Own, Given = wp.types.vector(copies, plan.real), wp.types.vector(5, plan.real)
-    updated, zero = update_one(plan, optimizer, decays), plan.real(0.0)
-    number_of, slope_of = element(Parameters, plan.real), element(Gradient, plan.real)
+    size, zero, Given = plan.size, plan.real(0.0), wp.types.vector(5, plan.real)
+    update, slope_of = update_one(plan, optimizer, decays), element(Gradient, plan.real)
 
     @wp.func
     def all_of_them(w: wp.ref[Parameters], gradient: wp.ref[Gradient], given: Given):
         for p in range(size):
-            own = Own()
-            for copy in range(copies):
-                own[copy] = number_of(w, copy * size + p)
-            own = updated(own, slope_of(gradient, p), given)
-            for copy in range(copies):
-                w[copy * size + p] = own[copy]
+            update(w, p, slope_of(gradient, p), given)
             gradient[p] = zero
 
     return all_of_them

@@ -29,8 +29,7 @@ THREADS = 1024
 """That a GPU's block may have."""
 INSTALL = "pip install 'jaxmlp[fused]'"
 VALUES = 512
-"""Numbers of 4 bytes a GPU's thread may keep: up to 255 in registers, the others in memory of its own, which the L1
-cache holds."""
+"""Numbers of 4 bytes a GPU's thread may keep: up to 255 in registers, the others in memory of its own."""
 STACK = 2**18
 """The same of a CPU's thread, whose stack has 8 MiB on Linux."""
 
