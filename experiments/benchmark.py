@@ -3,16 +3,18 @@
 python -m experiments.benchmark training    one network, and the time from a cold start
 python -m experiments.benchmark sweep       thousands of networks at once
 python -m experiments.benchmark estimator   MLPClassifier beside scikit-learn's
+python -m experiments.benchmark gpu         a GPU beside the CPU: thousands of networks, one, the classifier
 """
 
 import sys
 
-from experiments import benchmark_estimator, benchmark_sweep, benchmark_training, command
+from experiments import benchmark_estimator, benchmark_gpu, benchmark_sweep, benchmark_training, command
 
 BENCHMARKS = {
     "training": benchmark_training.main,
     "sweep": benchmark_sweep.main,
     "estimator": benchmark_estimator.main,
+    "gpu": benchmark_gpu.main,
 }
 
 

@@ -48,12 +48,12 @@ def spaces(networks: int) -> dict[str, Space]:
     }
 
 
-def sweep_call(space: Space, epochs: int, data: Data) -> Callable[[], int]:
+def sweep_call(space: Space, epochs: int, data: Data, engine: str = "scan") -> Callable[[], int]:
     """Train a sweep with its evaluation each epoch, from packing to outcomes, without a database."""
     trials = space.trials()
 
     def call() -> int:
-        blocks = pack(trials, data, lanes_of(device_mesh()))
+        blocks = pack(trials, data, lanes_of(device_mesh()), engine)
         trained = sum(len(train_block(block, epochs, data)) for block in blocks)
         return trained * epochs * len(data.dataset.labels_train)
 

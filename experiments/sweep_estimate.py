@@ -13,11 +13,11 @@ from jaxmlp.sweep.runner import rungs
 CALIBRATED = 3  # programs; the others are taken to be like these
 
 
-def estimate(trials: list[Trial], data: Data, epochs: int, halving: int) -> str:
+def estimate(trials: list[Trial], data: Data, epochs: int, halving: int, engine: str = "scan") -> str:
     """Trials, blocks, compilations, updates, memory and seconds, in lines; keeps nothing of what it trains."""
     data = jax.tree.map(np.asarray, data)
     lanes = lanes_of(device_mesh())
-    blocks = list(pack(trials, data, lanes))
+    blocks = list(pack(trials, data, lanes, engine))
     programs = list(dict.fromkeys(block.program for block in blocks))
     x, y = data.dataset.x_train, data.dataset.y_train
     # Each rung trains its survivors from the start: shares of all trials times its epochs.

@@ -20,6 +20,8 @@ from experiments import contenders, contenders_torch
 from experiments.contenders import Outcome, Prepared
 from experiments.workloads import LEARNING_RATE, Workload, make
 
+SWEEP = 1024
+
 
 class Entry(NamedTuple):
     """A row to measure.
@@ -132,9 +134,32 @@ def jaxmlp_training(workload: Workload, gradient: str, flags: str, device: str) 
     return call, seconds
 
 
+def jaxmlp_sweep(workload: Workload, *_: str) -> Prepared:
+    """A sweep of `SWEEP` networks of one seed on all cores of the CPU; what comes out is the first one's."""
+    import jax
+    import numpy as np
+
+    from jaxmlp import load_digits, runtime
+    from jaxmlp.sweep import hold_out, make_space, pack, train_block
+    from jaxmlp.sweep.blocks import device_mesh, lanes_of
+
+    runtime.configure_sweep(workload.dtype)
+    data: Any = jax.tree.map(np.asarray, hold_out(load_digits(workload.dtype)))
+    trials = make_space({"learning_rate": [LEARNING_RATE * (n + 1) / SWEEP for n in range(SWEEP)]}).trials()
+    assert workload == Workload((64, 20, 10), 1, workload.dtype, workload.epochs)
+
+    def call() -> Outcome:
+        outcomes = [train_block(block, workload.epochs, data) for block in pack(trials, data, lanes_of(device_mesh()))]
+        first = outcomes[0][0]
+        return Outcome(float(first.loss[0]), float(first.loss[-1]), first.train_accuracy, first.test_accuracy)
+
+    return call, 0.0
+
+
 CONTENDERS = {
     "jaxmlp, automatic": lambda workload, *how: jaxmlp_training(workload, "automatic", *how),
     "jaxmlp, hand-derived": lambda workload, *how: jaxmlp_training(workload, "hand-derived", *how),
+    "jaxmlp, a sweep": jaxmlp_sweep,
     "Numba loops": lambda workload, *_: contenders.numba_training(workload),
     "NumPy loop": lambda workload, *_: contenders.numpy_training(workload),
     "scikit-learn": lambda workload, *_: contenders.scikit_learn(workload),

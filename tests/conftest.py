@@ -1,4 +1,7 @@
-"""Strict settings for every test, made before JAX starts: 64 bits, no silent promotion, two CPU devices."""
+"""Strict settings for every test, made before JAX starts: 64 bits, no silent promotion, two CPU devices, no GPU.
+
+Many statements are of bits, of lanes a group or of blocks of one thread, as a CPU has them. JAX_PLATFORMS wins.
+"""
 
 import json
 import os
@@ -6,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import hypothesis
 import jax

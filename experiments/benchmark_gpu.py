@@ -1,0 +1,177 @@
+"""What a GPU gains: thousands of networks by either engine, one network, the classifier, and a loop in NumPy.
+
+python -m experiments.benchmark gpu
+
+What runs on the CPU beside it does so in a process of its own, with the flags that suit it.
+"""
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from sklearn.neural_network import MLPClassifier as ScikitLearns
+
+from experiments import command
+from experiments.sweep_contenders import single_call, sweep_call
+from experiments.worker import SWEEP, Entry, Worker
+from experiments.workloads import Workload, make
+from jaxmlp import InputError, MLPClassifier, figures, load_digits, runtime
+from jaxmlp.sweep import Data, hold_out, make_space
+from jaxmlp.sweep.fused import ENGINES
+
+NETWORKS = (64, 1024, 16384)
+SMALL = "64-20-10, 1 sample an update"
+LARGE = "a classifier, 784-100-10, 200 samples"
+UNITS = {SMALL: "microseconds a network and update, evaluation included", LARGE: "microseconds an update, Adam"}
+ROWS, IMAGES = 1197, 4096  # the digits that train where 300 validate; of the larger network
+
+
+class Row(NamedTuple):
+    """A contender of a panel: seconds of each repetition, seconds before them (compiling), network-updates in each."""
+
+    panel: str
+    name: str
+    seconds: list[float]
+    seconds_before: float
+    updates: int
+
+    @property
+    def quartiles(self) -> list[float]:
+        """Lower quartile, median, upper quartile, in microseconds a network and update."""
+        return np.percentile([1e6 * seconds / self.updates for seconds in self.seconds], [25, 50, 75]).tolist()
+
+
+class Contender(NamedTuple):
+    """Its panel, its name, what a repetition runs, and the network-updates of one."""
+
+    panel: str
+    name: str
+    call: Callable[[], object]
+    updates: int
+
+
+def on_cpu(epochs: int) -> tuple[list[Contender], list[Worker]]:
+    """What runs on the CPU, and its processes, which are to be ended."""
+    task = Workload((64, 20, 10), 1, "float32", epochs)
+    named = [
+        ("CPU, the lecture's loop in NumPy, one core", Entry("", "NumPy loop"), 1, 1),
+        ("CPU, one network", Entry("", "jaxmlp, automatic"), 10, 1),
+        (f"CPU, {SWEEP:,} networks, all cores", Entry("", "jaxmlp, a sweep"), 1, SWEEP),
+    ]
+    made: list[Contender] = []
+    workers: list[Worker] = []
+    for name, entry, times, count in named:
+        workload = task._replace(epochs=times * epochs)
+        workers.append(Worker(entry, workload))
+        workers[-1].ask()
+        updates = (ROWS if count > 1 else 1497) * times * epochs * count
+        made.append(Contender(SMALL, name, lambda worker=workers[-1]: worker.ask("go\n"), updates))
+    return made, workers
+
+
+def on_gpu(epochs: int, networks: tuple[int, ...]) -> list[Contender]:
+    """Sweeps by either engine, and one network alone, on JAX's own device."""
+    data: Data = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
+    made = [Contender(SMALL, "GPU, one network", single_call(epochs, data), ROWS * epochs)]
+    for count in networks:
+        space = make_space({"learning_rate": [0.01 + 0.2 * n / count for n in range(count)]})
+        for engine in ENGINES:
+            call = sweep_call(space, epochs, data, engine)
+            made.append(Contender(SMALL, f"GPU, {count:,} networks, {engine}", call, ROWS * epochs * count))
+    return made
+
+
+def classifiers(epochs: int) -> list[Contender]:
+    """The classifier on a larger network, on the GPU and on the CPU, and scikit-learn's."""
+    task = make(Workload((784, 100, 10), 200, "float32", 1))
+    common: dict[str, Any] = {"hidden_layer_sizes": (100,), "batch_size": 200, "max_iter": epochs, "random_state": 0,
+                              "tol": 0.0, "n_iter_no_change": epochs + 1}  # fmt: skip
+    named: dict[str, Any] = {
+        f"{device.upper()}, jaxmlp": MLPClassifier(**common, activation="relu", device=device)
+        for device in ("gpu", "cpu")
+    } | {"CPU, scikit-learn": ScikitLearns(**common)}
+
+    def fitted(classifier: Any) -> Callable[[], object]:
+        def fit() -> None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that so few epochs have not converged
+                classifier.fit(task.x_train, task.labels_train)
+
+        return fit
+
+    updates = epochs * -(-IMAGES // 200)
+    return [Contender(LARGE, name, fitted(classifier), updates) for name, classifier in named.items()]
+
+
+def run(epochs: int = 10, repetitions: int = 5, networks: tuple[int, ...] = NETWORKS) -> list[Row]:
+    """Measure all contenders in turn; prints nothing.
+
+    Raises:
+        InputError: JAX finds no GPU.
+    """
+    runtime.configure("float32", device="gpu")
+    beside, workers = on_cpu(epochs)
+    try:
+        made = [*on_gpu(epochs, networks), *beside, *classifiers(2 * epochs)]
+        rows = [Row(each.panel, each.name, [], 0.0, each.updates) for each in made]
+        with command.bar((repetitions + 1) * len(made), "run") as progress:
+            for repetition in range(repetitions + 1):
+                for number, contender in enumerate(made):
+                    start = time.perf_counter()
+                    contender.call()
+                    seconds = time.perf_counter() - start
+                    if repetition == 0:
+                        rows[number] = rows[number]._replace(seconds_before=seconds)
+                    else:
+                        rows[number].seconds.append(seconds)
+                    progress.update()
+    finally:
+        for worker in workers:
+            worker.end()
+    return [row._replace(seconds_before=max(row.seconds_before - min(row.seconds), 0.0)) for row in rows]
+
+
+def table(rows: list[Row]) -> str:
+    """By panel: the median, its quartiles and what compiling took."""
+    text: list[str] = []
+    for panel, unit in UNITS.items():
+        lines: list[tuple[str, ...]] = []
+        for row in (row for row in rows if row.panel == panel):
+            low, middle, high = row.quartiles
+            lines.append((row.name, f"{middle:.5g}", f"{low:.5g}..{high:.5g}", f"{row.seconds_before:.1f}"))
+        text.append(command.table((panel, unit, "quartiles", "compiling s"), lines))
+    return "\n\n".join(text)
+
+
+def draw(rows: list[Row], where: dict[str, Any]) -> Any:
+    """``benchmark_gpu.png``: a panel each, a bar a contender; those on the GPU have a colour of their own."""
+    panels = {panel: {row.name: row.quartiles[1] for row in rows if row.panel == panel} for panel in UNITS}
+    title = f"float32, medians: {where['device']} and {where['cores']} cores of {where['processor']}"
+    return figures.bars(panels, list(UNITS.values()), title, marked="GPU")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = command.parser("experiments.benchmark gpu", __doc__, "runs/benchmark")
+    parser.add_argument("--epochs", type=int, default=10, help="(%(default)s)")
+    parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
+    options = parser.parse_args(arguments)
+
+    def body() -> int:
+        for name in ("epochs", "repetitions"):
+            command.positive(name, getattr(options, name))
+        if options.device == "cpu":
+            raise InputError("device is 'cpu', expected gpu or auto: this compares the two")
+        runtime.find_device("gpu")
+        folder = command.output_folder(options.out)
+        rows = run(options.epochs, options.repetitions)
+        print(table(rows))
+        where = runtime.environment()
+        record = {"rows": [{**row._asdict(), "quartiles": row.quartiles} for row in rows], "environment": where}
+        print(command.write(folder, {"benchmark_gpu.json": record, "benchmark_gpu.png": draw(rows, where)}))
+        return 0
+
+    return command.call(body)
