@@ -22,13 +22,16 @@ from jaxmlp import (
     hand_derived_gradient,
     numerical_gradient,
 )  # fmt: skip
+from jaxmlp.comparison import NUMERICAL_TOLERANCES, TOLERANCES
 from jaxmlp.gradient_report import Row
+from jaxmlp.numerical import NumericalResult
 from tests.helpers import random_batch, random_params, rejects, worked_by_hand
 
 SHAPES = arrays.array_shapes(max_dims=3, max_side=4)
 FINITE = st.floats(-1e300, 1e300, allow_subnormal=True)
 LEAVES = arrays.arrays(np.float64, SHAPES, elements=FINITE)
 TREES = st.dictionaries(st.text("abcde", min_size=1, max_size=3), LEAVES, min_size=1, max_size=4)
+X0 = np.zeros(1)
 NETWORK = random_params(0, (4, 3, 2)), *random_batch(1, (4, 3, 2), (5,))
 
 
@@ -165,6 +168,93 @@ def test_tolerances_are_by_dtype_settable_and_stated() -> None:
     assert only_row(np.ones(1, "float32"), np.full(1, 1 + 1e-6, "float32")).verdict == "agree"
     assert only_row([1e-20], [2e-20]).verdict == "tiny"
     assert "tolerance float64: 1e-08 of the norm + 0" in str(compare_trees({"a": [1.0], "b": [1.0]}, Tolerance(1e-8)))
+
+
+# What the verdicts rest on, by dtype: relative and absolute; then the same of pairs with a numerical gradient.
+LIMITS = {
+    "float64": ((1e-12, 1e-14), (1e-7, 2e-9)),
+    "float32": ((1e-5, 5e-6), (5e-2, 1e-2)),
+    "float16": ((2e-2, 1e-2), (0.5, 0.5)),
+    "bfloat16": ((0.1, 0.1), (0.5, 0.5)),
+}
+
+
+class Planted(NumericalGradient):
+    """A numerical gradient that is whatever one says."""
+
+    def result(self, params: Any, x: Any, y: Any) -> NumericalResult:
+        del x, y
+        factor = jnp.asarray(self.step, params.dtype)
+        return NumericalResult(jnp.zeros((), params.dtype), params * factor, jnp.zeros(params.shape, bool), None, None)
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_half_the_tolerance_passes_and_five_times_it_does_not(dtype: str) -> None:
+    (relative, absolute), (numerical, _) = LIMITS[dtype]
+    large, none = jnp.asarray([2.0**12, 0.0], dtype), jnp.zeros(2, dtype)
+
+    def times(factor: float) -> Any:
+        return large * jnp.asarray(factor, dtype)
+
+    assert only_row(large, times(1 + relative / 2)).verdict == "agree"
+    assert only_row(large, times(1 - 5 * relative)).verdict == "differ"
+    assert only_row(none, jnp.asarray([absolute / 2, 0], dtype)).verdict == "tiny"
+    assert only_row(none, jnp.asarray([5 * absolute, 0], dtype)).verdict == "differ"
+
+    def exact(params: Any, x: Any, y: Any) -> Any:
+        del x, y
+        return jnp.zeros((), params.dtype), params
+
+    def verdict(factor: float) -> str:
+        pair = {"numerical": Planted(lambda *_: none, factor), "exact": exact}
+        return compare_gradients(pair, large, none, none).rows[0].verdict
+
+    assert [verdict(1 - numerical / 2), verdict(max(1 - 5 * numerical, 1e-3))] == ["agree", "differ"]
+
+
+def test_a_numerical_gradient_has_its_own_tolerance_in_its_own_pairs_only() -> None:
+    def exact(params: Any, x: Any, y: Any) -> Any:
+        del x, y
+        return jnp.zeros(()), params
+
+    for dtype, limits in LIMITS.items():
+        assert (TOLERANCES[dtype], NUMERICAL_TOLERANCES[dtype]) == limits
+    three = {"a": exact, "numerical": Planted(lambda *_: X0, 1.0), "b": exact}
+    report = compare_gradients(three, jnp.ones(2), X0, X0)
+    assert [row.tolerance for row in report.pair("a", "b")] == [LIMITS["float64"][0]] * 2
+    for name in "ab":
+        assert [row.tolerance for row in report.pair("numerical", name)] == [LIMITS["float64"][1]] * 2
+    ours, theirs = Tolerance(0.25, 1.0), Tolerance(0.5, 2.0)
+    report = compare_gradients(three, jnp.ones(2), X0, X0, ours, theirs)
+    assert [row.tolerance for row in report.pair("a", "b")] == [ours] * 2
+    assert [row.tolerance for row in report.pair("numerical", "b")] == [theirs] * 2
+
+
+def test_a_verdict_is_of_the_whole_leaf_by_norm_and_the_absolute_part_is_of_its_own_unit() -> None:
+    # |a - b| = 3, max(|a|, |b|) = 5: 0.6 of the norm.
+    a, b = [0.0, 4.0], [3.0, 4.0]
+    assert only_row(a, b, Tolerance(0.61)).verdict == "agree"
+    assert only_row(a, b, Tolerance(0.59)).verdict == "differ"
+    assert only_row(a, b, Tolerance(0.4, 1.01)).verdict == "tiny"
+    assert only_row(a, b, Tolerance(0.4, 0.99)).verdict == "differ"
+    assert only_row(np.multiply(a, 1e3), np.multiply(b, 1e3), Tolerance(0.4, 1.01)).verdict == "differ"
+    row = only_row(a, b, Tolerance(0.61))
+    assert (row.max_absolute, row.max_relative, row.norm_relative) == (3, 1, 0.6)
+    assert row.cosine == pytest.approx(0.8)
+    assert only_row([0.0], [1.0]).cosine == 0
+    assert only_row([0.0], [0.0]).cosine == 1
+    assert only_row([1.0], [-1.0]).cosine == -1
+
+
+def test_the_table_says_of_each_row_its_numbers_its_verdict_and_what_is_worst() -> None:
+    one, two = ({"w": np.array([3.0, last]), "z": np.zeros(1)} for last in (4.0, 5.0))
+    lines = str(compare_trees({"one": one, "two": two})).splitlines()
+    assert lines[0].split() == ["pair", "leaf", "error", "max", "abs", "max", "rel", "ulps", "cosine", "verdict"]
+    # From 4 to 8 the numbers are 2**-50 apart: 1 is 1.1e15 of them. The cosine is 29 / (5 sqrt 34).
+    assert lines[2].split() == ["one,", "two", "['w']", "1.7e-01", "1.0e+00", "2.0e-01", "1.1e+15", "0.99469", "differ"]
+    assert lines[3].split() == ["worst", "at", "[1]:", "4", "against", "5"]
+    assert lines[4].split() == ["one,", "two", "['z']", "0", "0", "0", "0", "1.00000", "agree"]
+    assert lines[5:] == ["tolerance float64: 1e-12 of the norm + 1e-14", "1 of 2 rows differ"]
 
 
 def test_three_gradients_of_a_network_agree_and_a_factor_of_1_001_is_caught() -> None:

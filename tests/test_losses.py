@@ -35,3 +35,16 @@ def test_accuracy_counts_rows_and_gives_a_tie_to_the_first_class() -> None:
     # The predictions are 1, 0, 2, 0.
     for labels, share in [([1, 0, 2, 0], 1.0), ([1, 1, 2, 2], 0.5), ([0, 1, 1, 1], 0.0)]:
         assert_agree(accuracy(logits, jnp.array(labels, "int32")), np.float32(share))
+
+
+def test_a_row_with_a_nan_is_wrong_and_so_is_a_row_of_them() -> None:
+    # Whether it is the own logit that is NaN, or another, before or behind: rows 0 to 2. Row 3 is right.
+    nan = jnp.nan
+    logits = jnp.array([[nan, 1.0, 2.0], [9.0, nan, 2.0], [9.0, 1.0, nan], [9.0, 1.0, -jnp.inf], [nan, nan, nan]])
+    assert_agree(accuracy(logits, jnp.zeros(5, "int32")), jnp.asarray(0.2))
+
+
+def test_the_loss_is_the_mean_over_all_axes_but_the_last() -> None:
+    # A uniform guess costs ln 4 whatever the class: 1.386294, for 2 x 3 samples as for one.
+    y = jnp.tile(jnp.eye(4)[jnp.array([0, 3, 1])], (2, 1, 1))
+    assert float(cross_entropy(jnp.zeros((2, 3, 4)), y)) == pytest.approx(math.log(4), rel=1e-14)

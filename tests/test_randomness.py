@@ -77,6 +77,29 @@ def test_parameters_and_orders_come_from_different_keys() -> None:
         assert np.asarray(orders[0]).tolist() != jax.random.permutation(key, jnp.arange(50, dtype="int32")).tolist()
 
 
+def test_the_key_of_an_epochs_order_is_the_second_half_of_the_seeds_folded_with_the_epochs_number() -> None:
+    stream, (_, order_key) = KeyStream(5), jax.random.split(jax.random.key(5))
+    first, second = (np.asarray(stream.orders(epochs, 50)) for epochs in (1, 2))
+    for epoch, order in enumerate([*first, *second]):
+        key, rows = jax.random.fold_in(order_key, epoch), jnp.arange(50, dtype="int32")
+        assert order.tolist() == jax.random.permutation(key, rows).tolist()
+
+
+@both
+def test_no_layer_has_the_numbers_of_another(stream: Stream) -> None:
+    # Equal widths: drawn from one key, the layers would be the same; a number has no reason to come twice.
+    weights = [np.asarray(layer.weights) for layer in stream(0).params((6, 6, 6, 6), "float64")]
+    assert [w.shape for w in weights] == [(6, 6)] * 3
+    assert len(np.unique(np.concatenate(weights))) == 3 * 36
+
+
+def test_each_layer_of_fresh_parameters_has_a_key_of_its_own() -> None:
+    key, sizes = jax.random.key(3), (4, 6, 3)
+    for k, layer, n_in in zip(jax.random.split(key, 2), init_params(key, sizes, "float64", 3.0), sizes, strict=False):
+        normal = jax.random.normal(k, layer.weights.shape, "float64")
+        np.testing.assert_allclose(layer.weights, 3 * np.asarray(normal) / np.sqrt(n_in), rtol=1e-15)
+
+
 @both
 def test_unusable_seeds_and_sizes_are_rejected(stream: Stream) -> None:
     for seed in (-1, 2**32, 1.5):
