@@ -31,7 +31,7 @@ SHAPES = arrays.array_shapes(max_dims=3, max_side=4)
 FINITE = st.floats(-1e300, 1e300, allow_subnormal=True)
 LEAVES = arrays.arrays(np.float64, SHAPES, elements=FINITE)
 TREES = st.dictionaries(st.text("abcde", min_size=1, max_size=3), LEAVES, min_size=1, max_size=4)
-X0 = np.zeros(1)
+X0 = jnp.zeros(1)
 NETWORK = random_params(0, (4, 3, 2)), *random_batch(1, (4, 3, 2), (5,))
 
 

@@ -45,6 +45,7 @@ def test_float32_digits_are_the_float64_digits_rounded(digits: Dataset) -> None:
 
 def test_the_split_is_a_parameter() -> None:
     assert load_digits("float64", n_test=1).x_train.shape == (1796, 64)
+    assert load_digits("float64", n_test=1796).x_test.shape == (1796, 64)
     for n_test in (0, -1, 1797):
         with rejects(f"n_test is {n_test}, expected 1..1796"):
             load_digits("float64", n_test)
@@ -59,6 +60,14 @@ def test_unsupported_dtype_is_rejected(dtype: Any) -> None:
 def test_float64_without_64_bit_mode_is_rejected_rather_than_rounded() -> None:
     with jax.enable_x64(False), rejects("dtype is float64 while JAX computes in float32"):
         load_digits("float64")
+
+
+def test_a_dataset_keeps_rows_in_their_order_and_both_halves_apart() -> None:
+    made = make_dataset([[1, 2], [3, 4]], [1, 0], [[5, 6]], [2], 3)
+    assert [str(array.dtype) for array in made] == ["float32", "float32", "int32"] * 2
+    assert [array.tolist() for array in made] == [
+        [[1, 2], [3, 4]], [[0, 1, 0], [1, 0, 0]], [1, 0], [[5, 6]], [[0, 0, 1]], [2],
+    ]  # fmt: skip
 
 
 X, LABELS = np.zeros((4, 3)), np.array([0, 1, 2, 1])

@@ -95,14 +95,14 @@ def test_the_bottleneck_has_a_colour_a_digit_dots_for_training_crosses_for_test_
     train = Points(np.array([[0.0, 1], [2, 3], [10, 5], [7, 8]]), np.array([1, 1, 1, 4]))
     test = Points(np.array([[-1.0, -2]]), np.array([4]))
     axes = figures.bottleneck(train, test, palette, "t").axes[0]
-    scattered = [(np.asarray(c.get_offsets()).tolist(), to_hex(c.get_edgecolor()[0])) for c in axes.collections
-                 if len(c.get_offsets())]  # fmt: skip
+    collections = cast(Any, [each for each in axes.collections if np.size(each.get_offsets())])
+    scattered = [(each.get_offsets().tolist(), to_hex(each.get_edgecolor()[0])) for each in collections]
     colours = [to_hex(colour) for colour in PALETTES[palette]]
     assert scattered == [
         ([[0, 1], [2, 3], [10, 5]], colours[1]), ([[7, 8]], colours[4]), ([[-1, -2]], colours[4]),
     ]  # fmt: skip
     # A dot is a small circle, of more vertices than the two strokes of a cross.
-    assert [len(c.get_paths()[0].vertices) > 4 for c in axes.collections if len(c.get_offsets())] == [True, True, False]
+    assert [len(each.get_paths()[0].vertices) > 4 for each in collections] == [True, True, False]
     assert {text.get_text(): text.get_position() for text in axes.texts} == {"1": (2, 3), "4": (7, 8)}
     assert [to_hex(cast(Any, text.get_bbox_patch()).get_edgecolor()) for text in axes.texts] == [colours[1], colours[4]]
     assert legend(axes) == [*map(str, range(10)), "training", "test"]

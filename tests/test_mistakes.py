@@ -91,7 +91,7 @@ HIDDEN: dict[str, Wrong] = {
     ),
 }
 WEIGHTS: dict[str, Wrong] = {
-    "is zero": lambda at: np.zeros((4, 4)),
+    "is zero": lambda at: 0 * at.w[2],
     "is transposed": lambda at: (at.right.T @ at.h[1]).T,
     "uses the activation of layer 2 instead of layer 1": lambda at: at.right.T @ at.h[2],
     "uses the activation of layer 3 instead of layer 1": lambda at: at.right.T @ at.h[3],
@@ -100,7 +100,7 @@ WEIGHTS: dict[str, Wrong] = {
     "misses the last sample": lambda at: at.right[:-1].T @ at.h[1][:-1],
 }
 BIASES: dict[str, Wrong] = {
-    "is zero: the biases are forgotten": lambda at: np.zeros(4),
+    "is zero: the biases are forgotten": lambda at: 0 * at.right[0],
     "misses the first sample": lambda at: at.right[1:].sum(axis=0),
     "misses the last sample": lambda at: at.right[:-1].sum(axis=0),
     "is that of the first sample alone": lambda at: at.right[0],
@@ -140,8 +140,8 @@ def test_a_right_backward_pass_and_one_that_is_right_within_the_tolerance_have_n
 
 
 def test_each_layer_of_two_mistakes_has_its_finding_the_upper_one_first() -> None:
-    _, upper = backward("tanh", 3, "dL/db", lambda at: np.zeros(4))()
-    _, lower = backward("tanh", 1, "dL/dW", lambda at: np.zeros((4, 3)))()
+    _, upper = backward("tanh", 3, "dL/db", lambda at: 0 * at.right[0])()
+    _, lower = backward("tanh", 1, "dL/dW", lambda at: 0 * at.w[1])()
     both = (lower[0], upper[1], upper[2], upper[3])
     assert [(each.layer, each.quantity) for each in found(lambda *_: (0, both))] == [(3, "dL/db"), (1, "dL/dW")]
 

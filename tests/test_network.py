@@ -27,6 +27,24 @@ def test_every_layer_of_the_trace_is_the_oracles(activation: str, depth: int) ->
     assert_agree(trace.activations, tuple(h), 1e-13)
 
 
+def test_by_default_the_activation_is_sigmoid_and_a_row_of_the_table_does_as_well_as_its_name() -> None:
+    params, (x, _) = random_params(0, DEPTHS[2]), random_batch(1, DEPTHS[2])
+    assert_agree(forward(params, x), forward(params, x, "sigmoid"))
+    assert_agree(forward_trace(params, x), forward_trace(params, x, "sigmoid"))
+    assert_agree(forward(params, x, ACTIVATIONS["tanh"]), forward(params, x, "tanh"))
+
+
+def test_each_hidden_layer_has_its_own_activation_and_its_own_mask() -> None:
+    params, (x, _) = random_params(0, DEPTHS[2]), random_batch(1, DEPTHS[2])
+    masks = jnp.array([1.0, 0, 1, 2, 1]), jnp.array([0.0, 1, 1, 0.5])
+    (w_1, b_1), (w_2, b_2), (w_3, b_3) = [(np.asarray(w), np.asarray(b)) for w, b in params]
+    h_1 = np.tanh(w_1 @ np.asarray(x) + b_1) * [1, 0, 1, 2, 1]
+    h_2 = np.maximum(w_2 @ h_1 + b_2, 0) * [0, 1, 1, 0.5]
+    trace = forward_trace(params, x, ("tanh", "relu"), masks)
+    assert_agree(trace.activations[1:3], (h_1, h_2), 1e-14)
+    assert_agree(forward(params, x, ("tanh", "relu"), masks), w_3 @ h_2 + b_3, 1e-14)
+
+
 def test_any_batch_shape_gives_the_rows_that_samples_give_alone() -> None:
     params, (x, _) = random_params(0, DEPTHS[2]), random_batch(1, DEPTHS[2], (2, 3))
     alone = np.stack([[forward(params, jnp.asarray(sample)) for sample in row] for row in np.asarray(x)])
@@ -86,6 +104,29 @@ def test_unusable_sizes_are_rejected(sizes: Any, message: str) -> None:
         check_sizes(sizes)
     with rejects(message):
         init_params(jax.random.key(0), sizes)
+
+
+def test_sizes_are_usable_up_to_100_million_parameters_from_width_1_and_in_numpys_integers() -> None:
+    assert check_sizes((1, 1)) == (1, 1)
+    assert check_sizes(np.array([4, 3])) == (4, 3)
+    assert check_sizes((9_999, 10_000)) == (9_999, 10_000)  # with biases exactly 100 million
+    with rejects("make 100,010,000 parameters, expected at most 100,000,000"):
+        check_sizes((9_999, 10_001))
+
+
+def test_a_layer_that_does_not_fit_is_named_by_its_number() -> None:
+    first, second = random_params(0, (4, 6, 3))
+    for params, message in (
+        ((first, first), "layer 2 has shapes (6, 4) and (6,), expected (6, 6) and (6,)"),
+        (
+            (first._replace(biases=second.biases), second),
+            "layer 1 has shapes (6, 4) and (3,), expected (6, 4) and (6,)",
+        ),
+        ((), "parameters have no layer, expected one or more"),
+    ):
+        with rejects(message):
+            sizes_of(params)
+    assert sizes_of((first, second)) == (4, 6, 3)
 
 
 def test_unusable_activations_are_rejected() -> None:

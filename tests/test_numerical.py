@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jax import Array
 
-from jaxmlp import Dataset, LectureStream, NumericalGradient, automatic_gradient, numerical_gradient
-from jaxmlp.network import sizes_of
+from jaxmlp import Dataset, LectureStream, NumericalGradient, automatic_gradient, numerical, numerical_gradient
+from jaxmlp.network import forward_trace, sizes_of
 from jaxmlp.numerical import relu_pre_activations
 from tests.helpers import assert_agree, random_batch, random_params, rejects
 
@@ -44,8 +44,42 @@ def test_the_error_shrinks_with_the_order_that_is_claimed() -> None:
 
 
 def test_a_large_parameter_gets_a_larger_step() -> None:
-    steps = NumericalGradient(cubic).result({"a": jnp.asarray([0.5, -2e3]), "b": {"c": jnp.asarray(3.0)}}, X, Y).steps
-    assert steps["a"][1] / steps["a"][0] == pytest.approx(2000)
+    # eps^(1/3) for order 2, eps^(1/5) for order 4, times the parameter's magnitude but at least 1; or the one given.
+    params, eps = {"a": jnp.asarray([0.5, -2e3]), "b": {"c": jnp.asarray(3.0)}}, 2.0**-52
+    for gradient, expected in (
+        (NumericalGradient(cubic), eps ** (1 / 3) * np.array([1, 2e3, 3])),
+        (NumericalGradient(cubic, order=4), eps ** (1 / 5) * np.array([1, 2e3, 3])),
+        (NumericalGradient(cubic, 1e-4), [1e-4] * 3),
+    ):
+        found = gradient.result(params, X, Y)
+        np.testing.assert_allclose([*found.steps["a"], found.steps["b"]["c"]], expected, rtol=1e-13)
+        assert found.sweep is None
+        assert not any(mask.any() for mask in jax.tree.leaves(found.kinks))
+
+
+def test_parameters_that_do_not_fit_into_memory_at_once_give_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = NumericalGradient(cubic, 1e-3)(PARAMS, X, Y)
+    # 3 parameters in 2 shifts: 2 at once, the second chunk filled up.
+    monkeypatch.setattr(numerical, "CHUNK_ELEMENTS", 2 * 2 * 3)
+    assert_agree(NumericalGradient(lambda *given: cubic(*given), 1e-3)(PARAMS, X, Y), whole, 1e-12)
+
+
+def test_a_sweep_goes_from_an_eighth_down_by_quarters_and_chooses_each_leafs_best_step() -> None:
+    # The quotient of order 2 of p^3 is 3 p^2 + h^2: only rounding is left of its error. Linear ones have none.
+    found = NumericalGradient(cubic, "sweep").result(PARAMS, X, Y)
+    assert found.sweep is not None
+    steps = np.asarray(found.sweep.steps)
+    np.testing.assert_array_equal(steps, 2.0 ** -np.arange(3, 36, 2))
+    assert set(np.asarray(found.steps["a"]) / [1, 2]) <= set(steps)
+    # Distances by hand, of all three parameters together: from each step's neighbours, the larger one.
+    gradients = np.column_stack([found.sweep.gradients["a"], found.sweep.gradients["b"]["c"]])
+    gaps = np.linalg.norm(np.diff(gradients, axis=0), axis=1)
+    both = np.maximum(np.concatenate([gaps[:1], gaps]), np.concatenate([gaps, gaps[-1:]]))
+    np.testing.assert_allclose(found.sweep.errors, both / np.linalg.norm(gradients, axis=1), rtol=1e-9)
+    small, large = np.asarray(found.sweep.plateau)
+    near = steps[np.asarray(found.sweep.errors) <= 10 * float(found.sweep.errors.min())]
+    assert {small, large} <= set(near)
+    assert small <= steps[int(np.argmin(found.sweep.errors))] <= large
 
 
 @pytest.mark.slow
@@ -79,7 +113,15 @@ def test_kinks_of_a_network_are_those_of_its_relu_layers() -> None:
     assert relu_pre_activations("tanh") is None
     kinks = relu_pre_activations(("tanh", "relu"))
     assert kinks is not None
-    assert kinks(params, x, y).shape == (7 * 3,)
+    g_1, g_2 = (np.ravel(g) for g in forward_trace(params, x, ("tanh", "relu")).pre_activations[:2])
+    np.testing.assert_array_equal(kinks(params, x, y), g_2)
+    one_name, other_way = relu_pre_activations("relu"), relu_pre_activations(("relu", "tanh"))
+    assert one_name is not None
+    assert other_way is not None
+    assert len(one_name(params, x, y)) == 7 * (5 + 3)
+    np.testing.assert_array_equal(other_way(params, x, y), g_1)
+    assert numerical_gradient("relu").kinks is not None
+    assert numerical_gradient("tanh").kinks is None
 
 
 @pytest.mark.slow
@@ -105,12 +147,15 @@ def test_float32_is_warned_about_and_float64_is_not() -> None:
 def test_input_that_cannot_be_used_is_named() -> None:
     with rejects("step is 'small', expected 'auto', 'sweep' or a positive number"):
         numerical_gradient("tanh", "small")
-    with rejects("step is -1.0, expected"):
-        NumericalGradient(cubic, -1.0)
+    for step in (-1.0, 0.0, float("nan"), float("inf")):
+        with rejects(f"step is {step}, expected"):
+            NumericalGradient(cubic, step)
     with rejects("order is 3, expected 2 or 4"):
         NumericalGradient(cubic, order=3)
     with rejects("parameters have dtypes [], expected one floating dtype"):
         NumericalGradient(cubic)({}, X, Y)
+    with rejects("parameters have dtypes ['int64'], expected one floating dtype"):
+        NumericalGradient(cubic)([jnp.zeros(1, int)], X, Y)
     with rejects("parameters have dtypes ['float32', 'float64'], expected one"):
         NumericalGradient(cubic)([jnp.zeros(1), jnp.zeros(1, "float32")], X, Y)
 

@@ -58,6 +58,7 @@ FORMULAS: dict[str, Callable[[Vector, list[Vector], float, float, float], Vector
 def test_three_updates_are_those_of_the_formula_with_and_without_decay(name: str) -> None:
     def after(hyperparameters: Hyperparameters) -> Any:
         optimizer, params = OPTIMIZERS[name](hyperparameters), jnp.asarray(START)
+        updates: Any
         state = optimizer.init(params)
         for gradient in GRADIENTS:
             updates, state = optimizer.update(jnp.asarray(gradient), state, params)
@@ -66,7 +67,8 @@ def test_three_updates_are_those_of_the_formula_with_and_without_decay(name: str
 
     compiled = jax.jit(after)
     for given in (Hyperparameters(0.25, 0.5), Hyperparameters(0.125, 0.75, 0.1), Hyperparameters(0.125, 0.75, 0.0)):
-        expected = FORMULAS[name](START, GRADIENTS, *map(float, given[:2]), float(given.weight_decay or 0))
+        rate, momentum, decay = (float(value or 0) for value in given)
+        expected = FORMULAS[name](START, GRADIENTS, rate, momentum, decay)
         with jax.numpy_dtype_promotion("standard"):  # optax's adam raises a float to its count of updates
             np.testing.assert_allclose(compiled(given), expected, rtol=1e-12)
 

@@ -1,13 +1,17 @@
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import jax
+import jaxlib
 import numpy as np
+import optax
 import pytest
+import sklearn
 
 from jaxmlp import (
     Config,
@@ -15,9 +19,10 @@ from jaxmlp import (
     automatic_gradient,
     hand_derived_gradient,
     initial_state,
+    runtime,
     train_epochs,
 )
-from jaxmlp.runtime import cache_folder, configure, environment, loop_options, merge_flags
+from jaxmlp.runtime import cache_folder, configure, configure_sweep, environment, loop_options, merge_flags
 from tests.helpers import fresh_python, random_dataset, random_params, rejects
 
 
@@ -42,7 +47,13 @@ def test_an_unsupported_dtype_is_rejected_by_name(dtype: str) -> None:
 def test_the_environment_says_what_a_measurement_needs_and_goes_into_json() -> None:
     found = environment()
     assert json.loads(json.dumps(found)) == found
-    assert found["versions"]["jax"] == jax.__version__
+    versions = {"jax": jax, "jaxlib": jaxlib, "numpy": np, "optax": optax, "scikit-learn": sklearn}
+    assert {name: found["versions"][name] for name in versions} == {
+        name: module.__version__ for name, module in versions.items()
+    }
+    assert found["versions"]["python"] == platform.python_version()
+    assert found["machine"] == platform.machine()
+    assert found["device"] == jax.devices()[0].device_kind
     assert found["devices"] == jax.device_count()
     assert found["platform"] == jax.devices()[0].platform
     assert found["cores"] == os.cpu_count()
@@ -63,6 +74,19 @@ def test_one_sample_an_update_gets_loop_options_and_batches_do_not() -> None:
         loop_options((64, 0, 10), 1)
 
 
+def test_loops_stay_rolled_where_the_widest_hidden_layer_has_16_to_32_units() -> None:
+    def rolled(*sizes: int) -> bool:
+        return "xla_cpu_disable_loop_unrolling" in loop_options(sizes, 1)
+
+    assert {width: rolled(64, width, 10) for width in (15, 16, 32, 33)} == {15: False, 16: True, 32: True, 33: False}
+    assert rolled(64, 4, 20, 10)
+    assert not rolled(64, 20, 40, 10)
+    assert not rolled(20, 4, 20)  # inputs and outputs are not hidden
+    assert not rolled(20, 20)
+    # 3 (4 + 1) + 3 (3 + 1) = 27 parameters: 100,000 + 64 * 27 bytes.
+    assert loop_options((4, 3, 3), 1) == {"xla_cpu_small_while_loop_byte_threshold": "101728"}
+
+
 @pytest.mark.parametrize(
     ("flags", "merged"),
     [
@@ -81,6 +105,104 @@ def test_flags_are_merged_and_the_users_win(flags: str, merged: str) -> None:
 def test_flags_in_a_file_are_kept(tmp_path: Path) -> None:
     (tmp_path / "flags").write_text("--y\n--z=1\n")
     assert merge_flags(str(tmp_path / "flags"), {"a": "1"}) == "--y --z=1 --xla_backend_extra_options=a=1"
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """JAX's settings that the code under test changes, of a process where JAX has not started; nothing is changed."""
+    found: dict[str, Any] = {}
+    monkeypatch.setattr(jax.config, "update", found.__setitem__)
+    monkeypatch.setattr(runtime, "started", lambda: False)
+    monkeypatch.setenv("XLA_FLAGS", "")
+    return found
+
+
+def test_each_option_of_configure_changes_its_own_setting_and_no_other(
+    changed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    full = {"jax_default_matmul_precision": "highest"}
+    kept = {"jax_persistent_cache_min_compile_time_secs": 0.0}
+    for dtype, options, expected in (
+        ("float32", {}, full),
+        ("float64", {}, full | {"jax_enable_x64": True}),
+        ("float32", {"device": "cpu"}, full | {"jax_platforms": "cpu"}),
+        ("float32", {"cache": True}, full | kept | {"jax_compilation_cache_dir": str(tmp_path / "jaxmlp")}),
+        ("float32", {"cache": tmp_path / "a"}, full | kept | {"jax_compilation_cache_dir": str(tmp_path / "a")}),
+        ("float32", {"cache": str(tmp_path / "b")}, full | kept | {"jax_compilation_cache_dir": str(tmp_path / "b")}),
+    ):
+        changed.clear()
+        configure(dtype, **options)
+        assert (changed, os.environ["XLA_FLAGS"]) == (expected, ""), options
+    assert {path.name for path in tmp_path.iterdir()} == {"jaxmlp", "a", "b"}
+
+
+def test_sizes_set_flags_for_one_sample_an_update_which_is_the_default_but_none_for_a_gpu(
+    changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "find_device", lambda _: None)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    configure("float32", sizes=(4, 3, 3), device="gpu")
+    configure("float32", sizes=(4, 3, 3), batch_size=2)
+    assert os.environ["XLA_FLAGS"] == ""
+    configure("float32", sizes=(4, 3, 3))
+    assert os.environ["XLA_FLAGS"] == BIG
+    assert "jax_platforms" not in changed
+
+
+def test_where_the_user_chose_a_precision_or_a_cache_it_stays(
+    changed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = {"jax_default_matmul_precision": "tensorfloat32", "jax_compilation_cache_dir": "theirs"}
+    monkeypatch.setattr(type(jax.config), "values", dict(jax.config.values) | theirs)
+    configure("float32", cache=tmp_path / "ours")
+    assert changed == {}
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_warned_about_and_not_used(changed: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match=r"no compilation cache: .*file/cache' cannot be written \(Not a directory\)"):
+        configure("float32", cache=tmp_path / "file" / "cache")
+    assert "jax_compilation_cache_dir" not in changed
+
+
+def test_a_sweep_has_a_device_a_core_and_whole_loops_and_the_users_flags_stay(
+    changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = "xla_cpu_small_while_loop_byte_threshold=20000000,xla_cpu_disable_loop_unrolling"
+    configure_sweep("float64")
+    assert os.environ["XLA_FLAGS"].split() == [
+        f"--xla_backend_extra_options={options}", "--xla_cpu_prefer_vector_width=512",
+        "--xla_cpu_copy_insertion_use_region_analysis=true",
+        f"--xla_force_host_platform_device_count={os.cpu_count()}",
+    ]  # fmt: skip
+    assert changed["jax_enable_x64"] is True
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=7 --xla_cpu_prefer_vector_width=256")
+    configure_sweep("float32")
+    flags = os.environ["XLA_FLAGS"]
+    assert "count=7" in flags
+    assert "width=256" in flags
+    assert flags.count("device_count") == flags.count("vector_width") == 1
+    monkeypatch.setattr(runtime, "started", lambda: True)
+    monkeypatch.setenv("XLA_FLAGS", "--theirs")
+    configure_sweep("float64")
+    assert os.environ["XLA_FLAGS"] == "--theirs"
+
+
+def test_flags_in_a_file_that_is_not_there_are_named(changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    del changed
+    monkeypatch.setenv("XLA_FLAGS", "/nowhere/flags")
+    message = "XLA_FLAGS is '/nowhere/flags', expected flags or a readable file (No such file or directory)"
+    with rejects(message):
+        configure("float32", sizes=(4, 3, 3))
+
+
+def test_asking_whether_jax_has_started_changes_nothing() -> None:
+    jax.devices()
+    before = dict(jax.config.values)
+    assert runtime.started()
+    assert dict(jax.config.values) == before
 
 
 def test_flags_are_set_by_configure_not_on_import_and_reach_the_compiler() -> None:
@@ -251,3 +373,10 @@ def test_the_cache_lies_in_the_users_own_folder(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(sys, "platform", "linux")
     assert cache_folder() == tmp_path / ".cache" / "jaxmlp"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert cache_folder() == tmp_path / "Library" / "Caches" / "jaxmlp"
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert cache_folder() == tmp_path / "local" / "jaxmlp" / "cache"
+    monkeypatch.delenv("LOCALAPPDATA")
+    assert cache_folder() == tmp_path / "AppData" / "Local" / "jaxmlp" / "cache"
