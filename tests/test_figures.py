@@ -40,7 +40,7 @@ def test_digits_stand_in_fives_each_under_its_own_label() -> None:
     assert [axes.get_title() for axes in shown] == ["0", "1", "2", "3", "4", "5", "6", "0", "1", "2"]
     np.testing.assert_array_equal([axes.images[0].get_array() for axes in shown], images(10))
     assert {axes.images[0].get_clim() for axes in shown} == {(0, 16)}
-    assert [axes.get_subplotspec().get_geometry() for axes in shown] == [(2, 5, n, n) for n in range(10)]
+    assert [cast(Any, axes).get_subplotspec().get_geometry() for axes in shown] == [(2, 5, n, n) for n in range(10)]
 
 
 def test_a_mistake_shows_its_image_what_it_is_what_it_was_taken_for_and_each_share_in_percent() -> None:

@@ -108,7 +108,7 @@ def test_unusable_sizes_are_rejected(sizes: Any, message: str) -> None:
 
 def test_sizes_are_usable_up_to_100_million_parameters_from_width_1_and_in_numpys_integers() -> None:
     assert check_sizes((1, 1)) == (1, 1)
-    assert check_sizes(np.array([4, 3])) == (4, 3)
+    assert check_sizes(list(np.array([4, 3]))) == (4, 3)
     assert check_sizes((9_999, 10_000)) == (9_999, 10_000)  # with biases exactly 100 million
     with rejects("make 100,010,000 parameters, expected at most 100,000,000"):
         check_sizes((9_999, 10_001))

@@ -123,14 +123,15 @@ def test_each_option_of_configure_changes_its_own_setting_and_no_other(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     full = {"jax_default_matmul_precision": "highest"}
     kept = {"jax_persistent_cache_min_compile_time_secs": 0.0}
-    for dtype, options, expected in (
+    cases: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("float32", {}, full),
         ("float64", {}, full | {"jax_enable_x64": True}),
         ("float32", {"device": "cpu"}, full | {"jax_platforms": "cpu"}),
         ("float32", {"cache": True}, full | kept | {"jax_compilation_cache_dir": str(tmp_path / "jaxmlp")}),
         ("float32", {"cache": tmp_path / "a"}, full | kept | {"jax_compilation_cache_dir": str(tmp_path / "a")}),
         ("float32", {"cache": str(tmp_path / "b")}, full | kept | {"jax_compilation_cache_dir": str(tmp_path / "b")}),
-    ):
+    ]
+    for dtype, options, expected in cases:
         changed.clear()
         configure(dtype, **options)
         assert (changed, os.environ["XLA_FLAGS"]) == (expected, ""), options
