@@ -22,7 +22,7 @@ from jaxmlp import (
     hand_derived_gradient,
     numerical_gradient,
 )  # fmt: skip
-from jaxmlp.comparison import NUMERICAL_TOLERANCES, TOLERANCES
+from jaxmlp.comparison import NUMERICAL_TOLERANCES, TOLERANCES, compare_leaves
 from jaxmlp.gradient_report import Row
 from jaxmlp.numerical import NumericalResult
 from tests.helpers import random_batch, random_params, rejects, worked_by_hand
@@ -183,9 +183,9 @@ class Planted(NumericalGradient):
     """A numerical gradient that is whatever one says."""
 
     def result(self, params: Any, x: Any, y: Any) -> NumericalResult:
-        del x, y
-        factor = jnp.asarray(self.step, params.dtype)
-        return NumericalResult(jnp.zeros((), params.dtype), params * factor, jnp.zeros(params.shape, bool), None, None)
+        gradient = params * jnp.asarray(self.step, params.dtype)
+        crossed = jnp.zeros(params.shape, bool) if self.kinks is None else self.kinks(params, x, y)
+        return NumericalResult(jnp.zeros((), params.dtype), gradient, crossed, None, None)
 
 
 @pytest.mark.parametrize("dtype", LIMITS)
@@ -312,6 +312,24 @@ def test_kinks_are_left_out_and_counted() -> None:
     assert "note: numerical: 1 elements cross a kink" in str(report)
     report = compare_gradients({"n": numerical, "a": jax.value_and_grad(hinge)}, jnp.zeros(1), *NETWORK[1:])
     assert report.rows[0].verdict == "kink"
+
+
+def test_an_element_that_crosses_a_kink_counts_in_no_number() -> None:
+    none, second = np.zeros(2, bool), np.array([False, True, False])
+    a, b = np.array([3.0, 4.0]), np.array([3.0, 5.0])
+    expected = numbers(compare_leaves("a", "b", "", a, b, none, Tolerance(0.1)))[:5]
+    for wild in (0.0, 1e300, np.nan):
+        row = compare_leaves("a", "b", "", np.insert(a, 1, wild), np.insert(b, 1, -7), second, Tolerance(0.1))
+        assert numbers(row) == (*expected, (2,), "differ")
+        assert (row.kinks, row.shape) == (1, (3,))
+
+
+def test_kinks_of_either_of_two_numerical_gradients_are_left_out() -> None:
+    params = jnp.asarray([1.0, 2.0, 3.0])
+    both = {str(at): Planted(lambda *_: X0, 1.0, kinks=lambda params, *_, at=at: params == at) for at in (1, 3)}
+    report = compare_gradients(both, params, X0, X0)
+    assert report.rows[0].kinks == 2
+    assert report.notes == tuple(f"{name}: 1 elements cross a kink and are left out" for name in both)
 
 
 def test_float32_numerical_gradients_leave_a_note() -> None:

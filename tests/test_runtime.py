@@ -111,6 +111,8 @@ def test_flags_in_a_file_are_kept(tmp_path: Path) -> None:
 def changed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """JAX's settings that the code under test changes, of a process where JAX has not started; nothing is changed."""
     found: dict[str, Any] = {}
+    unset = {"jax_default_matmul_precision": None, "jax_compilation_cache_dir": None}
+    monkeypatch.setattr(type(jax.config), "values", jax.config.values | unset)
     monkeypatch.setattr(jax.config, "update", found.__setitem__)
     monkeypatch.setattr(runtime, "started", lambda: False)
     monkeypatch.setenv("XLA_FLAGS", "")
@@ -155,7 +157,7 @@ def test_where_the_user_chose_a_precision_or_a_cache_it_stays(
     changed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = {"jax_default_matmul_precision": "tensorfloat32", "jax_compilation_cache_dir": "theirs"}
-    monkeypatch.setattr(type(jax.config), "values", dict(jax.config.values) | theirs)
+    monkeypatch.setattr(type(jax.config), "values", jax.config.values | theirs)
     configure("float32", cache=tmp_path / "ours")
     assert changed == {}
     assert not (tmp_path / "ours").exists()
