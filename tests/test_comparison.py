@@ -1,7 +1,7 @@
 """The comparison itself: finds what is planted, and never passes over what it cannot compare."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from jaxmlp import (
     numerical_gradient,
 )  # fmt: skip
 from jaxmlp.comparison import NUMERICAL_TOLERANCES, TOLERANCES, compare_leaves
-from jaxmlp.gradient_report import Row
+from jaxmlp.gradient_report import GradientReport, Row, Verdict
 from jaxmlp.numerical import NumericalResult
 from tests.helpers import random_batch, random_params, rejects, worked_by_hand
 
@@ -154,6 +154,13 @@ def test_nothing_to_compare_is_an_error() -> None:
         compare_trees({"a": [np.ones(1, int)], "b": [np.ones(1, int)]})
     with rejects("no element in params, nothing to compare"):
         compare_gradients({"a": automatic_gradient(), "b": automatic_gradient()}, (), *NETWORK[1:])
+
+
+def test_only_four_verdicts_pass_and_one_row_that_does_not_is_enough() -> None:
+    rows = {verdict: Row.without_numbers("a", "b", "", verdict, "") for verdict in get_args(Verdict)}
+    assert {verdict for verdict, row in rows.items() if row.ok} == {"agree", "tiny", "kink", "empty"}
+    for verdict in ("not finite", "differ"):
+        assert not GradientReport((rows["agree"], rows[verdict], rows["agree"]), ()).ok
 
 
 def test_an_empty_leaf_beside_others_is_told_not_passed_over() -> None:
