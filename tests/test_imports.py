@@ -87,5 +87,6 @@ def test_importing_jaxmlp_starts_no_backend_and_changes_no_setting() -> None:
         assert dict(jax.config.values) == before
         print(started(), jax.config.jax_enable_x64, os.environ.get("XLA_FLAGS"),
               "matplotlib" in sys.modules)
+        assert dict(jax.config.values) == before  # the question itself leaves nothing behind
     """
     assert fresh_python(program) == "False False None False"

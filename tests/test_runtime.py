@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -59,6 +60,17 @@ def test_the_environment_says_what_a_measurement_needs_and_goes_into_json() -> N
     assert found["cores"] == os.cpu_count()
     assert found["xla_flags"] == os.environ["XLA_FLAGS"]
     assert all(found.values())
+
+
+def test_each_fact_of_the_environment_stands_under_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "devices", lambda: [SimpleNamespace(device_kind="kind", platform="gpu")] * 3)
+    monkeypatch.setattr(jax, "device_count", lambda: 3)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    monkeypatch.setattr(platform, "system", lambda: "Plan")
+    monkeypatch.setattr(platform, "release", lambda: "9")
+    found = environment()
+    names = ("device", "platform", "devices", "cores", "system")
+    assert [found[name] for name in names] == ["kind", "gpu", 3, 7, "Plan 9"]
 
 
 BIG = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=101728"
