@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jaxmlp import Finding, Layer, compare_backward
+from jaxmlp import Finding, Layer, Params, compare_backward
 from tests.helpers import random_batch, random_params, rejects
 
 Floats = NDArray[Any]
@@ -60,6 +61,10 @@ def without(sample: int, delta: Floats) -> Floats:
     return left
 
 
+def single_precision(gradient: Params) -> Params:
+    return jax.tree.map(lambda leaf: leaf.astype("float32"), gradient)
+
+
 def slope(h: Floats) -> Floats:
     return 1 - h**2
 
@@ -76,6 +81,12 @@ OUTPUT: dict[str, Wrong] = {
     "is scaled by 0.75": lambda at: at.right * 0.75,
 }
 HIDDEN: dict[str, Wrong] = {
+    "misses the derivative of the activation, phi'(g_2)": lambda at: at.above @ at.w[3],
+    "takes phi' at g_2 with the formula written for h_2": lambda at: (at.above @ at.w[3]) * slope(at.g[2]),
+    "takes for phi' h(1-h), the derivative of sigmoid": lambda at: (at.above @ at.w[3]) * at.h[2] * (1 - at.h[2]),
+    "has phi'(g_2) applied twice": lambda at: (at.above @ at.w[3]) * slope(at.h[2]) ** 2,
+    "is zero: delta of layer 3 is not passed on": lambda at: 0 * at.right,
+    "is not passed through W of layer 3": lambda at: at.above * slope(at.h[2]),
     "takes phi' at h_3, the layer above, instead of h_2": lambda at: (at.above @ at.w[3]) * slope(at.h[3]),
     "takes phi' at h_1, the layer below, instead of h_2": lambda at: (at.above @ at.w[3]) * slope(at.h[1]),
     "takes for phi' that of relu": lambda at: (at.above @ at.w[3]) * (at.h[2] > 0),
@@ -137,6 +148,17 @@ def test_a_right_backward_pass_and_one_that_is_right_within_the_tolerance_have_n
     assert len(found(scaled(1 + 5e-11))) == 1
     assert found(scaled(1 + 0.5e-3), tolerance=1e-3) == ()
     assert len(found(scaled(1 + 5e-3), tolerance=1e-3)) == 1
+
+
+def test_in_float32_leaves_may_differ_by_3e_minus_5() -> None:
+    single = random_params(0, SIZES, "float32"), *random_batch(1, SIZES, (5,), "float32")
+
+    def findings(factor: float) -> tuple[Finding, ...]:
+        _, gradient = backward("tanh", 2, "dL/dW", lambda at: at.right.T @ at.h[1] * factor)()
+        return compare_backward(lambda *_: (jnp.zeros(()), single_precision(gradient)), *single, "tanh").findings
+
+    assert findings(1 + 1e-5) == ()
+    assert findings(1 + 1.5e-4) != ()
 
 
 def test_each_layer_of_two_mistakes_has_its_finding_the_upper_one_first() -> None:
