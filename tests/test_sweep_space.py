@@ -2,18 +2,14 @@
 
 import dataclasses
 import itertools
-import json
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jaxmlp.sweep import Range, Trial, make_space
+from jaxmlp.sweep import Range, Trial, make_space, space
 from jaxmlp.sweep.space import space_hash
-from jaxmlp.sweep.trials import initial_weights, order_streams, padded, trial_of
-from tests.helpers import assert_agree, rejects
+from tests.helpers import rejects
 
 
 def test_the_grid_is_the_product_of_all_values_seeds_innermost() -> None:
@@ -22,6 +18,37 @@ def test_the_grid_is_the_product_of_all_values_seeds_innermost() -> None:
     expected = itertools.product([(20,), (20, 10), ()], [0.1, 0.2], [0, 1, 2, 7])
     assert [(trial.hidden, trial.learning_rate, trial.seed) for trial in trials] == list(expected)
     assert len({trial.id for trial in trials}) == 24
+
+
+ONE_VALUE: list[tuple[str, Any, Any]] = [
+    ("hidden", "3,4", (3, 4)),
+    ("hidden", 3, (3,)),
+    ("hidden", [[3, 4]], (3, 4)),
+    ("hidden", "none", ()),
+    ("hidden", [[]], ()),
+    ("activation", "tanh", "tanh"),
+    ("batch_size", 5, 5),
+    ("learning_rate", "0.7", 0.7),
+    ("learning_rate", 1, 1.0),
+    ("momentum", 0.7, 0.7),
+    ("momentum", 0, 0.0),
+    ("weight_decay", "1e-3", 0.001),
+    ("weight_decay", 0, 0.0),
+    ("init_scale", 0.7, 0.7),
+    ("seeds", 7, 7),
+    ("seeds", "7:8", 7),
+]
+
+
+@pytest.mark.parametrize(("axis", "given", "value"), ONE_VALUE)
+def test_an_axis_sets_its_own_field_and_the_others_keep_their_defaults(axis: str, given: Any, value: Any) -> None:
+    (trial,) = make_space({"optimizer": "momentum", axis: given}).trials()
+    default = Trial((20,), "sigmoid", 1, "momentum", 0.2, 0.9, 0.0, 1.0, 0)
+    assert trial == dataclasses.replace(default, **{"seed" if axis == "seeds" else axis: value})
+
+
+def test_the_default_space_is_the_default_trial() -> None:
+    assert make_space({}).trials() == [Trial()] == [Trial((20,), "sigmoid", 1, "sgd", 0.2, None, 0.0, 1.0, 0)]
 
 
 def test_what_an_optimiser_does_not_read_makes_no_trials() -> None:
@@ -46,6 +73,23 @@ def test_draws_stay_in_their_ranges_and_repeat() -> None:
     assert make_space(given).trials() == trials
     assert make_space({**given, "random_seed": 1}).trials() != trials
     assert space_hash(space) != space_hash(make_space({**given, "random_seed": 1}))
+
+
+def test_a_draw_takes_one_number_of_numpys_stream_an_axis() -> None:
+    given = {"hidden": ["3", "5", "8"], "learning_rate": "log:0.01:1", "weight_decay": "uniform:1:3", "random": 5}
+    trials = make_space({**given, "random_seed": 7, "seeds": ["1:3"]}).trials()
+    shares = np.random.RandomState(7).random_sample((5, 8)).repeat(2, axis=0)
+    assert [trial.hidden for trial in trials] == [[(3,), (5,), (8,)][int(3 * share)] for share in shares[:, 0]]
+    np.testing.assert_allclose([trial.learning_rate for trial in trials], 0.01 * 100 ** shares[:, 4])
+    np.testing.assert_allclose([trial.weight_decay for trial in trials], 1 + 2 * shares[:, 6])
+    assert [trial.seed for trial in trials] == [1, 2] * 5
+    assert make_space({**given, "random_seed": 0}) == make_space(given)
+
+
+def test_equal_draws_are_one_configuration() -> None:
+    trials = make_space({"hidden": ["3", "5"], "random": 40, "seeds": ["0:2"]}).trials()
+    assert {(trial.hidden, trial.seed) for trial in trials} == {((3,), 0), ((3,), 1), ((5,), 0), ((5,), 1)}
+    assert len(trials) == 4
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -87,6 +131,23 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"random": 0}, "random is 0, expected a whole number"),
     ({"random": 10**9}, "random is 1000000000"),
     ({"random": True}, "random is True"),
+    ({"random_seed": -1}, "random_seed is -1, expected a whole number, 0"),
+    ({"hidden": [True]}, "hidden is True"),
+    ({"seeds": [True]}, "seeds are True"),
+    ({"seeds": [2.0]}, "seeds are 2.0"),
+    ({"batch_size": [True]}, "batch_size is True"),
+    ({"learning_rate": ["log:1"], "random": 2}, "'log:1' is neither a number"),
+    ({"learning_rate": ["normal:1:2"], "random": 2}, "'normal:1:2' is neither a number"),
+    ({"learning_rate": ["uniform:1:1"], "random": 2}, "the range 1:1, expected LOW < HIGH"),
+    ({"learning_rate": ["uniform:0:1"], "random": 2}, "learning rate is 0.0"),
+    ({"optimizer": ["nesterov"], "momentum": ["uniform:0.5:1"], "random": 2}, "momentum is 1.0"),
+    ({"weight_decay": ["uniform:-1:1"], "random": 2}, "weight decay is -1.0"),
+    ({"init_scale": ["uniform:0:1"], "random": 2}, "init_scale is 0.0"),
+    ({"init_scale": ["inf"]}, "init_scale is inf"),
+    ({"weight_decay": ["inf"]}, "weight decay is inf"),
+    ({"optimizer": ["sgd", "adam"], "momentum": [0.9]}, "momentum is given for sgd, adam"),
+    ({"activation": ["relu", "step"]}, "activation is 'step'"),
+    ({"learning_rate": [0.1, -0.1]}, "learning rate is -0.1"),
 ]
 
 
@@ -96,52 +157,13 @@ def test_a_bad_space_is_refused_in_one_line(values: dict[str, Any], message: str
         make_space(values)
 
 
-def test_an_id_is_the_configurations_for_ever() -> None:
-    # Frozen: a change here orphans every database.
-    assert Trial().id == "1657bc228d31b9ed"
-    trial = Trial((20, 10), "tanh", 32, "nesterov", 0.1, 0.9, 1e-4, 0.5, 3)
-    assert trial_of(trial.configuration) == trial
-    assert trial_of(trial.configuration).id == trial.id != Trial().id
-
-
-@given(
-    st.lists(st.integers(1, 10**6), max_size=3), st.floats(1e-300, 1e300), st.none() | st.floats(0, 0.999),
-    st.integers(0, 2**32 - 1),
-)  # fmt: skip
-def test_a_configuration_is_canonical_json(hidden: list[int], rate: float, momentum: float | None, seed: int) -> None:
-    trial = Trial(tuple(hidden), "relu", 7, "adam", np.float64(rate), momentum, 0, rate, seed)
-    assert trial.configuration == json.dumps(dataclasses.asdict(trial), sort_keys=True, separators=(",", ":"))
-
-
-@given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32 - 1))
-def test_trials_of_one_seed_are_cut_from_one_draw(first: int, second: int, seed: int) -> None:
-    small = initial_weights(Trial((first, second), seed=seed), 4, 3)
-    large = initial_weights(Trial((70, 70), seed=seed), 4, 3)
-    for layer, (a, b) in enumerate(zip(small, large, strict=True)):
-        scale = np.sqrt(a.shape[1] / b.shape[1])
-        corner = b[: a.shape[0], : a.shape[1]]
-        assert_agree(a * scale, corner, 1e-14 if layer else 0.0)
-
-
-def test_initial_weights_have_their_spread_and_seeds_their_own() -> None:
-    first, second = (initial_weights(Trial((200,), init_scale=2.0, seed=seed), 64, 10) for seed in (0, 1))
-    assert abs(first[0].std() / (2 / 8) - 1) < 0.02
-    assert abs(first[1].std() / (2 / np.sqrt(200)) - 1) < 0.05
-    assert abs(np.corrcoef(first[0].ravel(), second[0].ravel())[0, 1]) < 0.03
-
-
-def test_the_orders_of_a_seed_depend_on_nothing_else() -> None:
-    together = order_streams([3, 4, 5])
-    first, other, _ = (together[seed].permutation(100) for seed in (3, 4, 5))
-    second = together[3].permutation(100)
-    assert sorted(first) == sorted(second) == list(range(100))
-    assert len({tuple(order) for order in (first, other, second)}) == 3
-    initial_weights(Trial(seed=3), 64, 10)  # these draw from streams of their own
-    again = order_streams([9, 3])[3]
-    assert_agree([again.permutation(100), again.permutation(100)], [first, second])
-
-
-@given(st.integers(1, 10**6))
-def test_padding_is_small_and_stable(width: int) -> None:
-    assert width <= padded(width) <= max(8, 2.5 * width)
-    assert padded(padded(width)) == padded(width)
+def test_a_space_has_as_many_trials_as_the_limit_and_not_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(space, "MAX_TRIALS", 12)
+    grid = {"hidden": ["3", "5"], "learning_rate": [0.1, 0.2, 0.3], "seeds": ["0:2"]}
+    assert len(make_space(grid).trials()) == 12
+    assert make_space({"seeds": ["0:12"]}).seeds == tuple(range(12))
+    for values in ({**grid, "activation": ["tanh", "relu"]}, {"seeds": ["0:7"], "random": 2}):
+        with rejects("trials, expected at most 12"):
+            make_space(values)
+    with rejects("seeds '1:14' are 13, expected at most 12"):
+        make_space({"seeds": ["1:14"]})
