@@ -232,18 +232,6 @@ def test_two_readers_see_whole_blocks_while_a_sweep_is_written(tmp_path: Path) -
                 assert all(count % 20 == 0 for count in counts)
 
 
-def test_configurations_average_over_seeds_and_distrust_the_incomplete(path: Path) -> None:
-    found = report.configurations(trials(path))
-    assert [item.values["learning_rate"] for item in found] == [0.1, 0.2]
-    assert [len(item.rows) for item in found] == [3, 2]
-    assert found[0].loss.mean == pytest.approx(0.52)
-    # Student's t with 2 degrees of freedom: 4.303 times 0.02 / sqrt(3).
-    assert found[0].loss.high - found[0].loss.mean == pytest.approx(4.302653 * 0.02 / np.sqrt(3))
-    assert report.varying(trials(path)) == ["learning_rate"]
-    assert np.isnan(report.interval([0.5]).low)
-    assert report.interval([0.5, 1.0], 0, 1)[1:] == (0, 1)  # two seeds' interval, as far as accuracies go
-
-
 def test_the_schema_opens_in_plain_sqlite(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM curves").fetchone() == (10,)

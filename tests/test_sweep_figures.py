@@ -1,0 +1,131 @@
+"""A sweep's figures: the numbers that are drawn are those of the configurations, each at its own place."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from jaxmlp.sweep import figures
+from jaxmlp.sweep.report import Configuration, Interval
+
+
+def configuration(hidden: str, rate: float, accuracy: float, momentum: float | None = None) -> Configuration:
+    values = {"hidden": hidden, "learning_rate": rate, "momentum": momentum}
+    return Configuration(values, [], 1, Interval(9, 8, 10), Interval(accuracy, accuracy - 0.1, accuracy + 0.05))
+
+
+# The best first. (8, 0.1) is there twice: its second is not to be drawn, though its accuracy is higher.
+FOUND = [
+    configuration("8", 0.1, 0.5),
+    configuration("20,10", 1.0, 0.75),
+    configuration("8", 1.0, 0.25),
+    configuration("8", 0.1, 0.9, 0.5),
+]
+
+
+def texts(figure: Figure) -> dict[tuple[float, float], str]:
+    """What is written inside the axes, by place."""
+    return {
+        (round(text.get_position()[0], 2), text.get_position()[1]): text.get_text() for text in figure.axes[0].texts
+    }
+
+
+def test_lines_by_an_axis_show_the_best_of_each_pair_with_its_interval() -> None:
+    (axes,) = figures.by_axis(FOUND, "learning_rate", "hidden", "validation_accuracy", "title").axes
+    drawn: dict[str, Any] = {str(line.get_label()): np.asarray(line.get_xydata()) for line in axes.lines}
+    assert list(drawn) == ["8", "20,10"]
+    np.testing.assert_allclose(drawn["8"], [[0.1, 50], [1, 25]])
+    np.testing.assert_allclose(drawn["20,10"], [[1, 75]])
+    band = axes.collections[0].get_paths()[0].vertices
+    assert {(x, round(y, 9)) for x, y in np.asarray(band)} == {(0.1, 40), (0.1, 55), (1, 15), (1, 30)}
+    assert axes.get_xscale() == "log"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.1", "1"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (
+        "learning rate",
+        "validation accuracy (%), mean and 95 % interval",
+    )
+    assert len({line.get_color() for line in axes.lines}) == 2
+
+
+def test_an_axis_is_logarithmic_where_its_values_are_far_apart() -> None:
+    for rates, scale in (((0.1, 0.5), "linear"), ((0.1, 0.6), "log"), ((0.0, 5.0), "linear")):
+        found = [configuration("8", rate, 0.5) for rate in rates]
+        assert figures.by_axis(found, "learning_rate", "hidden", "loss", "").axes[0].get_xscale() == scale
+
+
+def test_a_heatmap_has_the_best_of_each_pair_in_its_cell() -> None:
+    figure = figures.heatmap(FOUND, "learning_rate", "hidden", "validation_accuracy", "title")
+    axes, bar = figure.axes
+    np.testing.assert_allclose(np.ma.filled(axes.images[0].get_array(), np.nan), [[50, 25], [np.nan, 75]])
+    assert texts(figure) == {(0, 0): "50.0", (1, 0): "25.0", (0, 1): "-", (1, 1): "75.0"}
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.1", "1"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["8", "20,10"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("learning rate", "hidden")
+    assert bar.get_ylabel() == "mean validation accuracy (%)"
+
+
+def test_values_stand_in_a_readers_sequence() -> None:
+    def ordered(values: set[Any]) -> list[str]:
+        found = [configuration("8", 0.1, 0.5)._replace(values={"hidden": value, "down": 1}) for value in values]
+        axes = figures.heatmap(found, "hidden", "down", "loss", "").axes[0]
+        return [label.get_text() for label in axes.get_xticklabels()]
+
+    assert ordered({"100", "20", "8,8", "8,4", "none"}) == ["none", "20", "100", "8,4", "8,8"]
+    assert ordered({10, 9, 100}) == ["9", "10", "100"]
+    assert ordered({0.5, None, 0.1}) == ["None", "0.1", "0.5"]
+    assert figures.label(0.123456) == "0.123"
+
+
+def test_curves_have_training_left_and_validation_right() -> None:
+    curves = {"1: a": np.array([[0.5, 0.6], [0.3, 0.4]]), "2: b": np.array([[5.0, 6.0]])}
+    left, right = figures.best_curves(curves, "title").axes
+    for axes, name, column in ((left, "training", 0), (right, "validation", 1)):
+        assert axes.get_ylabel() == f"{name} loss (cross entropy)"
+        assert [line.get_label() for line in axes.lines] == list(curves)
+        for line, rows in zip(axes.lines, curves.values(), strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), np.arange(1, len(rows) + 1))
+            np.testing.assert_array_equal(line.get_ydata(), rows[:, column])
+
+
+def test_parallel_lines_end_at_their_accuracy_the_best_drawn_last() -> None:
+    figure = figures.parallel_coordinates(FOUND[:3], ["hidden", "learning_rate"], "validation_accuracy", "title")
+    lines = [np.asarray(line.get_ydata()) for line in figure.axes[0].lines[:3]]
+    # From the last to the first: 25, 75 and 50 %, of which 25 is the lowest and 75 the highest.
+    np.testing.assert_allclose([line[-1] for line in lines], [0, 1, 0.5])
+    np.testing.assert_allclose([line[:2] for line in lines], [[0, 1], [1, 1], [0, 0]], atol=0.0121)
+    colours = [to_hex(line.get_color()) for line in figure.axes[0].lines[:3]]
+    assert colours == [to_hex(mpl.colormaps["viridis"](share)) for share in (0.0, 1.0, 0.5)]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [
+        "hidden", "learning rate", "validation accuracy",
+    ]  # fmt: skip
+    shown = texts(figure)
+    assert [shown[2.03, share] for share in (0, 0.5, 1)] == ["25.0 %", "50.0 %", "75.0 %"]
+    assert (shown[-0.03, 0.0], shown[-0.03, 1.0], shown[0.97, 0.0]) == ("8", "20,10", "0.1")
+
+
+def test_many_configurations_are_drawn_without_the_worst() -> None:
+    found = [configuration("8", 0.1, 0.9), *[configuration("8", 0.1, 0.5)] * 399, configuration("8", 0.1, 0.1)]
+    figure = figures.parallel_coordinates(found, ["hidden"], "loss", "")
+    assert texts(figure)[1.03, 0] == "50.0 %"
+
+
+def test_a_difference_is_the_second_network_minus_the_first() -> None:
+    accuracies = {"a": [0.5, 0.25, 0.5], "b": [0.75, 0.25, 0.5]}
+    figure = figures.difference(accuracies, Interval(8.25, -1.5, 18), "title")
+    left, right = figure.axes
+    assert right.get_xlabel() == "b minus a, same seed (points)"
+    # Gaps of 25, 0 and 0 points; a step of 25 between neighbours among all accuracies.
+    gaps = [(patch.get_x() + patch.get_width() / 2, patch.get_height()) for patch in right.patches[:-1]]
+    assert gaps == [(0, 2), (25, 1)]
+    span = right.patches[-1].get_extents().transformed(right.transData.inverted())
+    assert (span.x0, span.x1) == pytest.approx((-1.5, 18))
+    zero, mean = right.lines
+    assert (zero.get_xdata()[0], mean.get_xdata()[0]) == (0, 8.25)
+    assert mean.get_label() == "mean +8.25 points, 95 % interval -1.50 .. +18.00"
+    legend = left.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["a: mean 41.67 %", "b: mean 50.00 %"]
+    assert [patch.get_height() for patch in left.patches] == [1, 2, 0, 1, 1, 1]
