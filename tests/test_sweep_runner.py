@@ -36,7 +36,7 @@ from jaxmlp.sweep import (
     trials,
 )
 from jaxmlp.sweep.fused import ENGINES
-from jaxmlp.sweep.runner import rungs, work
+from jaxmlp.sweep.runner import work
 from tests.helpers import random_dataset, rejects
 
 SPACE = make_space({"hidden": ["3", "6"], "learning_rate": [0.1, 0.4, 1.0], "seeds": ["0:9"]})
@@ -189,13 +189,6 @@ def test_a_broken_executor_ends_the_sweep_and_loses_nothing(data: Data, tmp_path
     with rejects("the executor is broken"):
         sweep_of(tmp_path / "sweep.sqlite", data, Raising(concurrent.futures.BrokenExecutor("gone")))
     assert {row["status"] for row in trials(tmp_path / "sweep.sqlite")} == {"pending"}
-
-
-def test_rungs() -> None:
-    assert rungs(20, 0) == [20]
-    assert rungs(27, 3) == [1, 3, 9, 27]
-    assert rungs(20, 3) == [2, 6, 20]
-    assert rungs(2, 3) == [2]
 
 
 def test_halving_keeps_the_best_third_at_each_rung(data: Data, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxmlp import hand_derived_gradient
+from jaxmlp.sweep.lane_sums import cross_entropy
 from jaxmlp.sweep.side_by_side import lanes_gradient
 from tests.helpers import assert_agree, random_batch, random_params
 
@@ -51,3 +52,12 @@ def test_units_that_are_masked_have_no_gradient() -> None:
     for part in (first.weights[:, 3:, 0], first.biases[3:, 0], second.weights[3:, :, 0]):
         assert not jnp.any(part)
     assert jnp.all(first.weights[:, :, 1] != 0)
+
+
+def test_a_logit_of_1000_overflows_nowhere() -> None:
+    # Two lanes: (1000, 0, -1000) of class 1 loses ln(e^1000 + 1 + e^-1000) - 0 = 1000; (0, -1000, 1000) of class 2, 0.
+    g = jnp.array([[1000.0, 0.0], [0.0, -1000.0], [-1000.0, 1000.0]])
+    y = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    loss, delta = jax.jit(cross_entropy)(g, y)
+    assert loss.tolist() == [1000, 0]
+    assert delta.T.tolist() == [[1, -1, 0], [0, 0, 0]]

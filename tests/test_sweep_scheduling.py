@@ -1,0 +1,173 @@
+"""Scheduling with made-up outcomes: which trials go on, how far, which block goes again. Nothing is trained."""
+
+import concurrent.futures
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmlp.sweep import Block, Data, Outcome, Trial, hold_out, pack, packing, reading, run_sweep, store
+from jaxmlp.sweep.runner import run_blocks, rungs, survivors
+from tests.helpers import random_dataset, rejects
+
+EIGHT = [Trial(learning_rate=0.1 * number) for number in range(1, 9)]
+# Validation losses of the eight after 1, 2 and 4 epochs. The best half of the first column are trials 1, 3, 5 and 6, of
+# these the best half of the second 1 and 6; the two best of the last column were out after the first.
+LOSSES = {
+    1: [0.9, 0.4, 0.8, 0.1, 0.7, 0.2, 0.3, 0.6],
+    2: [0.0, 0.2, 0.0, 0.5, 0.0, 0.9, 0.1, 0.0],
+    4: [0.0, 0.4, 0.0, 0.0, 0.0, 0.0, 0.3, 0.0],
+}
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return jax.tree.map(np.asarray, hold_out(random_dataset(5, 24), 6))
+
+
+class Made(concurrent.futures.Executor):
+    """Makes outcomes up; ``calls`` are the trials and epochs of each task, by number."""
+
+    def __init__(self, status: Callable[[int, int], str] = lambda *_: "done") -> None:
+        self.status, self.calls = status, list[tuple[int, list[int]]]()
+
+    def submit(self, _fn: Any, /, *args: Any, **_: Any) -> concurrent.futures.Future[Any]:
+        block, epochs, _ = args
+        numbers = [EIGHT.index(trial) for trial in block.trials]
+        self.calls.append((epochs, numbers))
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        if any(self.status(number, epochs) == "failed" for number in numbers):
+            future.set_exception(MemoryError("no room"))
+        else:
+            future.set_result(([self.outcome(number, epochs) for number in numbers], 2.0 * len(numbers)))
+        return future
+
+    def rungs(self) -> dict[int, list[int]]:
+        """Who was trained, by epochs, whatever the blocks."""
+        return {
+            epochs: [n for each, numbers in self.calls if each == epochs for n in numbers] for epochs, _ in self.calls
+        }
+
+    def outcome(self, number: int, epochs: int) -> Outcome:
+        status = self.status(number, epochs)
+        done = epochs if status == "done" else epochs - 1
+        validation = np.array([LOSSES[epoch if epoch in LOSSES else 2][number] for epoch in range(1, epochs + 1)])
+        # Training loss and accuracy would choose the others.
+        return Outcome(status, (1 - validation)[:done], validation[:done], validation[:done], 0.5, 0.5)
+
+
+def sweep_of(
+    path: Path, data: Data, executor: concurrent.futures.Executor, halving: int = 2, **options: Any
+) -> tuple[list[int], list[dict[str, Any]]]:
+    """What progress was told, and the rows in the end."""
+    told: list[int] = []
+    with store.opened(path, write=True) as connection:
+        sweep, _ = store.begin(connection, store.Identity("test", "data", 4, halving), EIGHT, {})
+        run_sweep(connection, sweep, data, executor, told.append, **options)
+        return told, reading.rows_of(connection, sweep.number)
+
+
+def test_halving_goes_on_with_the_best_half_by_the_validation_loss_of_the_rung(data: Data, tmp_path: Path) -> None:
+    made = Made()
+    told, rows = sweep_of(tmp_path / "s", data, made)
+    assert made.calls == [(1, [0, 1, 2, 3, 4, 5, 6, 7]), (2, [1, 3, 5, 6]), (4, [1, 6])]
+    assert told == [8, 4, 2]
+    assert [row["epochs_done"] for row in rows] == [1, 4, 1, 2, 1, 2, 4, 1]
+    assert [row["status"] == "done" for row in rows] == [row["epochs_done"] == 4 for row in rows]
+    assert {row["status"] for row in rows} == {"done", "pruned"}
+    assert {row["seconds"] for row in rows} == {2.0}
+    again = Made()
+    assert sweep_of(tmp_path / "s", data, again) == ([], rows)
+    assert again.calls == []
+
+
+def test_halving_leaves_out_who_failed_or_diverged_and_trains_no_one_twice(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "GROUPS", 1)  # and one lane: a block a trial
+    # The two that would be the best, 3 and 5, are lost. Half of eight go on still: 4 and 7 take their places.
+    made = Made(lambda number, _: {3: "failed", 5: "diverged"}.get(number, "done"))
+    _, rows = sweep_of(tmp_path / "s", data, made, lanes=1, attempts=1)
+    assert made.rungs() == {1: [0, 1, 2, 3, 4, 5, 6, 7], 2: [1, 4, 6, 7], 4: [4, 7]}
+    statuses = ["pruned", "pruned", "pruned", "failed", "done", "diverged", "pruned", "done"]
+    assert [row["status"] for row in rows] == statuses
+    # What failed is tried again, what is there isn't: 3 takes the place of 4, so that 6 is among the last two.
+    again = Made()
+    told, _ = sweep_of(tmp_path / "s", data, again, lanes=1)
+    assert again.rungs() == {1: [3], 2: [3], 4: [6]}
+    assert told == [1, 1, 1]
+
+
+def test_survivors_are_the_best_share_in_their_own_sequence() -> None:
+    def kept(losses: Sequence[float | None], halving: int) -> list[int]:
+        return [EIGHT.index(trial) for trial in survivors(EIGHT[: len(losses)], losses, halving)]
+
+    assert kept([3.0, 1.0, None, 1.0, 2.0], 2) == [1, 3]
+    assert kept([3.0, 2.0, 1.0], 2) == [2]
+    assert kept([3.0, 2.0, 1.0], 9) == [2]
+    assert kept([1.0, 1.0, 1.0, 1.0], 2) == [0, 1]
+    assert kept([None, None, None, 5.0], 2) == [3]
+    assert kept([None, None], 2) == []
+    assert kept([6.0, 5.0, 4.0, 3.0, 2.0, 1.0], 3) == [4, 5]
+
+
+def test_rungs_are_floors_by_factors_from_the_end() -> None:
+    assert rungs(20, 0) == [20]
+    assert rungs(27, 3) == [1, 3, 9, 27]
+    assert rungs(20, 3) == [2, 6, 20]
+    assert rungs(2, 3) == [2]
+    assert rungs(3, 3) == [1, 3]
+    assert rungs(7, 2) == [1, 3, 7]
+
+
+def test_lanes_engine_and_attempts_are_those_asked_for(data: Data, tmp_path: Path) -> None:
+    groups: list[list[int]] = []
+
+    class Seen(Made):
+        def submit(self, fn: Any, /, *args: Any, **_: Any) -> concurrent.futures.Future[Any]:
+            groups.append([len(group) for group in args[0].groups])
+            return super().submit(fn, *args)
+
+    made = Seen()
+    told, rows = sweep_of(tmp_path / "s", data, made, 0, lanes=3)
+    assert (told, groups) == ([8], [[3, 3, 2]])
+    assert made.calls == [(4, list(range(8)))]
+    assert {row["status"] for row in rows} == {"done"}
+    sweep_of(tmp_path / "default", data, made, 0)
+    assert groups[1:] == [[8]]
+    for attempts in (1, 2):
+        failing = Made(lambda *_: "failed")
+        told, rows = sweep_of(tmp_path / f"failing {attempts}", data, failing, 0, attempts=attempts)
+        assert (told, len(failing.calls)) == ([8], attempts)
+        assert {(row["status"], row["reason"]) for row in rows} == {("failed", "MemoryError: no room")}
+    with rejects("engine is 'diesel'"):
+        sweep_of(tmp_path / "diesel", data, made, 0, engine="diesel")
+
+
+class Held(concurrent.futures.Executor):
+    """Gives futures of which the first alone is ever finished, as the second is asked for."""
+
+    def __init__(self) -> None:
+        self.futures: list[concurrent.futures.Future[Any]] = []
+
+    def submit(self, *_: Any, **__: Any) -> concurrent.futures.Future[Any]:
+        self.futures.append(concurrent.futures.Future())
+        if len(self.futures) == 2:
+            self.futures[0].set_result(([], 0.0))
+        return self.futures[-1]
+
+
+def test_so_many_blocks_are_in_flight_and_what_waits_is_cancelled_in_the_end(data: Data) -> None:
+    blocks = (block for trial in EIGHT for block in pack([trial], data, 1))
+    held = Held()
+
+    def written(block: Block, outcomes: list[Outcome], seconds: float) -> None:
+        assert (block.trials, outcomes, seconds) == ((EIGHT[0],), [], 0.0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_blocks(blocks, 1, data, held, written, lambda *_: None, in_flight=3)
+    assert [future.cancelled() for future in held.futures] == [False, True, True]
