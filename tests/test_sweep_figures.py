@@ -34,6 +34,7 @@ def texts(figure: Figure) -> dict[tuple[float, float], str]:
 
 
 def test_lines_by_an_axis_show_the_best_of_each_pair_with_its_interval() -> None:
+    axes: Any
     (axes,) = figures.by_axis(FOUND, "learning_rate", "hidden", "validation_accuracy", "title").axes
     drawn: dict[str, Any] = {str(line.get_label()): np.asarray(line.get_xydata()) for line in axes.lines}
     assert list(drawn) == ["8", "20,10"]
@@ -58,6 +59,7 @@ def test_an_axis_is_logarithmic_where_its_values_are_far_apart() -> None:
 
 def test_a_heatmap_has_the_best_of_each_pair_in_its_cell() -> None:
     figure = figures.heatmap(FOUND, "learning_rate", "hidden", "validation_accuracy", "title")
+    axes: Any
     axes, bar = figure.axes
     np.testing.assert_allclose(np.ma.filled(axes.images[0].get_array(), np.nan), [[50, 25], [np.nan, 75]])
     assert texts(figure) == {(0, 0): "50.0", (1, 0): "25.0", (0, 1): "-", (1, 1): "75.0"}
@@ -115,6 +117,8 @@ def test_many_configurations_are_drawn_without_the_worst() -> None:
 def test_a_difference_is_the_second_network_minus_the_first() -> None:
     accuracies = {"a": [0.5, 0.25, 0.5], "b": [0.75, 0.25, 0.5]}
     figure = figures.difference(accuracies, Interval(8.25, -1.5, 18), "title")
+    left: Any
+    right: Any
     left, right = figure.axes
     assert right.get_xlabel() == "b minus a, same seed (points)"
     # Gaps of 25, 0 and 0 points; a step of 25 between neighbours among all accuracies.
@@ -125,7 +129,5 @@ def test_a_difference_is_the_second_network_minus_the_first() -> None:
     zero, mean = right.lines
     assert (zero.get_xdata()[0], mean.get_xdata()[0]) == (0, 8.25)
     assert mean.get_label() == "mean +8.25 points, 95 % interval -1.50 .. +18.00"
-    legend = left.get_legend()
-    assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["a: mean 41.67 %", "b: mean 50.00 %"]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["a: mean 41.67 %", "b: mean 50.00 %"]
     assert [patch.get_height() for patch in left.patches] == [1, 2, 0, 1, 1, 1]

@@ -175,7 +175,8 @@ def test_an_outcome_is_of_the_finite_epochs_of_its_own_lane() -> None:
     numbers = np.arange(5 * 12, dtype=np.float32).reshape(5, 2, 2, 3)
     alive = np.ones((2, 2, 3), bool)
     alive[1, 0, 2] = False
-    measures = Measures(*numbers, alive)  # pyright: ignore[reportArgumentType]
+    leaves: Any = [*numbers, alive]
+    measures = Measures(*leaves)
     stopped, whole = (lanes._outcome(measures, at) for at in ((1, 0), (0, 1)))  # pyright: ignore[reportPrivateUsage]
     assert (whole.status, whole.loss.tolist(), whole.validation_loss.tolist()) == ("done", [3, 4, 5], [15, 16, 17])
     assert (whole.validation_accuracy.tolist(), *whole[4:]) == ([27, 28, 29], 41, 53)

@@ -36,7 +36,7 @@ def test_the_final_validation_loss_chooses_and_nothing_else() -> None:
 
 
 def test_without_validation_rows_the_training_rows_choose() -> None:
-    nothing = {"validation_loss": None, "validation_accuracy": None}
+    nothing: dict[str, Any] = {"validation_loss": None, "validation_accuracy": None}
     rows = [row(hidden="4", **nothing), row(hidden="5", loss=0.1, **nothing)]
     assert report.measure_of(rows) == ("loss", "train_accuracy")
     found = report.configurations(rows)
@@ -65,7 +65,7 @@ def test_a_trial_without_a_loss_makes_its_configuration_incomplete() -> None:
 @pytest.mark.parametrize("axis", report.AXES)
 def test_trials_that_differ_in_any_axis_are_no_seeds_of_each_other(axis: str) -> None:
     other = "8" if axis == "hidden" else "nesterov" if axis == "optimizer" else "tanh" if axis == "activation" else 4
-    rows = [row(0, 0.3), row(1, 0.5), row(0, 0.2, **{axis: other})]
+    rows = [row(0, 0.3), row(1, 0.5), {**row(0, 0.2), axis: other}]
     found = report.configurations(rows)
     assert [(item.values[axis], item.trials) for item in found] == [(other, 1), (rows[0][axis], 2)]
     assert found[1].values == {name: rows[0][name] for name in report.AXES}

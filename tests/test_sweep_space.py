@@ -76,12 +76,12 @@ def test_draws_stay_in_their_ranges_and_repeat() -> None:
 
 
 def test_a_draw_takes_one_number_of_numpys_stream_an_axis() -> None:
-    given = {"hidden": ["3", "5", "8"], "learning_rate": "log:0.01:1", "weight_decay": "uniform:1:3", "random": 5}
+    given = {"hidden": ["3", "5", "8"], "learning_rate": "uniform:1:3", "weight_decay": "log:0.01:1", "random": 5}
     trials = make_space({**given, "random_seed": 7, "seeds": ["1:3"]}).trials()
     shares = np.random.RandomState(7).random_sample((5, 8)).repeat(2, axis=0)
     assert [trial.hidden for trial in trials] == [[(3,), (5,), (8,)][int(3 * share)] for share in shares[:, 0]]
-    np.testing.assert_allclose([trial.learning_rate for trial in trials], 0.01 * 100 ** shares[:, 4])
-    np.testing.assert_allclose([trial.weight_decay for trial in trials], 1 + 2 * shares[:, 6])
+    np.testing.assert_allclose([trial.learning_rate for trial in trials], 1 + 2 * shares[:, 4])
+    np.testing.assert_allclose([trial.weight_decay for trial in trials], 0.01 * 100 ** shares[:, 6])
     assert [trial.seed for trial in trials] == [1, 2] * 5
     assert make_space({**given, "random_seed": 0}) == make_space(given)
 
