@@ -152,7 +152,7 @@ def test_what_is_pruned_failed_or_pending_is_not_there_yet(path: Path) -> None:
 def test_a_trial_that_failed_and_then_goes_well_keeps_no_reason(path: Path) -> None:
     with store.opened(path, write=True) as connection:
         entry = store.pending(connection, 1)[FOUR[3]]
-        store.record(connection, [(entry, outcome(epochs=1))], 0.1, "pruned")
+        store.record(connection, [(entry, outcome(0.3, epochs=1))], 0.1, "pruned")
         store.fail(connection, [entry], "MemoryError: no")
         assert [(row["status"], row["reason"]) for row in reading.rows_of(connection, 1)][2:] == [
             ("diverged", None), ("failed", "MemoryError: no"),
@@ -160,12 +160,13 @@ def test_a_trial_that_failed_and_then_goes_well_keeps_no_reason(path: Path) -> N
         store.record(connection, [(entry, outcome())], 0.1)
         row = reading.rows_of(connection, 1)[3]
         assert (row["status"], row["reason"], row["epochs_done"], row["loss"]) == ("done", None, 3, 0.5)
-        assert len(reading.curves_of(connection, store.find_sweeps(connection)[0], FOUR[3].id)) == 3
+        curve = reading.curves_of(connection, store.find_sweeps(connection)[0], FOUR[3].id)
+        assert [loss for _, loss, *_ in curve] == [0.7, 0.3, 0.5]
 
 
 def test_what_is_not_a_number_is_none_and_no_best(path: Path) -> None:
     nan, inf = np.nan, np.inf
-    loss, validation, accuracy = np.array([[0.5, nan, inf], [0.6, 0.4, nan], [nan, nan, nan]])
+    loss, validation, accuracy = np.array([[nan, 0.5, inf], [nan, 0.4, nan], [nan, nan, nan]])
     with store.opened(path, write=True) as connection:
         lost = Outcome("done", loss, validation, accuracy, 0.9, nan)
         store.record(connection, [(store.pending(connection, 1)[FOUR[3]], lost)], 0.1)
@@ -173,7 +174,7 @@ def test_what_is_not_a_number_is_none_and_no_best(path: Path) -> None:
         assert [row[name] for name in store.METRICS] == [None, 0.5, None, 0.4, None, None, 0.9, None]
         assert reading.losses_at(connection, 1, 3)[4] is None
         curve = reading.curves_of(connection, store.find_sweeps(connection)[0], FOUR[3].id)
-        assert curve == [(1, 0.5, 0.6, None), (2, None, 0.4, None), (3, inf, None, None)]
+        assert curve == [(1, None, None, None), (2, 0.5, 0.4, None), (3, inf, None, None)]
 
 
 @pytest.mark.parametrize(
@@ -185,6 +186,15 @@ def test_a_number_changed_behind_our_back_is_told(path: Path, change: str) -> No
     with rejects(f"trial {FOUR[1].id} is damaged"):
         trials(path, 1)
     assert len(trials(path, 3)) == 1
+
+
+def test_numbers_of_one_trial_under_anothers_name_are_told(path: Path) -> None:
+    other = Trial(seed=9)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        name = other.id, other.configuration
+        connection.execute("UPDATE trials SET (id, configuration) = (?, ?) WHERE trial = 2", name)
+    with rejects(f"trial {other.id} is damaged"):
+        trials(path, 1)
 
 
 def test_a_configuration_changed_behind_our_back_is_neither_read_nor_trained(path: Path) -> None:
