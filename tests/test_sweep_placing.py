@@ -123,11 +123,11 @@ def test_a_blocks_groups_fit_its_memory(data: Data, monkeypatch: pytest.MonkeyPa
 
 
 def test_each_lane_has_its_own_trials_weights_masks_and_settings(data: Data) -> None:
-    groups, slots = (tuple(CROWD[:4]), tuple(CROWD[4:])), [2, 0]
-    laid_out = lanes.place(Block(packing.program_of(BASE), groups, False), data, (4, 5), slots)
+    groups, slots = tuple((BASE, other) for other in CROWD[1:]), [7, 5, 3, 1, 0, 2]
+    laid_out = lanes.place(Block(packing.program_of(BASE), groups, False), data, (8, 3), slots)
     taken = {(slot, lane): trial for slot, group in zip(slots, groups, strict=True) for lane, trial in enumerate(group)}
     rate, momentum, decay = laid_out.hyperparameters
-    for at in np.ndindex(4, 5):
+    for at in np.ndindex(8, 3):
         trial = taken.get(at)
         own = [trial.learning_rate, trial.momentum, trial.weight_decay] if trial else [0, 0, 0]
         assert [np.asarray(value)[at] for value in (rate, momentum, decay)] == own
@@ -141,7 +141,7 @@ def test_each_lane_has_its_own_trials_weights_masks_and_settings(data: Data) -> 
             assert_agree(layer.weights[at], expected)
             assert not np.any(layer.biases[at])
     shapes = [layer.weights.shape for layer in laid_out.state.params]
-    assert shapes == [(4, 5, 8, 4), (4, 5, 8, 8), (4, 5, 3, 8)]
+    assert shapes == [(8, 3, 8, 4), (8, 3, 8, 8), (8, 3, 3, 8)]
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(laid_out.state.optimizer_state))
 
 
