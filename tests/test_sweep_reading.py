@@ -92,7 +92,9 @@ def test_a_sweep_sees_its_own_trials_and_shares_what_was_recorded(path: Path) ->
         assert [list(store.pending(connection, number)) for number in (1, 2, 3)] == [[FOUR[3]], [FOUR[3]], []]
         third = Trial(seed=3)
         assert store.pending(connection, 2)[third] == store.pending(connection, 1)[third]
+        connection.execute("PRAGMA reverse_unordered_selects=1")  # SQLite promises no sequence that nobody asks for
         assert list(store.pending(connection, 2, ())) == [Trial(seed=5), third, Trial(seed=1)]
+        assert [row["seed"] for row in reading.rows_of(connection, 2)] == [5, 3, 1]
         sweeps = store.find_sweeps(connection)
         losses = [row["test_accuracy"] for row in (*trials(path, 1)[:1], *trials(path, 3))]
         assert losses == [0.85, pytest.approx(0.94)]
@@ -212,5 +214,6 @@ def test_who_reads_cannot_write_and_who_writes_waits_for_the_disk(path: Path) ->
         store.begin(connection, IDENTITY._replace(epochs=9), FOUR, {})
     with store.opened(path, write=True) as connection:
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (30_000,)
     with store.opened(path, write=True, timeout=7) as connection:
         assert connection.execute("PRAGMA busy_timeout").fetchone() == (7000,)

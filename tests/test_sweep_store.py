@@ -136,6 +136,7 @@ def test_truncated_and_bit_flipped_files_are_refused_or_read_right(path: Path) -
                     assert kept == {key: right[key] for key in kept}
     assert refused > 150
     assert not any("\n" in message for message in messages)
+    assert any("expected a sound database" in message for message in messages)  # by SQLite's own check
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database, but long enough to be read as one" * 20])
