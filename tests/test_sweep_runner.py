@@ -234,8 +234,9 @@ def interrupted_sweep(path: Path, data: Data, executor: concurrent.futures.Execu
 def test_a_task_is_pure_and_travels(data: Data) -> None:
     (block,) = pack([Trial((3,)), Trial((3,), seed=1)], data, 16)
     task = pickle.loads(pickle.dumps((work, block, 2, data)))
-    first, second = (task[0](*task[1:])[0] for _ in range(2))
+    (first, seconds), (second, _) = (task[0](*task[1:]) for _ in range(2))
     np.testing.assert_equal(first, second)
+    assert 0 < seconds < 600
 
 
 @pytest.mark.slow
