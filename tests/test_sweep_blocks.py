@@ -213,6 +213,27 @@ def test_neighbours_of_a_trial_that_diverges_keep_every_bit(crowd: list[Trial], 
     assert_same_bits(found, expected)
 
 
+def test_a_lane_that_is_not_alive_is_never_trained(
+    crowd: list[Trial], singles: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = lanes.place
+
+    def without_the_second(*arguments: Any) -> Any:
+        laid_out = place(*arguments)
+        np.asarray(laid_out.alive)[0, 1] = False
+        return laid_out
+
+    monkeypatch.setattr(lanes, "place", without_the_second)
+    block = Block(packing.program_of(crowd[0]), (tuple(crowd[:3]),), False)
+    after, measures, _ = lanes._train(block, 2, singles)  # pyright: ignore[reportPrivateUsage]
+    assert np.asarray(measures.alive)[0, :3].tolist() == [[True, True], [False, False], [True, True]]
+    for number, weights in enumerate(initial_weights(crowd[1], 4, 3)):
+        n_out, n_in = weights.shape
+        found = np.asarray(after.state.params[number].weights)[0, :3, :n_out, :n_in]
+        assert_agree(found[1], weights.astype("float32"))
+        assert np.all(found[0] != found[1])
+
+
 def test_a_sweep_compiles_once_a_program(doubles: Data, caplog: pytest.LogCaptureFixture) -> None:
     space = make_space({"hidden": [str(width) for width in (4, 8, 9, 15, 20, 24, 32, 40, 56, 64)],
                         "learning_rate": [0.1 * n for n in range(1, 11)], "seeds": ["0:10"]})  # fmt: skip
