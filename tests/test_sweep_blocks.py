@@ -213,7 +213,7 @@ def test_neighbours_of_a_trial_that_diverges_keep_every_bit(crowd: list[Trial], 
     assert_same_bits(found, expected)
 
 
-def test_a_lane_that_is_not_alive_is_never_trained(
+def test_a_lane_that_is_not_alive_is_never_trained_nor_one_with_an_infinite_parameter_done(
     crowd: list[Trial], singles: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = lanes.place
@@ -221,12 +221,14 @@ def test_a_lane_that_is_not_alive_is_never_trained(
     def without_the_second(*arguments: Any) -> Any:
         laid_out = place(*arguments)
         np.asarray(laid_out.alive)[0, 1] = False
+        np.asarray(laid_out.state.params[0].biases)[0, 2, 0] = -np.inf  # a unit that relu turns off: no loss sees it
         return laid_out
 
     monkeypatch.setattr(lanes, "place", without_the_second)
     block = Block(packing.program_of(crowd[0]), (tuple(crowd[:3]),), False)
     after, measures, _ = lanes._train(block, 2, singles)  # pyright: ignore[reportPrivateUsage]
-    assert np.asarray(measures.alive)[0, :3].tolist() == [[True, True], [False, False], [True, True]]
+    assert np.asarray(measures.alive)[0, :3].tolist() == [[True, True], [False, False], [False, False]]
+    assert np.all(np.isfinite(np.asarray(measures.loss)[0, :3]))
     for number, weights in enumerate(initial_weights(crowd[1], 4, 3)):
         n_out, n_in = weights.shape
         found = np.asarray(after.state.params[number].weights)[0, :3, :n_out, :n_in]
