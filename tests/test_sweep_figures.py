@@ -63,6 +63,10 @@ def test_a_heatmap_has_the_best_of_each_pair_in_its_cell() -> None:
     axes, bar = figure.axes
     np.testing.assert_allclose(np.ma.filled(axes.images[0].get_array(), np.nan), [[50, 25], [np.nan, 75]])
     assert texts(figure) == {(0, 0): "50.0", (1, 0): "25.0", (0, 1): "-", (1, 1): "75.0"}
+    # Legible on its colour: black on the bright ones, above the middle of 50 %.
+    assert {text.get_text(): text.get_color() for text in axes.texts} == {
+        "50.0": "white", "25.0": "white", "-": "black", "75.0": "black",
+    }  # fmt: skip
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.1", "1"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["8", "20,10"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("learning rate", "hidden")
@@ -115,19 +119,19 @@ def test_many_configurations_are_drawn_without_the_worst() -> None:
 
 
 def test_a_difference_is_the_second_network_minus_the_first() -> None:
-    accuracies = {"a": [0.5, 0.25, 0.5], "b": [0.75, 0.25, 0.5]}
+    accuracies = {"a": [0.5, 0.25, 0.5], "b": [1.0, 0.25, 0.5]}
     figure = figures.difference(accuracies, Interval(8.25, -1.5, 18), "title")
     left: Any
     right: Any
     left, right = figure.axes
     assert right.get_xlabel() == "b minus a, same seed (points)"
-    # Gaps of 25, 0 and 0 points; a step of 25 between neighbours among all accuracies.
+    # Gaps of 50, 0 and 0 points; the least step between the accuracies is 25.
     gaps = [(patch.get_x() + patch.get_width() / 2, patch.get_height()) for patch in right.patches[:-1]]
-    assert gaps == [(0, 2), (25, 1)]
+    assert gaps == [(0, 2), (25, 0), (50, 1)]
     span = right.patches[-1].get_extents().transformed(right.transData.inverted())
     assert (span.x0, span.x1) == pytest.approx((-1.5, 18))
     zero, mean = right.lines
     assert (zero.get_xdata()[0], mean.get_xdata()[0]) == (0, 8.25)
     assert mean.get_label() == "mean +8.25 points, 95 % interval -1.50 .. +18.00"
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["a: mean 41.67 %", "b: mean 50.00 %"]
-    assert [patch.get_height() for patch in left.patches] == [1, 2, 0, 1, 1, 1]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["a: mean 41.67 %", "b: mean 58.33 %"]
+    assert [patch.get_height() for patch in left.patches] == [1, 2, 0, 0, 1, 1, 0, 1]

@@ -90,6 +90,7 @@ def test_equal_draws_are_one_configuration() -> None:
     trials = make_space({"hidden": ["3", "5"], "random": 40, "seeds": ["0:2"]}).trials()
     assert {(trial.hidden, trial.seed) for trial in trials} == {((3,), 0), ((3,), 1), ((5,), 0), ((5,), 1)}
     assert len(trials) == 4
+    assert len(make_space({"hidden": ["3", "5"], "random": 1}).trials()) == 1
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
