@@ -98,10 +98,10 @@ def differences(found: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_defaults_are_those_of_the_documentation_and_every_parameter_is_kept_as_given() -> None:
     assert MLPClassifier().get_params() == DEFAULTS
-    marks = {name: object() for name in DEFAULTS}
-    assert MLPClassifier(**marks).get_params(deep=False) == marks  # pyright: ignore[reportArgumentType]
+    marks: dict[str, Any] = {name: object() for name in DEFAULTS}
+    assert MLPClassifier(**marks).get_params(deep=False) == marks
     marks = {name: object() for name in ("param_grid", "scoring", "cv", "refit", "error_score", "verbose")}
-    search = MLPClassifierSweep(small(), **marks)  # pyright: ignore[reportArgumentType]
+    search = MLPClassifierSweep(small(), **marks)
     assert {name: value for name, value in search.get_params(deep=False).items() if name != "estimator"} == marks
     plain = MLPClassifierSweep(small(), {})
     assert (plain.scoring, plain.cv, plain.refit, plain.verbose) == (None, None, True, False)
@@ -152,7 +152,8 @@ def test_the_defaults_are_those_of_the_documentation_and_every_parameter_is_kept
 def test_each_parameter_changes_what_it_names_and_nothing_else(
     parameters: dict[str, Any], changed: dict[str, Any], calls: Calls, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    MLPClassifier(**{"hidden_layer_sizes": (5,), "random_state": 0, **parameters}).fit(X, LABELS)
+    given: dict[str, Any] = {"hidden_layer_sizes": (5,), "random_state": 0, **parameters}
+    MLPClassifier(**given).fit(X, LABELS)
     found = differences(calls[0], PLAIN)
     expected = differences({**PLAIN, **changed}, PLAIN)
     assert set(found) == set(expected)

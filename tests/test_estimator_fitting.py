@@ -1,0 +1,189 @@
+"""When fitting stops, which epoch it keeps, what it is judged on, and the loss it descends: worked by hand."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array
+
+from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params, fitting
+from jaxmlp.fitting import Numbers, Program, Progress, one_epoch, penalised_gradient, run_epochs, start, training_data
+from jaxmlp.training import TrainingState
+from tests.helpers import assert_agree, random_params
+
+NEVER = 2**30
+
+
+def single(value: float) -> Params:
+    """A network of one weight: class 1 for positive ``value * x``, and class 0 for negative or 0."""
+    return (Layer(jnp.array([[0.0], [value]]), jnp.zeros(2)),)
+
+
+def numbers(tol: float = 0.0, patience: int = NEVER, last_epoch: int = NEVER) -> Numbers:
+    return Numbers(Hyperparameters(0.1, 0.9), 0.0, jnp.float64(tol), jnp.int32(patience), jnp.int32(last_epoch))
+
+
+DATA = training_data(np.array([[1.0], [-1.0], [2.0], [3.0]]), np.array([1, 0, 0, 1]), 2, np.array([1.0, 2.0, 5.0, 0.5]))
+"""Class 1 for positive x, but for row 2."""
+
+
+class Epochs:
+    """In the place of `train_epoch`: the network's weight and the loss are the next of those given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, losses: list[float], weights: list[float] | None = None):
+        self.losses, self.weights = iter(losses), iter(weights or range(1, len(losses) + 1))
+        monkeypatch.setattr(fitting, "train_epoch", self)
+
+    def __call__(self, state: TrainingState, *_: Any) -> tuple[TrainingState, Array]:
+        return TrainingState(single(next(self.weights)), state.optimizer_state), jnp.float64(next(self.losses))
+
+
+def after(progress: Progress, given: Numbers, program: Program, validation: list[int]) -> tuple[Progress, Array, Array]:
+    """One more epoch on rows 0 and 2."""
+    return one_epoch(progress, jnp.array([0, 2]), DATA, jnp.array(validation, int), given, 2, None, program)
+
+
+@pytest.mark.parametrize(
+    ("losses", "tol", "patience", "stale"),
+    [
+        # Every epoch after the first falls by 0.5 exactly: no less than tol, so an improvement.
+        ([4.0, 3.5, 3.0, 2.5], 0.5, 1, [0, 0, 0, 0]),
+        ([4.0, 3.75, 3.5, 2.5], 0.5, NEVER, [0, 1, 2, 0]),  # 3.75 and 3.5 fall by less than 0.5 below the best so far
+        ([4.0, 3.75, 3.5, 3.25], 0.5, 1, [0, 1, 2]),
+        ([4.0, 3.75, 3.5, 3.25], 0.5, 2, [0, 1, 2, 3]),
+        ([4.0, 4.0, 4.0, 4.0], 0.0, NEVER, [0, 0, 0, 0]),  # of a tol of 0 the same is no less
+        ([4.0, 3.0, 5.0, 3.5], 0.0, NEVER, [0, 0, 1, 2]),  # the best counts, not the last
+        ([4.0, np.nan, 3.0], 0.0, NEVER, [0, 0]),
+        ([4.0, np.inf, 3.0], 0.0, NEVER, [0, 1]),
+    ],
+)
+def test_training_ends_where_the_loss_has_not_improved_by_tol_for_longer_than_its_patience(
+    losses: list[float], tol: float, patience: int, stale: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Epochs(monkeypatch, losses)
+    given, program = numbers(tol, patience), Program(Config())
+    progress, found = start(single(0.5), given, program), list[int]()
+    while progress.running and len(found) < len(losses):
+        progress, loss, score = after(progress, given, program, [])
+        found.append(int(progress.stale))
+        assert int(progress.epoch) == len(found)
+        assert (float(loss), bool(jnp.isnan(score))) == (pytest.approx(losses[len(found) - 1], nan_ok=True), True)
+    assert found == stale
+    assert float(progress.best) == np.nanmin(losses[: len(found)])
+    assert progress.kept == ()
+    assert_agree(progress.state.params, single(len(found)))
+
+
+def test_training_ends_with_the_last_epoch_and_then_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    Epochs(monkeypatch, [3.0, 2.0, 1.0])
+    given, program = numbers(last_epoch=2), Program(Config())
+    first, _, _ = after(start(single(0.5), given, program), given, program, [])
+    second, _, _ = after(first, given, program, [])
+    third, _, _ = after(second, given, program, [])
+    assert (bool(first.running), bool(second.running)) == (True, False)
+    assert_agree(third, second)
+
+
+def test_with_early_stopping_the_weighted_accuracy_on_held_out_rows_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Rows 1, 2 and 3 weigh 2, 5 and 0.5. A positive weight has 1 and 3 right, 2.5 of 7.5. A weight of 0 gives class 0:
+    # 1 and 2, 7 of 7.5. A negative one has row 2 right, 5 of 7.5.
+    weights = [1.0, -1.0, 0.0, -2.0, 0.0, 3.0]
+    scores = [2.5 / 7.5, 5 / 7.5, 7 / 7.5, 5 / 7.5, 7 / 7.5, 2.5 / 7.5]
+    Epochs(monkeypatch, [6.0, 5.0, 4.0, 3.0, 2.0, 1.0], weights)  # the loss falls all the time
+    given, program = numbers(1e-6, 1), Program(Config(), early_stopping=True)
+    progress, found = start(single(0.5), given, program), list[float]()
+    while progress.running:
+        progress, _, score = after(progress, given, program, [1, 2, 3])
+        found.append(float(score))
+        assert float(progress.best) == pytest.approx(-max(found))
+    assert found == pytest.approx(scores[:5])
+    assert_agree(progress.kept, single(0.0))
+    assert int(progress.stale) == 2
+
+
+def test_of_epochs_as_good_the_first_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    Epochs(monkeypatch, [2.0, 1.0])
+    given, program = numbers(), Program(Config(), early_stopping=True)
+    first, _, before = after(start(single(0.5), given, program), given, program, [1, 2, 3])
+    second, _, score = after(first, given, program, [1, 2, 3])
+    assert score == before
+    assert_agree(second.kept, single(1.0))
+    assert_agree(second.state.params, single(2.0))
+
+
+def test_rows_that_fill_up_what_is_held_out_have_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DATA._replace(y_train=DATA.y_train.copy())  # pyright: ignore[reportAttributeAccessIssue]
+    data.y_train[0] = 0  # pyright: ignore[reportIndexIssue]
+    Epochs(monkeypatch, [1.0])
+    given, program = numbers(), Program(Config(), early_stopping=True)
+    begun, rows = start(single(0.5), given, program), jnp.array([1, 2, 0])
+    assert one_epoch(begun, rows, data, rows, given, 2, None, program)[2] == pytest.approx(2 / 7)
+
+
+def test_before_the_first_epoch_nothing_is_best() -> None:
+    given = numbers()
+    begun = start(single(2.0), given, Program(Config("sigmoid", 1, OPTIMIZERS["momentum"]), early_stopping=True))
+    assert (float(begun.best), int(begun.stale), int(begun.epoch), bool(begun.running)) == (np.inf, 0, 0, True)
+    assert_agree(begun.kept, single(2.0))
+    assert_agree(begun.state.params, single(2.0))
+
+
+def test_the_loss_of_an_order_that_is_filled_up_is_the_mean_over_its_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    Epochs(monkeypatch, [3.0])
+    given, program = numbers(), Program(Config(), padded=True)
+    begun, order = start(single(0.5), given, program), jnp.array([0, 1, 2, 3])
+    progress, loss, _ = one_epoch(begun, order, DATA, order[:0], given, 3, None, program)
+    assert float(loss) == float(progress.best) == 4.0  # 3 is a sum over 4
+
+
+def test_epochs_run_until_all_networks_have_stopped_or_orders_end() -> None:
+    def step(progress: Progress, order: Array) -> tuple[Progress, Array, Array]:
+        epoch = progress.epoch + progress.running.astype(int)
+        number = epoch.astype(float)
+        return progress._replace(epoch=epoch, running=epoch < jnp.array([2, 3])), number + order[0], -number
+
+    zero = jnp.zeros(2, int)
+    begun = Progress(TrainingState(single(0.0), ()), (), jnp.zeros(2), zero, zero, jnp.ones(2, bool))
+    orders = jnp.array([[0.5], [0.25], [0.125], [0.0625]])
+    for given, epochs in ((orders, [2, 3]), (orders[:2], [2, 2])):
+        progress, losses, scores = run_epochs(begun, given, step)
+        assert progress.epoch.tolist() == epochs
+        expected = [[1.5, 1.5], [2.25, 2.25], [2.125, 3.125]][: max(epochs)]
+        assert losses[: max(epochs)].tolist() == expected
+        assert scores[: max(epochs)].tolist() == [[-1, -1], [-2, -2], [-2, -3]][: max(epochs)]
+        assert np.all(np.isnan(losses[max(epochs) :]))
+
+
+def by_numpy(params: Params, x: Any, y: Any, alpha: float, samples: int) -> float:
+    """The loss of a network of one layer: ``(sum_i w_i L_i + alpha/2 |W|^2) / samples``."""
+    weights, biases = (np.asarray(part) for part in params[0])
+    logits = x @ weights.T + biases
+    logarithms = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return float(-(y * logarithms).sum() + alpha / 2 * (weights**2).sum()) / samples
+
+
+def test_the_loss_is_the_weighted_sum_and_the_penalty_of_weights_alone_over_the_batch() -> None:
+    params = random_params(1, (2, 3))
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(0, 1, (4, 2)), np.eye(3)[[0, 2, 1, 1]] * np.array([[0.5], [2], [1], [3]])
+    filled_x, filled_y = np.concatenate([x, np.ones((2, 2))]), np.concatenate([y, np.zeros((2, 3))])
+
+    @jax.jit
+    def found(x: Array, y: Array, filled_x: Array, filled_y: Array) -> list[Any]:
+        plain = [penalised_gradient("identity", alpha)(params, x, y) for alpha in (None, 0.75)]
+        padded = penalised_gradient("identity", 0.75, padded=True)
+        return [*plain, padded(params, filled_x, filled_y), padded(params, filled_x, 0 * filled_y)]
+
+    (bare, _), (loss, gradient), (filled, same), nothing = found(*map(jnp.asarray, (x, y, filled_x, filled_y)))
+    expected = by_numpy(params, x, y, 0.75, 4)
+    assert float(bare) == pytest.approx(by_numpy(params, x, y, 0, 4), rel=1e-12)
+    assert float(loss) == pytest.approx(expected, rel=1e-12)
+    moved = (Layer(params[0].weights.at[1, 0].add(1e-6), params[0].biases),)
+    assert float(gradient[0].weights[1, 0]) == pytest.approx(
+        (by_numpy(moved, x, y, 0.75, 4) - expected) / 1e-6, abs=1e-5
+    )
+    assert float(filled) == pytest.approx(expected * 4 / 6, rel=1e-12)  # of 6 rows; its gradient is of 4
+    assert_agree(same, gradient, 1e-12)
+    assert all(not np.any(leaf) for leaf in jax.tree.leaves(nothing))

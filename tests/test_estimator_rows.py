@@ -1,0 +1,174 @@
+"""Which rows the classifier trains on, holds out and predicts, from which random numbers, and what it tells of them."""
+
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import sparse
+
+from jaxmlp import estimator_task
+from jaxmlp.estimator_settings import check_settings
+from jaxmlp.estimator_task import Task, numbers_of, pieces, prepare, random_of, report_to, train
+from jaxmlp.fitting import epochs_a_call, training_data
+from tests.helpers import assert_agree, rejects
+from tests.test_estimator import LABELS, WEIGHTS, X, small
+
+pytestmark = pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning")
+
+UNEVEN = np.repeat([0, 1, 2], [24, 12, 4])[np.random.RandomState(3).permutation(40)]
+"""Labels of 24, 12 and 4 samples."""
+
+
+def task_of(labels: NDArray[Any] = LABELS, weights: NDArray[Any] | None = None, **parameters: Any) -> Task:
+    given = small(**parameters).get_params()
+    weights = np.ones(40) if weights is None else weights
+    random = random_of(given["random_state"])
+    return prepare(check_settings(given), given, X, labels, np.arange(3), weights, random)
+
+
+def test_what_is_held_out_is_stratified_and_a_part_of_nothing_else() -> None:
+    for seed in range(3):
+        task = task_of(UNEVEN, early_stopping=True, validation_fraction=0.25, random_state=seed)
+        assert np.bincount(UNEVEN[task.validation]).tolist() == [6, 3, 1]
+        assert sorted([*task.training, *task.validation]) == list(range(40))
+    none = task_of(UNEVEN)
+    assert (none.training.tolist(), none.validation.tolist()) == (list(range(40)), [])
+
+
+def test_samples_without_weight_are_neither_trained_on_nor_held_out() -> None:
+    kept = np.arange(40) % 2 == 0
+    task = task_of(weights=WEIGHTS * kept, early_stopping=True, validation_fraction=0.25, class_weight={1: 0.0})
+    rows = np.flatnonzero(kept & (LABELS != 1))
+    assert sorted([*task.training, *task.validation]) == rows.tolist()
+    assert len(task.validation) == -(-len(rows) // 4)
+
+
+def test_weights_are_scaled_to_a_mean_of_1_over_the_training_rows() -> None:
+    task = task_of(weights=WEIGHTS, early_stopping=True, validation_fraction=0.25, class_weight={1: 3.0})
+    weights = WEIGHTS * np.where(LABELS == 1, 3, 1)
+    mean = weights[task.training].mean()
+    assert task.mean_weight == pytest.approx(mean, rel=1e-12)
+    np.testing.assert_allclose(np.sum(task.data.y_train, axis=1), weights / mean, rtol=1e-12)
+    numbers = numbers_of({**small().get_params(), "alpha": 0.5}, task, 9)
+    assert numbers.alpha == pytest.approx(0.5 / mean, rel=1e-12)
+
+
+def test_parameters_then_held_out_rows_then_orders_come_from_one_stream() -> None:
+    task, stream = task_of(early_stopping=True), np.random.RandomState(0)
+    first, second = stream.normal(0, 4**-0.5, (5, 4)), stream.normal(0, 5**-0.5, (3, 5))
+    np.testing.assert_array_equal(task.params[0].weights, first)
+    np.testing.assert_array_equal(task.params[1].weights, second)
+    plain = task_of()
+    assert_agree(plain.params, task.params)
+    moved = np.random.RandomState(0)
+    moved.normal(size=35)
+    np.testing.assert_array_equal(plain.random.permutation(40), moved.permutation(40))
+    later = task_of(random_state=np.random.RandomState(7), early_stopping=True)
+    assert set(later.validation) != set(task.validation)
+
+
+def test_targets_carry_the_weights_and_there_are_no_test_rows() -> None:
+    x = np.arange(6, dtype="float32").reshape(3, 2)
+    data = training_data(x, np.array([2, 0, 2]), 3, np.array([0.5, 2, 0]))
+    assert np.asarray(data.y_train).tolist() == [[0, 0, 0.5], [2, 0, 0], [0, 0, 0]]
+    assert (data.y_train.dtype, data.labels_train.dtype) == ("float32", "int32")
+    assert data.labels_train.tolist() == [2, 0, 2]
+    assert data.x_train is x
+    assert [len(part) for part in (data.x_test, data.y_test, data.labels_test)] == [0, 0, 0]
+
+
+class Loop:
+    """In the place of the compiled program: an epoch's loss is its number, its accuracy its number over 100."""
+
+    def __init__(self, stops_after: int) -> None:
+        self.stops_after, self.orders, self.epochs = stops_after, list[Any](), list[int]()
+
+    def __call__(self, progress: Any, orders: Any, *others: Any) -> Any:
+        done, last = int(progress.epoch), min(self.stops_after, int(others[2].last_epoch))
+        epochs = np.arange(done + 1, done + 1 + len(orders))
+        trained = min(len(orders), last - done)
+        self.orders += orders[:trained].tolist()
+        self.epochs.append(trained)
+        progress = progress._replace(epoch=jnp.int32(done + trained), running=jnp.asarray(done + trained < last))
+        return progress, jnp.asarray(epochs * 1.0), jnp.asarray(epochs / 100)
+
+
+@pytest.mark.parametrize(("stops_after", "calls"), [(99, [4, 4, 2]), (5, [4, 1]), (8, [4, 4]), (4, [4])])
+def test_every_epoch_has_the_next_order_of_the_training_rows_however_calls_are_cut(
+    stops_after: int, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, reported = Loop(stops_after), list[Any]()
+    monkeypatch.setattr(estimator_task, "fit_epochs", loop)
+    monkeypatch.setattr(estimator_task, "epochs_a_call", lambda *_: 4)
+    task = task_of(early_stopping=True)
+    stream = task_of(early_stopping=True).random
+    fitted = train(task, numbers_of(small().get_params(), task, 10), lambda *row: reported.append(row))
+    trained = sum(calls)
+    assert loop.epochs == calls
+    assert loop.orders == [task.training[stream.permutation(36)].tolist() for _ in range(trained)]
+    assert (fitted.epochs, fitted.losses) == (trained, [float(epoch) for epoch in range(1, trained + 1)])
+    assert fitted.scores == [epoch / 100 for epoch in range(1, trained + 1)]
+    starts = np.cumsum([0, *calls]).tolist()
+    assert reported == [(a, fitted.losses[a:b], fitted.scores[a:b]) for a, b in itertools.pairwise(starts)]
+    if stops_after == 99:  # no order was drawn in vain: what goes on goes on with the next
+        assert task.random.permutation(9).tolist() == stream.permutation(9).tolist()
+
+
+def test_epochs_go_on_after_those_that_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, reported = Loop(99), list[Any]()
+    monkeypatch.setattr(estimator_task, "fit_epochs", loop)
+    task = task_of()
+    numbers = numbers_of(small().get_params(), task, 7)
+    state = jax.tree.map(lambda leaf: leaf + 1, train(task, numbers, lambda *_: None).optimizer_state)
+    fitted = train(task, numbers, lambda *row: reported.append(row), 5, state)
+    assert (loop.epochs, fitted.epochs, reported[0][0]) == ([7, 2], 7, 5)
+    assert_agree(fitted.optimizer_state, state)
+    other = train(task, numbers, lambda *_: None, 5, (1, 2, 3))  # of another optimiser
+    assert jax.tree.structure(other.optimizer_state) == jax.tree.structure(state)
+
+
+def test_a_call_trains_some_100_million_products_and_1_to_100_epochs() -> None:
+    assert [epochs_a_call(*work) for work in ((10, 10), (1000, 1000), (10**3, 5000), (10**5, 10**4))] == [
+        100,
+        100,
+        20,
+        1,
+    ]
+
+
+def test_a_line_an_epoch_has_its_number_loss_and_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+    report_to(True, 0.1)(4, [0.12345, 2.0], [0.98765, np.nan])
+    assert capsys.readouterr().out == (
+        "5-th epoch: loss = 0.123, validation accuracy = 98.765%\n6-th epoch: loss = 2.000\n"
+    )
+    report_to(False, 0.1)(4, [1.0], [0.5])
+    assert capsys.readouterr().out == ""
+    for losses, epoch in (([np.inf, 1.0], 5), ([1.0, np.nan, np.nan], 6)):
+        with rejects(f"the loss is no longer finite in epoch {epoch} with learning rate 0.1, expected a smaller one"):
+            report_to(False, 0.1)(4, losses, [np.nan] * 3)
+
+
+def test_pieces_are_the_rows_in_sequence_filled_up_to_few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for rows, size in ((1, 16), (16, 16), (17, 32), (32, 32), (33, 64)):
+        ((part, count),) = pieces(np.ones((rows, 2)))
+        assert (part.shape, count, part.sum(), part[:rows].min()) == ((size, 2), rows, 2 * rows, 1)
+    assert [(len(part), count) for part, count in pieces(np.zeros((8193, 1)))] == [(4096, 4096), (4096, 4096), (16, 1)]
+    monkeypatch.setattr(estimator_task, "ROWS", 17)
+    for x in (X, sparse.csr_matrix(X)):
+        np.testing.assert_array_equal(np.concatenate([part[:count] for part, count in pieces(x)]), X)
+
+
+def test_predictions_have_a_row_for_each_and_logarithms_are_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = small()
+    fitted.params_, fitted.classes_, fitted.n_features_in_ = task_of().params, np.arange(3), 4
+    whole = fitted.predict_proba(X)
+    monkeypatch.setattr(estimator_task, "ROWS", 17)
+    np.testing.assert_allclose(fitted.predict_proba(X), whole, rtol=1e-12)
+    fitted.params_ = jax.tree.map(lambda leaf: 1e4 * leaf, fitted.params_)
+    logarithms = fitted.predict_log_proba(X)
+    assert np.all(np.isfinite(logarithms))
+    assert logarithms.min() < -1000
