@@ -1,0 +1,233 @@
+"""What the search makes of its fits: scores, ranks, the choice and the refit, from outcomes given instead of trained."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import LeaveOneGroupOut, ParameterSampler
+
+from jaxmlp import MLPClassifier, MLPClassifierSweep, search
+from jaxmlp.search_lanes import Outcome
+from jaxmlp.search_tasks import Folds, Lane, Samples
+from tests.helpers import rejects
+from tests.test_estimator import LABELS, NAMES, WEIGHTS, X, small
+
+FOLDS = [(np.arange(10, 40), np.arange(10)), (np.arange(30), np.arange(30, 40))]
+
+
+class Lanes:
+    """In the place of `train_lanes`: the next outcomes of those given; `calls` and `made` are its arguments."""
+
+    def __init__(
+        self, accuracies: Sequence[float], diverged: Sequence[int] = (), seconds: Sequence[float] = ()
+    ) -> None:
+        self.accuracies, self.diverged, self.seconds = accuracies, diverged, seconds or [1.0] * len(accuracies)
+        self.outcomes = iter(range(len(accuracies)))
+        self.calls: list[tuple[Samples, Folds, str, bool]] = []
+        self.made: list[list[Lane]] = []
+
+    def __call__(
+        self, made: list[Lane], samples: Samples, folds: Folds, device: str, report: Callable[[int, int], None]
+    ) -> list[Outcome]:
+        self.calls.append((samples, folds, device, jax.config.jax_enable_x64))  # pyright: ignore
+        self.made.append(made)
+        report(len(made), len(made))
+        return [
+            Outcome(lane, lane.task.params, 4, at in self.diverged, self.accuracies[at], self.seconds[at])
+            for lane, at in zip(made, self.outcomes, strict=False)
+        ]
+
+
+@pytest.fixture
+def lanes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lanes]:
+    def given(*arguments: Any, **keywords: Any) -> Lanes:
+        made = Lanes(*arguments, **keywords)
+        monkeypatch.setattr(search, "train_lanes", made)
+        return made
+
+    return given
+
+
+def swept(grid: Any, *, base: Any = None, weights: Any = None, groups: Any = None, **settings: Any) -> Any:
+    made: Any = MLPClassifierSweep(small() if base is None else base, grid, **{"cv": FOLDS, "refit": False, **settings})
+    return made.fit(X, NAMES, weights, groups)
+
+
+def test_results_by_hand(lanes: Callable[..., Lanes]) -> None:
+    lanes([0.5, 0.7, 0.9, 0.7, 0.8, 0.8, 0.1, 0.3], seconds=[1, 3, 2, 2, 4, 8, 0, 0])
+    grid = [{"alpha": [0.1, 0.2]}, {"alpha": [0.3], "tol": [0.5, 0.6]}]
+    found = swept(grid)
+    results = found.cv_results_
+    assert results["params"] == [{"alpha": 0.1}, {"alpha": 0.2}, {"alpha": 0.3, "tol": 0.5}, {"alpha": 0.3, "tol": 0.6}]
+    assert results["param_alpha"].tolist() == [0.1, 0.2, 0.3, 0.3]
+    assert results["param_tol"].tolist() == [None, None, 0.5, 0.6]
+    assert results["param_tol"].mask.tolist() == [True, True, False, False]
+    assert results["split0_test_score"].tolist() == [0.5, 0.9, 0.8, 0.1]
+    assert results["split1_test_score"].tolist() == [0.7, 0.7, 0.8, 0.3]
+    np.testing.assert_allclose(results["mean_test_score"], [0.6, 0.8, 0.8, 0.2])
+    np.testing.assert_allclose(results["std_test_score"], [0.1, 0.1, 0, 0.1], atol=1e-15)
+    assert results["rank_test_score"].tolist() == [3, 1, 1, 4]
+    assert results["rank_test_score"].dtype == "int32"
+    assert results["mean_fit_time"].tolist() == [2, 2, 6, 0]
+    assert results["std_fit_time"].tolist() == [1, 0, 2, 0]
+    assert 0 < results["mean_score_time"].max() < 1
+    assert (found.best_index_, found.best_params_, found.n_splits_) == (1, {"alpha": 0.2}, 2)
+    assert found.best_score_ == pytest.approx(0.8)
+    assert not hasattr(found, "best_estimator_")
+
+
+@pytest.mark.parametrize(
+    ("diverged", "error_score", "ranks", "best"),
+    [
+        ([0, 1], np.nan, [3, 1, 2], 1),
+        ([1], np.nan, [3, 1, 2], 1),  # one fold is enough
+        ([2, 3, 4, 5], np.nan, [1, 2, 2], 0),
+        ([0], -3, [1, 2, 3], 0),
+        ([0, 1], -99.5, [3, 1, 2], 1),
+    ],
+)
+def test_a_failed_candidate_is_the_last_also_where_scores_are_negative(
+    diverged: list[int], error_score: float, ranks: list[int], best: int, lanes: Callable[..., Lanes]
+) -> None:
+    lanes([0.0] * 6, diverged)
+    scores = iter(np.delete([-1.0, -2.0, -5.0, -6.0, -6.0, -7.0], diverged))
+
+    def negative(*_: Any) -> float:
+        return next(scores)
+
+    message = f"the loss is no longer finite in {len(diverged)} of 6 fits: their score is {error_score}"
+    with pytest.warns(FitFailedWarning, match=message):
+        found = swept({"alpha": [1, 2, 3]}, scoring=negative, error_score=error_score)
+    assert found.cv_results_["rank_test_score"].tolist() == ranks
+    assert found.best_index_ == best
+    splits = np.column_stack([found.cv_results_[f"split{fold}_test_score"] for fold in (0, 1)]).ravel()
+    np.testing.assert_array_equal(splits[diverged], error_score)
+
+
+def test_a_failed_fit_is_an_error_where_that_is_asked_for(lanes: Callable[..., Lanes]) -> None:
+    lanes([0.5] * 4, [3])
+    with rejects("the loss is no longer finite in 1 of 4 fits, expected smaller learning rates"):
+        swept({"alpha": [1, 2]}, error_score="raise")
+    lanes([0.5] * 2)
+    assert swept({"alpha": [1]}, error_score="raise").best_score_ == 0.5
+
+
+def test_the_best_is_fitted_on_all_rows_with_their_weights_and_the_base_stays_as_it_was(
+    lanes: Callable[..., Lanes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[Any] = []
+    monkeypatch.setattr(MLPClassifier, "fit", lambda self, *given: fits.append((self.get_params(), given)) or self)
+    lanes([0.5, 0.5, 0.75, 0.75, 0.5, 0.5])
+    base = small(tol=0.25)
+    found = swept({"alpha": [1, 2, 3]}, base=base, weights=WEIGHTS, refit=True)
+    ((parameters, (x, y, weights)),) = fits
+    assert parameters == {**base.get_params(), "alpha": 2}
+    for given, whole in ((x, X), (y, NAMES), (weights, WEIGHTS)):
+        np.testing.assert_array_equal(given, whole)
+    assert found.best_estimator_ is not base
+    assert base.alpha == 0.0001
+    assert 0 <= found.refit_time_ < 1
+
+
+def test_a_scorer_sees_each_fit_with_the_test_rows_of_its_fold(lanes: Callable[..., Lanes]) -> None:
+    made = lanes([0.0] * 4)
+    seen: list[Any] = []
+
+    def scorer(classifier: Any, x: Any, y: Any) -> float:
+        seen.append((classifier, x, y))
+        return float(len(seen))
+
+    found = swept({"alpha": [1, 2]}, scoring=scorer)
+    assert found.cv_results_["split0_test_score"].tolist() == [1, 3]
+    assert found.cv_results_["split1_test_score"].tolist() == [2, 4]
+    for (classifier, x, y), lane, (_, test) in zip(seen, made.made[0], 2 * FOLDS, strict=True):
+        assert classifier.get_params() == lane.parameters
+        assert classifier.params_ is lane.task.params
+        assert (classifier.classes_.tolist(), classifier.n_iter_, classifier.n_features_in_) == (
+            ["ape", "bee", "cat"], 4, 4,
+        )  # fmt: skip
+        np.testing.assert_array_equal(x, X[test])
+        np.testing.assert_array_equal(y, NAMES[test])
+        assert classifier.predict(x).shape == (10,)
+
+
+def test_accuracy_is_that_of_the_program_and_of_the_best_whatever_it_is_called(lanes: Callable[..., Lanes]) -> None:
+    for scoring in (None, "accuracy"):
+        lanes([0.25, 0.75])
+        assert swept({"alpha": [1]}, scoring=scoring).best_score_ == 0.5
+
+
+def test_the_score_is_what_was_searched_by() -> None:
+    found = MLPClassifierSweep(small(), {})
+    calls: list[Any] = []
+
+    class Best(MLPClassifier):
+        def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
+            calls.append((X, y, sample_weight))
+            return 0.125
+
+    found.best_estimator_ = Best()
+    assert found.score(X, NAMES, WEIGHTS) == 0.125
+    assert [part is given for part, given in zip(calls[0], (X, NAMES, WEIGHTS), strict=True)] == [True] * 3
+    found.scoring = lambda estimator, x, y: float(estimator is found.best_estimator_ and x is X and y is NAMES) / 4
+    assert found.score(X, NAMES) == 0.25
+
+
+def test_candidates_of_different_precision_train_apart_and_come_back_in_their_places(
+    lanes: Callable[..., Lanes],
+) -> None:
+    made = lanes([n / 8 for n in range(8)])
+    grid = {"alpha": [0.0, 1.0], "dtype": ["float32", "float64"]}
+    found = swept(grid, weights=WEIGHTS, verbose=False)
+    assert [given["dtype"] for given in found.cv_results_["params"]] == ["float32", "float64"] * 2
+    # float32 trains first: candidates 0 and 2 have outcomes 0 1 and 2 3, candidates 1 and 3 have 4 5 and 6 7.
+    assert (8 * found.cv_results_["split0_test_score"]).tolist() == [0, 4, 2, 6]
+    assert (8 * found.cv_results_["split1_test_score"]).tolist() == [1, 5, 3, 7]
+    for (samples, folds, device, x64), group, dtype in zip(made.calls, made.made, ("float32", "float64"), strict=True):
+        assert (samples.x.dtype, x64, device) == (dtype, dtype == "float64", "auto")
+        assert [lane.parameters["dtype"] for lane in group] == [dtype] * 4
+        assert [lane.parameters["alpha"] for lane in group] == [0, 0, 1, 1]
+        np.testing.assert_array_equal(samples.labels, LABELS)
+        assert samples.weights.tolist() == WEIGHTS.tolist()
+        assert samples.classes.tolist() == ["ape", "bee", "cat"]
+        assert [test.tolist() for _, test in folds] == [test.tolist() for _, test in FOLDS]
+    devices = lanes([0.5] * 4)
+    swept({"device": ["cpu", "auto"]})
+    assert [device for _, _, device, _ in devices.calls] == ["cpu", "auto"]
+
+
+def test_every_kind_of_grid_gives_its_candidates(lanes: Callable[..., Lanes]) -> None:
+    sampled = ParameterSampler({"alpha": [1, 2, 3]}, 2, random_state=0)
+    for grid, expected in (
+        ({"alpha": [1], "tol": [2, 3]}, [{"alpha": 1, "tol": 2}, {"alpha": 1, "tol": 3}]),
+        ([{"alpha": [1]}, {"tol": [2]}], [{"alpha": 1}, {"tol": 2}]),
+        (({"alpha": [1]},), [{"alpha": 1}]),
+        (sampled, list(sampled)),
+        (iter([{"alpha": 1}, {}]), [{"alpha": 1}, {}]),
+    ):
+        lanes([0.5] * 2 * len(expected))
+        assert swept(grid).cv_results_["params"] == expected
+
+
+def test_folds_are_the_splitters(lanes: Callable[..., Lanes]) -> None:
+    groups = np.arange(40) % 5
+    made = lanes([0.5] * 5)
+    assert swept({"alpha": [1]}, cv=LeaveOneGroupOut(), groups=groups).n_splits_ == 5
+    _, folds, _, _ = made.calls[0]
+    for fold, (train, test) in enumerate(folds):
+        assert set(groups[test]) == {fold}
+        assert fold not in groups[train]
+    made = lanes([0.5] * 4)
+    assert swept({"alpha": [1]}, cv=4).n_splits_ == 4
+    for _, test in made.calls[0][1]:
+        assert set(np.bincount(LABELS[test])) <= {3, 4}  # stratified
+
+
+def test_a_line_for_each_block_only_when_asked(lanes: Callable[..., Lanes], capsys: pytest.CaptureFixture[str]) -> None:
+    for verbose, told in ((False, ""), (True, "2 of 2 fits\n")):
+        lanes([0.5] * 2)
+        swept({"alpha": [1]}, verbose=verbose)
+        assert capsys.readouterr().out == told
