@@ -1,4 +1,4 @@
-"""What the search makes of its fits: scores, ranks, the choice and the refit, from outcomes given instead of trained."""
+"""What the search makes of its fits: scores, ranks, the choice and the refit, of outcomes that are given."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -52,7 +52,8 @@ def lanes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lanes]:
 
 
 def swept(grid: Any, *, base: Any = None, weights: Any = None, groups: Any = None, **settings: Any) -> Any:
-    made: Any = MLPClassifierSweep(small() if base is None else base, grid, **{"cv": FOLDS, "refit": False, **settings})
+    given: dict[str, Any] = {"cv": FOLDS, "refit": False, **settings}
+    made: Any = MLPClassifierSweep(small() if base is None else base, grid, **given)
     return made.fit(X, NAMES, weights, groups)
 
 
