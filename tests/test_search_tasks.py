@@ -1,0 +1,218 @@
+"""Which fits a search makes of candidates and folds, what they share, and how they lie in the compiled program."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmlp import Layer, search_lanes
+from jaxmlp.network import sizes_of
+from jaxmlp.search_lanes import Outcome, train_lanes
+from jaxmlp.search_program import pad_params, unpad_params
+from jaxmlp.search_tasks import Lane, Samples, common_program, lanes, programs
+from jaxmlp.sweep.blocks import device_mesh
+from tests.helpers import assert_agree
+from tests.test_estimator import LABELS, WEIGHTS, X, small
+
+FOLDS = [(np.arange(14, 40), np.arange(14)), (np.arange(27), np.arange(27, 40))]
+"""26 and 27 rows to train on."""
+SAMPLES = Samples(X, LABELS, np.arange(3), WEIGHTS)
+
+
+def made(*candidates: dict[str, Any], folds: Any = FOLDS) -> list[Lane]:
+    return lanes([small(**given).get_params() for given in candidates], SAMPLES, folds)
+
+
+def planned(members: Sequence[Lane]) -> Any:
+    return search_lanes._plan(members, FOLDS, 40, device_mesh())  # pyright: ignore[reportPrivateUsage]
+
+
+def placed(plan: Any, groups: Any) -> Any:
+    return search_lanes._placed(plan, groups)  # pyright: ignore[reportPrivateUsage]
+
+
+def test_each_fit_has_the_rows_and_weights_of_its_fold_and_the_numbers_of_a_fit_alone() -> None:
+    found = made({"alpha": 0.5}, {"alpha": 0.25, "class_weight": {1: 3.0}})
+    assert [(lane.candidate, lane.fold, lane.parameters["alpha"]) for lane in found] == [
+        (0, 0, 0.5), (0, 1, 0.5), (1, 0, 0.25), (1, 1, 0.25),
+    ]  # fmt: skip
+    for lane in found:
+        rows = FOLDS[lane.fold][0]
+        weights = WEIGHTS * np.where((LABELS == 1) & (lane.candidate == 1), 3, 1) * np.isin(np.arange(40), rows)
+        assert lane.task.training.tolist() == rows.tolist()
+        np.testing.assert_allclose(lane.task.data.y_train.sum(axis=1), weights / weights[rows].mean(), rtol=1e-12)
+        alone = np.random.RandomState(0)
+        np.testing.assert_array_equal(lane.task.params[0].weights, alone.normal(0, 0.5, (5, 4)))
+        alone.normal(size=15)
+        np.testing.assert_array_equal(lane.task.random.get_state()[1], alone.get_state()[1])  # pyright: ignore
+
+
+def test_a_row_drawn_twice_counts_twice() -> None:
+    rows = np.array([0, 3, 3, 5, 5, 5])
+    (lane,) = made({}, folds=[(rows, np.arange(6, 9))])
+    weights = WEIGHTS * np.bincount(rows, minlength=40)
+    assert lane.task.training.tolist() == [0, 3, 5]
+    np.testing.assert_allclose(lane.task.data.y_train.sum(axis=1), weights * 3 / weights.sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "shared"),
+    [
+        ({}, True),
+        *[({name: 0.5}, True) for name in ("learning_rate", "momentum", "alpha", "tol")],
+        ({"max_iter": 9, "n_iter_no_change": 3}, True),
+        ({"alpha": 0.0}, False),
+        ({"random_state": 1}, False),
+        ({"random_state": None}, False),
+        ({"class_weight": "balanced"}, False),
+        ({"validation_fraction": 0.3}, False),
+        ({"hidden_layer_sizes": (6,)}, False),
+        ({"activation": "tanh"}, False),
+        ({"batch_size": 9}, False),
+        ({"early_stopping": True}, False),
+    ],
+    ids=str,
+)
+def test_candidates_share_what_their_differences_do_not_touch_and_folds_share_nothing(
+    parameters: dict[str, Any], shared: bool
+) -> None:
+    first, other_fold, second, _ = made({}, parameters)
+    assert first.task is not other_fold.task
+    assert (first.task is second.task) == shared
+
+
+def test_candidates_without_a_seed_share_one_and_a_random_state_is_left_as_it_is() -> None:
+    one, other, third, _ = made({"random_state": None}, {"random_state": None, "class_weight": "balanced"})
+    assert_agree([lane.task.params for lane in (other, third)], [one.task.params] * 2)
+    assert np.any(made({"random_state": None})[0].task.params[0].weights != one.task.params[0].weights)
+    state = np.random.RandomState(0)
+    for lane in made({"random_state": state}, {"random_state": state, "class_weight": "balanced"}):
+        assert_agree(lane.task.params, made({})[0].task.params)
+    assert state.randint(10**9) == np.random.RandomState(0).randint(10**9)
+
+
+SGD: dict[str, Any] = {"optimizer": "sgd"}
+
+
+@pytest.mark.parametrize(
+    ("candidates", "expected"),
+    [
+        ([{"batch_size": 7}, {"batch_size": 7, "alpha": 0.0}], [[0, 0, 1, 1]]),  # 26 and 27 rows are 4 updates each
+        ([{}, {"hidden_layer_sizes": (9,)}], [[0, 0, 1, 1]]),  # "auto" is all of a fold's rows
+        ([{"batch_size": 13}], [[0], [0]]),  # 2 updates, 3 updates
+        ([{"batch_size": 13, **SGD}], [[0, 0]]),
+        ([{}, {"hidden_layer_sizes": (5, 5)}], [[0, 0], [1, 1]]),
+        ([{}, {"activation": "tanh"}], [[0, 0], [1, 1]]),
+        ([{}, SGD], [[0, 0], [1, 1]]),
+        ([{}, {"early_stopping": True}], [[0, 0], [1, 1]]),
+        ([{"batch_size": 7, **SGD}, {"batch_size": 9, **SGD}], [[0, 0], [1, 1]]),
+        ([{"batch_size": 26}], [[0], [0]]),  # all of one fold, all but one of the other
+    ],
+    ids=str,
+)
+def test_one_program_trains_what_has_one_depth_and_as_many_updates(
+    candidates: list[dict[str, Any]], expected: list[list[int]]
+) -> None:
+    found = programs(made(*candidates))
+    assert [[lane.candidate for lane in members] for members in found] == expected
+
+
+def test_the_common_program_is_padded_and_penalised_where_one_of_its_lanes_is() -> None:
+    both, small_batches = made({}, {"alpha": 0.0}), made({"batch_size": 7, "activation": "tanh"})
+    program = common_program(both)
+    assert (program.padded, program.penalised, program.config.batch_size) == (True, True, 27)
+    alike = common_program(both[2:3])
+    assert (alike.padded, alike.penalised, alike.config.batch_size) == (False, False, 26)
+    assert (common_program(small_batches).config.batch_size, common_program(small_batches).config.activation) == (
+        7,
+        "tanh",
+    )
+    assert common_program(made({"early_stopping": True})).early_stopping
+
+
+def test_lanes_lie_in_groups_of_one_task_and_groups_in_calls_of_the_memory_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search_lanes, "lanes_of", lambda _: 4)
+    # 5 candidates share two tasks: in groups of 4 at most, 3 and 2 of each. The sixth has two tasks of its own.
+    members = made(*({"tol": tol} for tol in (0, 1, 2, 3, 4)), {"hidden_layer_sizes": (2,)})
+    plan = planned(members)
+    assert [[lane.candidate for lane in group] for group in plan.groups] == [[0, 1, 2], [3, 4]] * 2 + [[5]] * 2
+    assert [{lane.fold for lane in group} for group in plan.groups] == [{0}, {0}, {1}, {1}, {0}, {1}]
+    assert (plan.shape, plan.sizes, plan.masked) == ((6, 3), (4, 5, 3), True)
+    assert (plan.length, plan.validation, plan.rows) == (27, 0, 40)
+    assert [test.tolist() for test in plan.tests] == [test.tolist() for _, test in FOLDS]
+    assert planned(members[:1]).shape == (2, 1)  # a group for each of two devices
+    assert not planned(members[:1]).masked
+    # 43 parameters of 8 bytes, six times, 3 lanes on 2 devices: 12,384 bytes for a group on each.
+    for size, groups in ((1, 2), (2 * 12384 - 1, 2), (2 * 12384, 4), (3 * 12384, 6), (9 * 12384, 6)):
+        monkeypatch.setattr(search_lanes, "MAX_BYTES", size)
+        assert planned(members).shape == (groups, 3)
+
+
+def test_calls_take_the_groups_in_turn_and_outcomes_stand_in_the_lanes_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_lanes, "MAX_BYTES", 1)
+    blocks, reports = list[Any](), list[tuple[int, int]]()
+
+    def train(plan: Any, groups: Any, table: Any, classes: int, _: Any) -> list[Outcome]:
+        blocks.append(len(groups))
+        assert (table.x.shape, table.labels[-1], classes, plan.shape) == ((41, 4), 0, 3, (2, 1))
+        np.testing.assert_array_equal(table.x[:-1], X)
+        np.testing.assert_array_equal(table.labels[:-1], LABELS)
+        return [Outcome(lane, lane.task.params, 1, False, 0.5, 0.0) for group in groups for lane in group]
+
+    monkeypatch.setattr(search_lanes, "_train_block", train)
+    given = made({}, {"activation": "tanh"}, {"random_state": 1})
+    found = train_lanes(given, SAMPLES, FOLDS, "auto", lambda *row: reports.append(row))
+    assert [(outcome.lane.candidate, outcome.lane.fold) for outcome in found] == [
+        (0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1),
+    ]  # fmt: skip
+    assert (blocks, reports) == ([2, 2, 2], [(2, 6), (4, 6), (6, 6)])
+
+
+def test_every_lane_is_placed_with_its_own_numbers_and_every_group_with_its_own_rows() -> None:
+    numbered = [
+        {"learning_rate": 0.1 * n, "momentum": 0.01 * n, "alpha": 0.2 * n, "tol": 0.3 * n, "n_iter_no_change": n,
+         "max_iter": 10 * n, "early_stopping": True, "validation_fraction": 0.2} for n in (1, 2, 3)
+    ]  # fmt: skip
+    found = made(*numbered, {**numbered[0], "hidden_layer_sizes": (2,), "class_weight": {0: 2.0}})
+    plan = planned(found)
+    groups = [[found[0], found[2], found[4]], [found[1], found[3], found[5]], [found[6]], [found[7]]]
+    assert plan.groups == groups
+    numbers, shared, params = placed(plan, groups)
+    three = np.array([1, 2, 3])
+    for group in (0, 1):
+        assert numbers.hyperparameters.learning_rate[group] == pytest.approx(0.1 * three)
+        assert numbers.hyperparameters.momentum[group] == pytest.approx(0.01 * three)
+        assert numbers.alpha[group] == pytest.approx(0.2 * three / found[group].task.mean_weight)
+        assert numbers.tol[group] == pytest.approx(0.3 * three)
+        assert numbers.patience[group].tolist() == [1, 2, 3]
+        assert numbers.last_epoch[group].tolist() == [10, 20, 30]
+    assert numbers.last_epoch[2].tolist() == [10, 10, 10]  # two lanes that fill the group up
+    for number, group in enumerate(groups):
+        task = group[0].task
+        np.testing.assert_array_equal(shared.weights[number], [*task.data.y_train.sum(axis=1), 0])
+        held_out = len(task.validation)
+        assert shared.validation[number, :held_out].tolist() == task.validation.tolist()
+        assert set(shared.validation[number, held_out:]) <= {40}
+        assert shared.samples[number] == len(task.training)
+        for at in range(len(group)):
+            alone = jax.tree.map(lambda leaf, number=number, at=at: leaf[number, at], params)
+            assert_agree(
+                unpad_params(params, (number, at), sizes_of(task.params)), jax.tree.map(np.asarray, task.params)
+            )
+            assert [layer.weights.shape for layer in alone] == [(5, 4), (3, 5)]
+    assert shared.validation.shape == (4, 6)  # 0.2 of 26 and 27 rows, rounded up
+    (mask,) = shared.masks
+    assert mask.tolist() == [[1] * 5] * 2 + [[1, 1, 0, 0, 0]] * 2
+
+
+def test_padding_is_zeros_after_the_rows_and_columns_there_are() -> None:
+    params = tuple(Layer(jnp.full((n_out, n_in), 1.0), jnp.full(n_out, 2.0)) for n_in, n_out in ((2, 1), (1, 2)))
+    leaves = pad_params(params, (2, 3, 2))
+    assert [leaf.tolist() for leaf in leaves] == [
+        [[1, 1], [0, 0], [0, 0]], [2, 0, 0], [[1, 0, 0], [1, 0, 0]], [2, 2],
+    ]  # fmt: skip
