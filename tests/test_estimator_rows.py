@@ -169,6 +169,7 @@ def test_predictions_have_a_row_for_each_and_logarithms_are_finite(monkeypatch: 
     monkeypatch.setattr(estimator_task, "ROWS", 17)
     np.testing.assert_allclose(fitted.predict_proba(X), whole, rtol=1e-12)
     fitted.params_ = jax.tree.map(lambda leaf: 1e4 * leaf, fitted.params_)
+    fitted.activation = ["relu"]
     logarithms = fitted.predict_log_proba(X)
     assert np.all(np.isfinite(logarithms))
     assert logarithms.min() < -1000

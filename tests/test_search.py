@@ -1,5 +1,7 @@
 """The search in one program: what scikit-learn's loop finds with the same classifier, fit by fit."""
 
+import itertools
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,11 +14,20 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, ParameterSample
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from jaxmlp import OPTIMIZERS, Config, LectureStream, MLPClassifier, MLPClassifierSweep, fitting, search, search_tasks
+from jaxmlp import (
+    Config,
+    Hyperparameters,
+    MLPClassifier,
+    MLPClassifierSweep,
+    fitting,
+    search,
+    search_program,
+    search_tasks,
+)
 from jaxmlp.computing import computing
-from jaxmlp.estimator_task import Task, numbers_of
-from jaxmlp.search_lanes import train_lanes
+from jaxmlp.search_lanes import Outcome, train_lanes
 from jaxmlp.sweep import blocks
+from jaxmlp.training import TrainingState
 from tests.helpers import assert_agree, rejects
 from tests.test_estimator import LABELS, NAMES, WEIGHTS, X, small
 
@@ -24,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.C
 
 GRID: dict[str, Any] = {
     "hidden_layer_sizes": [(3,), (5,)], "learning_rate": [0.003, 0.03, 0.3], "alpha": [1e-4, 0.5],
-    "max_iter": [4, 7], "class_weight": [None, "balanced"],
+    "max_iter": [4, 7], "tol": [0.0, 9.0], "class_weight": [None, "balanced"],
 }  # fmt: skip
 MINIBATCH: dict[str, Any] = {"batch_size": 7, "learning_rate": 0.05}
 FULL: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.3, "early_stopping": True, "n_iter_no_change": 1}
@@ -45,20 +56,62 @@ def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     jax.clear_caches()
 
 
-def test_it_finds_what_scikit_learns_loop_finds_and_traces_once(
+def test_every_fit_is_the_classifiers_own_and_the_program_is_traced_once(
     traces: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Three folds of 40 rows: 26, 27 and 27 to train on. 12 candidates share a fold and a start: two groups of lanes.
+    # Three folds of 40 rows: 26, 27 and 27 to train on. 24 candidates share a fold and a start: three groups of lanes.
     monkeypatch.setitem(blocks.LANES, "cpu", 8)
-    ours = MLPClassifierSweep(small(**MINIBATCH), GRID, cv=3, refit=False).fit(X, NAMES)
+    outcomes: list[Outcome] = []
+
+    def train(*given: Any) -> list[Outcome]:
+        outcomes.extend(train_lanes(*given))
+        return outcomes
+
+    monkeypatch.setattr(search, "train_lanes", train)
+    base, began = small(**MINIBATCH, n_iter_no_change=2), time.perf_counter()
+    ours = MLPClassifierSweep(base, GRID, cv=3, refit=False).fit(X, NAMES, WEIGHTS)
+    assert 0 < sum(outcome.seconds for outcome in outcomes) < time.perf_counter() - began
     assert len(traces) == 1
-    some = {**GRID, "learning_rate": [0.03], "alpha": [0.5], "max_iter": [7]}
-    theirs = GridSearchCV(small(**MINIBATCH), some, cv=3, refit=False).fit(X, NAMES)
-    assert ours.cv_results_["params"] == list(ParameterGrid(GRID))
-    places = [ours.cv_results_["params"].index(given) for given in theirs.cv_results_["params"]]
-    for name in [*(f"split{fold}_test_score" for fold in range(3)), "mean_test_score", "std_test_score"]:
-        np.testing.assert_allclose(ours.cv_results_[name][places], theirs.cv_results_[name], atol=1e-12)
-    assert set(theirs.cv_results_) == set(ours.cv_results_)
+    candidates, folds = list(ParameterGrid(GRID)), list(StratifiedKFold(3).split(X, NAMES))
+    assert ours.cv_results_["params"] == candidates
+    epochs: list[int] = []
+    for number, (given, fold) in list(enumerate(itertools.product(candidates, range(3))))[::5]:
+        outcome, (rows, test) = outcomes[number], folds[fold]
+        if (fold == 0) == (given["hidden_layer_sizes"] == (3,)):  # so few are compiled for
+            alone = small(**{**base.get_params(), **given}).fit(X[rows], NAMES[rows], WEIGHTS[rows])
+            assert_agree(outcome.params, alone.params_, 1e-9)
+            assert (outcome.epochs, outcome.diverged) == (alone.n_iter_, False)
+            assert outcome.test_accuracy == pytest.approx(alone.score(X[test], NAMES[test]))
+            epochs.append(outcome.epochs)
+        where, at = divmod(number, 3)
+        assert ours.cv_results_[f"split{at}_test_score"][where] == outcome.test_accuracy
+    assert len(epochs) > 20
+    assert set(epochs) >= {4, 7}
+
+
+def test_an_epoch_of_a_group_is_each_lanes_own_on_what_the_group_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    def epoch(
+        progress: Any, order: Any, data: Any, validation: Any, numbers: Any, samples: Any, masks: Any, program: Any
+    ) -> Any:
+        # Every argument can be read off: the lane's number, its order, then the rows and weights of its group.
+        told = numbers.tol + 10.0 * order[0].astype(float) + 1000 * samples + 1e5 * validation[1].astype(float)
+        weight = data.y_train[1, 2] + 10 * data.y_train[0, 1] + 100 * jnp.sum(data.y_train) + 1e4 * masks[0][0]
+        stopped = progress.epoch + 1 >= program.config.batch_size
+        return progress._replace(epoch=progress.epoch + 1, running=~stopped), told, weight + data.x_train[1, 0]
+
+    monkeypatch.setattr(search_program, "one_epoch", epoch)
+    table = search_program.Table(jnp.array([[0.25], [0.125], [0.0]]), jnp.array([1, 2, 0]))
+    group = search_program.Groups(jnp.array([2.0, 3.0, 0.0]), jnp.array([0, 2]), 5.0, (jnp.array([7.0]),))
+    lanes, zero = jnp.array([0.5, 0.75]), jnp.zeros(2, jnp.int32)
+    numbers = fitting.Numbers(Hyperparameters(lanes, lanes), lanes, lanes, zero, zero)
+    begun = fitting.Progress(TrainingState((), ()), (), lanes, zero, zero, jnp.ones(2, bool))  # pyright: ignore
+    orders = jnp.array([[1, 0], [0, 1], [1, 0]])
+    found, losses, scores = search_program._group(  # pyright: ignore[reportPrivateUsage]
+        begun, orders, group, numbers, table, fitting.Program(Config(batch_size=2)), 3
+    )
+    assert found.epoch.tolist() == [2, 2]
+    assert losses[:2].tolist() == [[205010.5, 205010.75], [205000.5, 205000.75]]
+    assert scores[:2].tolist() == [[70523.125] * 2] * 2  # 3 + 10 * 2 + 100 * 5 + 7e4 + 0.125
 
 
 @pytest.mark.slow
@@ -88,25 +141,6 @@ def test_a_lane_is_the_classifier_fitted_on_its_fold(settings: dict[str, Any], s
         assert outcome.epochs == alone.n_iter_
         assert_agree(outcome.params, alone.params_, 1e-9)
         assert outcome.test_accuracy == pytest.approx(alone.score(X[test], LABELS[test]))
-
-
-def test_rows_that_fill_an_order_up_count_for_nothing() -> None:
-    # 26 rows in batches of 7 and a last one of 5; filled up to 27 by row 40, whose weight is 0.
-    x, labels = np.concatenate([X, np.zeros((1, 4))]), np.append(LABELS, 0)
-    data = fitting.training_data(x, labels, 3, np.append(WEIGHTS, 0))
-    given = {"alpha": 0.1, "tol": 0.0, "learning_rate": 0.1, "momentum": 0.9, "n_iter_no_change": 9}
-    params = LectureStream(0).params((4, 5, 3), "float64")
-    found: list[Any] = []
-    for padded, order in ((False, np.arange(26)), (True, np.append(np.arange(26), 40))):
-        program = fitting.Program(Config("tanh", 7, OPTIMIZERS["adam"]), penalised=True, padded=padded)
-        with computing("float64"):
-            task = Task(params, data, order, order[:0], 1.0, program, np.random.RandomState(0))
-            numbers = numbers_of(given, task, 9)
-            none, begun = jnp.zeros(0, int), fitting.start(params, numbers, program)
-            epoch = jax.jit(fitting.one_epoch, static_argnums=(6, 7))
-            progress, loss, _ = epoch(begun, jnp.asarray(order), data, none, numbers, 26.0, None, program)
-        found.append((progress.state.params, loss))
-    assert_agree(found[1], found[0], 1e-12)
 
 
 @pytest.mark.slow
@@ -167,8 +201,3 @@ def test_only_our_classifier_can_be_searched() -> None:
         MLPClassifierSweep(StandardScaler(), {"alpha": [1]}).fit(X, LABELS)  # pyright: ignore[reportArgumentType]
     with rejects("error_score is 'none'"):
         MLPClassifierSweep(small(), {"alpha": [1]}, error_score="none").fit(X, LABELS)
-
-
-def test_it_says_what_is_done_only_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
-    MLPClassifierSweep(small(), {"learning_rate": [0.05]}, cv=2, refit=False, verbose=True).fit(X, LABELS)
-    assert capsys.readouterr().out == "2 of 2 fits\n"

@@ -62,6 +62,11 @@ def test_results_by_hand(lanes: Callable[..., Lanes]) -> None:
     grid = [{"alpha": [0.1, 0.2]}, {"alpha": [0.3], "tol": [0.5, 0.6]}]
     found = swept(grid)
     results = found.cv_results_
+    kinds = ("fit_time", "score_time", "test_score")
+    names = {f"{name}_{kind}" for kind in kinds for name in ("mean", "std")}
+    assert set(results) == {
+        *names, "params", "param_alpha", "param_tol", "split0_test_score", "split1_test_score", "rank_test_score",
+    }  # fmt: skip
     assert results["params"] == [{"alpha": 0.1}, {"alpha": 0.2}, {"alpha": 0.3, "tol": 0.5}, {"alpha": 0.3, "tol": 0.6}]
     assert results["param_alpha"].tolist() == [0.1, 0.2, 0.3, 0.3]
     assert results["param_tol"].tolist() == [None, None, 0.5, 0.6]
