@@ -82,7 +82,10 @@ def test_targets_carry_the_weights_and_there_are_no_test_rows() -> None:
 
 
 class Loop:
-    """In the place of the compiled program: an epoch's loss is its number, its accuracy its number over 100."""
+    """In the place of the compiled program: an epoch's loss is its number, its accuracy its number over 100.
+
+    What it keeps as the best are zeros.
+    """
 
     def __init__(self, stops_after: int) -> None:
         self.stops_after, self.orders, self.epochs = stops_after, list[Any](), list[int]()
@@ -93,7 +96,10 @@ class Loop:
         trained = min(len(orders), last - done)
         self.orders += orders[:trained].tolist()
         self.epochs.append(trained)
-        progress = progress._replace(epoch=jnp.int32(done + trained), running=jnp.asarray(done + trained < last))
+        kept = jax.tree.map(jnp.zeros_like, progress.kept)
+        progress = progress._replace(
+            epoch=jnp.int32(done + trained), running=jnp.asarray(done + trained < last), kept=kept
+        )
         return progress, jnp.asarray(epochs * 1.0), jnp.asarray(epochs / 100)
 
 
@@ -112,6 +118,7 @@ def test_every_epoch_has_the_next_order_of_the_training_rows_however_calls_are_c
     assert loop.orders == [task.training[stream.permutation(36)].tolist() for _ in range(trained)]
     assert (fitted.epochs, fitted.losses) == (trained, [float(epoch) for epoch in range(1, trained + 1)])
     assert fitted.scores == [epoch / 100 for epoch in range(1, trained + 1)]
+    assert all(not np.any(leaf) for leaf in jax.tree.leaves(fitted.params))
     starts = np.cumsum([0, *calls]).tolist()
     assert reported == [(a, fitted.losses[a:b], fitted.scores[a:b]) for a, b in itertools.pairwise(starts)]
     if stops_after == 99:  # no order was drawn in vain: what goes on goes on with the next
@@ -127,6 +134,7 @@ def test_epochs_go_on_after_those_that_are_done(monkeypatch: pytest.MonkeyPatch)
     fitted = train(task, numbers, lambda *row: reported.append(row), 5, state)
     assert (loop.epochs, fitted.epochs, reported[0][0]) == ([7, 2], 7, 5)
     assert_agree(fitted.optimizer_state, state)
+    assert_agree(fitted.params, jax.tree.map(np.asarray, task.params))  # those of the last epoch
     other = train(task, numbers, lambda *_: None, 5, (1, 2, 3))  # of another optimiser
     assert jax.tree.structure(other.optimizer_state) == jax.tree.structure(state)
 
