@@ -15,7 +15,7 @@ from jaxmlp.estimator_settings import check_settings
 from jaxmlp.estimator_task import Task, numbers_of, pieces, prepare, random_of, report_to, train
 from jaxmlp.fitting import epochs_a_call, training_data
 from tests.helpers import assert_agree, rejects
-from tests.test_estimator import LABELS, WEIGHTS, X, small
+from tests.test_estimator import LABELS, WEIGHTS, X, small, untrained
 
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning")
 
@@ -47,9 +47,17 @@ def test_samples_without_weight_are_neither_trained_on_nor_held_out() -> None:
     assert len(task.validation) == -(-len(rows) // 4)
 
 
-def test_weights_are_scaled_to_a_mean_of_1_over_the_training_rows() -> None:
-    task = task_of(weights=WEIGHTS, early_stopping=True, validation_fraction=0.25, class_weight={1: 3.0})
-    weights = WEIGHTS * np.where(LABELS == 1, 3, 1)
+@pytest.mark.parametrize(
+    ("class_weight", "factors"),
+    [
+        ({1: 3.0}, np.where(LABELS == 1, 3, 1)),
+        ("balanced", WEIGHTS.sum() / 3 / np.bincount(LABELS, WEIGHTS)[LABELS]),
+    ],
+    ids=["factors", "balanced"],
+)
+def test_weights_are_scaled_to_a_mean_of_1_over_the_training_rows(class_weight: Any, factors: NDArray[Any]) -> None:
+    task = task_of(weights=WEIGHTS, early_stopping=True, validation_fraction=0.25, class_weight=class_weight)
+    weights = WEIGHTS * factors
     mean = weights[task.training].mean()
     assert task.mean_weight == pytest.approx(mean, rel=1e-12)
     np.testing.assert_allclose(np.sum(task.data.y_train, axis=1), weights / mean, rtol=1e-12)
@@ -171,8 +179,7 @@ def test_pieces_are_the_rows_in_sequence_filled_up_to_few_sizes(monkeypatch: pyt
 
 
 def test_predictions_have_a_row_for_each_and_logarithms_are_finite(monkeypatch: pytest.MonkeyPatch) -> None:
-    fitted = small()
-    fitted.params_, fitted.classes_, fitted.n_features_in_ = task_of().params, np.arange(3), 4
+    fitted = untrained((4, 5, 3))
     whole = fitted.predict_proba(X)
     monkeypatch.setattr(estimator_task, "ROWS", 17)
     np.testing.assert_allclose(fitted.predict_proba(X), whole, rtol=1e-12)

@@ -1,6 +1,7 @@
 """The model file's format, byte by byte and beside an independent writer, and what a classifier brings back from it."""
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -73,20 +74,21 @@ def test_headers_and_parameters_of_the_largest_size_are_read_and_larger_ones_are
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     data = model_format.encode(model())
-    (tmp_path / "m").write_bytes(data)
+    path = tmp_path / "m"
+    path.write_bytes(data)
     (length,) = struct.unpack("<Q", data[:8])
-    for limit, refused in ((length, False), (length - 1, True)):
-        monkeypatch.setattr(model_format, "MAX_HEADER", limit)
-        monkeypatch.setattr(model_file, "MAX_HEADER", limit)
-        if refused:
-            for read in (lambda: model_format.decode(data), lambda: load(tmp_path / "m")):
-                with rejects("its header is not that of safetensors"):
-                    read()
-            with rejects("details are larger than"):
-                model_format.encode(model())
-        else:
-            assert_agree(load(tmp_path / "m").params, model().params)  # pyright: ignore
-            assert model_format.encode(model()) == data
+    for module in (model_file, model_format):
+        monkeypatch.setattr(module, "MAX_HEADER", length)
+    assert_agree(load(path).params, model().params)  # pyright: ignore
+    assert model_format.encode(model()) == data
+    monkeypatch.setattr(model_file, "MAX_HEADER", length - 1)
+    with rejects("its header is not that of safetensors"):
+        load(path)
+    monkeypatch.setattr(model_format, "MAX_HEADER", length - 1)
+    with rejects("its header is not that of safetensors"):
+        model_format.decode(data)
+    with rejects("details are larger than"):
+        model_format.encode(model())
     header = data[8 : 8 + length]
     assert model_format.check_header(header, 8 * 10**8)["format"] == 1
     with rejects("it has 800,000,001 bytes of parameters"):
@@ -154,3 +156,18 @@ def test_files_are_readable_as_others_are_and_no_part_of_one_stays(tmp_path: Pat
         file.write(b"whole")
         assert not (tmp_path / "n").exists()
     assert (tmp_path / "n").read_bytes() == b"whole"
+
+
+def test_a_changed_number_is_damage_and_another_networks_parameters_are_told() -> None:
+    data = bytearray(model_format.encode(model()))
+    data[-1] ^= 1
+    with rejects("they do not have the checksum that they had"):
+        model_format.decode(bytes(data))
+    kept = model_of(fitted(**SETTINGS))
+    for other in (
+        dataclasses.replace(kept, activation="tanh"),
+        dataclasses.replace(kept, activation=("relu", "tanh")),
+        model_of(fitted(**{**SETTINGS, "hidden_layer_sizes": (2, 5)})),
+    ):
+        with rejects("its classifier's parameters are those of another network"):
+            classifier_of(other)
