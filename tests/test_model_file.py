@@ -155,8 +155,8 @@ def test_nothing_is_replaced_unasked_and_a_write_that_fails_leaves_the_earlier_f
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name, message in (
-        ("missing", "it cannot be read (No such file"), ("pipe", "it is not a regular file"), (".", "it cannot be read"),
-        ("/dev/zero", "it is not a regular file"), ("zero\0byte", "it cannot be read"),
+        ("missing", "it cannot be read (No such file"), (".", "it cannot be read"), ("zero\0byte", "it cannot be read"),
+        ("pipe", "it is not a regular file"), ("/dev/zero", "it is not a regular file"),
     ):  # fmt: skip
         with rejects(f"is no model that can be loaded: {message}"):
             load(tmp_path / name)

@@ -9,13 +9,17 @@ import pytest
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import LeaveOneGroupOut, ParameterSampler
 
-from jaxmlp import MLPClassifier, MLPClassifierSweep, search
+from jaxmlp import MLPClassifier, MLPClassifierSweep, Params, search
 from jaxmlp.search_lanes import Outcome
 from jaxmlp.search_tasks import Folds, Lane, Samples
-from tests.helpers import rejects
+from tests.helpers import assert_agree, rejects
 from tests.test_estimator import LABELS, NAMES, WEIGHTS, X, small
 
 FOLDS = [(np.arange(10, 40), np.arange(10)), (np.arange(30), np.arange(30, 40))]
+
+
+def trained(params: Params) -> Params:
+    return jax.tree.map(lambda leaf: np.asarray(leaf) + 1, params)
 
 
 class Lanes:
@@ -34,9 +38,9 @@ class Lanes:
     ) -> list[Outcome]:
         self.calls.append((samples, folds, device, jax.config.jax_enable_x64))  # pyright: ignore
         self.made.append(made)
-        report(len(made), len(made))
+        report(1, len(made))
         return [
-            Outcome(lane, lane.task.params, 4, at in self.diverged, self.accuracies[at], self.seconds[at])
+            Outcome(lane, trained(lane.task.params), 4, at in self.diverged, self.accuracies[at], self.seconds[at])
             for lane, at in zip(made, self.outcomes, strict=False)
         ]
 
@@ -151,7 +155,7 @@ def test_a_scorer_sees_each_fit_with_the_test_rows_of_its_fold(lanes: Callable[.
     assert found.cv_results_["split1_test_score"].tolist() == [2, 4]
     for (classifier, x, y), lane, (_, test) in zip(seen, made.made[0], 2 * FOLDS, strict=True):
         assert classifier.get_params() == lane.parameters
-        assert classifier.params_ is lane.task.params
+        assert_agree(classifier.params_, trained(lane.task.params))
         assert (classifier.classes_.tolist(), classifier.n_iter_, classifier.n_features_in_) == (
             ["ape", "bee", "cat"], 4, 4,
         )  # fmt: skip
@@ -220,8 +224,9 @@ def test_every_kind_of_grid_gives_its_candidates(lanes: Callable[..., Lanes]) ->
 
 def test_folds_are_the_splitters(lanes: Callable[..., Lanes]) -> None:
     groups = np.arange(40) % 5
-    made = lanes([0.5] * 5)
-    assert swept({"alpha": [1]}, cv=LeaveOneGroupOut(), groups=groups).n_splits_ == 5
+    made = lanes([0.0, 0.0, 1.0, 0.0, 0.0])
+    found = swept({"alpha": [1]}, cv=LeaveOneGroupOut(), groups=groups)
+    assert (found.n_splits_, found.best_score_) == (5, 0.2)
     _, folds, _, _ = made.calls[0]
     for fold, (train, test) in enumerate(folds):
         assert set(groups[test]) == {fold}
@@ -233,7 +238,7 @@ def test_folds_are_the_splitters(lanes: Callable[..., Lanes]) -> None:
 
 
 def test_a_line_for_each_block_only_when_asked(lanes: Callable[..., Lanes], capsys: pytest.CaptureFixture[str]) -> None:
-    for verbose, told in ((False, ""), (True, "2 of 2 fits\n")):
+    for verbose, told in ((False, ""), (True, "1 of 2 fits\n")):
         lanes([0.5] * 2)
         swept({"alpha": [1]}, verbose=verbose)
         assert capsys.readouterr().out == told
