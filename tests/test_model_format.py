@@ -147,22 +147,30 @@ def test_files_are_readable_as_others_are_and_no_part_of_one_stays(tmp_path: Pat
     finally:
         assert os.umask(before) == 0o027
     assert stat.S_IMODE((tmp_path / "m").stat().st_mode) == 0o640
-    with contextlib.suppress(KeyError), files.whole_file(tmp_path / "m") as file:
+    with contextlib.suppress(KeyboardInterrupt), files.whole_file(tmp_path / "m") as file:
         file.write(b"half")
-        raise KeyError
+        raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
     assert_agree(load(tmp_path / "m").params, model().params)  # pyright: ignore
     with files.whole_file(tmp_path / "n") as file:
         file.write(b"whole")
         assert not (tmp_path / "n").exists()
+        assert len(list(tmp_path.iterdir())) == 2  # written in the same folder: elsewhere may be another disk
     assert (tmp_path / "n").read_bytes() == b"whole"
 
 
-def test_a_changed_number_is_damage_and_another_networks_parameters_are_told() -> None:
+def test_changed_contents_are_damage_and_another_networks_parameters_are_told() -> None:
     data = bytearray(model_format.encode(model()))
     data[-1] ^= 1
     with rejects("they do not have the checksum that they had"):
         model_format.decode(bytes(data))
+    (length,) = struct.unpack("<Q", data[:8])
+    blank = bytes(data[8 : 8 + length]).replace(b'\\"format\\":1', b'\\"format\\": 1')
+    with rejects("its metadata are damaged"):
+        model_format.check_header(blank, 64)
+    for kind, values in (("float32", [0.1, 0.5]), ("int64", [True, 2]), ("int8", [1, 300]), ("str", ["a", "a"])):
+        with rejects("classes "):
+            model_format._classes([kind, values], 2)  # pyright: ignore[reportPrivateUsage]
     kept = model_of(fitted(**SETTINGS))
     for other in (
         dataclasses.replace(kept, activation="tanh"),
