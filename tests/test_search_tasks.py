@@ -176,7 +176,7 @@ def test_calls_take_the_groups_in_turn_and_outcomes_stand_in_the_lanes_places(mo
 def test_every_lane_is_placed_with_its_own_numbers_and_every_group_with_its_own_rows() -> None:
     numbered = [
         {"learning_rate": 0.1 * n, "momentum": 0.01 * n, "alpha": 0.2 * n, "tol": 0.3 * n, "n_iter_no_change": n,
-         "max_iter": 10 * n, "early_stopping": True, "validation_fraction": 0.2} for n in (1, 2, 3)
+         "max_iter": 10 * n, "early_stopping": True, "validation_fraction": 0.15} for n in (1, 2, 3)
     ]  # fmt: skip
     found = made(*numbered, {**numbered[0], "hidden_layer_sizes": (2,), "class_weight": {0: 2.0}})
     plan = planned(found)
@@ -205,7 +205,9 @@ def test_every_lane_is_placed_with_its_own_numbers_and_every_group_with_its_own_
                 unpad_params(params, (number, at), sizes_of(task.params)), jax.tree.map(np.asarray, task.params)
             )
             assert [layer.weights.shape for layer in alone] == [(5, 4), (3, 5)]
-    assert shared.validation.shape == (4, 6)  # 0.2 of 26 and 27 rows, rounded up
+    # 0.15 of 26 and 27 rows, rounded up: 4 and 5. All calls have one shape.
+    assert (shared.validation.shape, (shared.validation == 40).sum(axis=1).tolist()) == ((4, 5), [1, 0, 1, 0])
+    assert placed(plan, groups[:1])[1].validation.shape == (1, 5)
     (mask,) = shared.masks
     assert mask.tolist() == [[1] * 5] * 2 + [[1, 1, 0, 0, 0]] * 2
 
