@@ -178,7 +178,7 @@ def test_every_lane_is_placed_with_its_own_numbers_and_every_group_with_its_own_
         {"learning_rate": 0.1 * n, "momentum": 0.01 * n, "alpha": 0.2 * n, "tol": 0.3 * n, "n_iter_no_change": n,
          "max_iter": 10 * n, "early_stopping": True, "validation_fraction": 0.15} for n in (1, 2, 3)
     ]  # fmt: skip
-    found = made(*numbered, {**numbered[0], "hidden_layer_sizes": (2,), "class_weight": {0: 2.0}})
+    found = made(*numbered, {**numbered[0], "hidden_layer_sizes": (2,), "validation_fraction": 0.3})
     plan = planned(found)
     groups = [[found[0], found[2], found[4]], [found[1], found[3], found[5]], [found[6]], [found[7]]]
     assert plan.groups == groups
@@ -205,9 +205,10 @@ def test_every_lane_is_placed_with_its_own_numbers_and_every_group_with_its_own_
                 unpad_params(params, (number, at), sizes_of(task.params)), jax.tree.map(np.asarray, task.params)
             )
             assert [layer.weights.shape for layer in alone] == [(5, 4), (3, 5)]
-    # 0.15 of 26 and 27 rows, rounded up: 4 and 5. All calls have one shape.
-    assert (shared.validation.shape, (shared.validation == 40).sum(axis=1).tolist()) == ((4, 5), [1, 0, 1, 0])
-    assert placed(plan, groups[:1])[1].validation.shape == (1, 5)
+    # Of 26 and 27 rows 0.15 and 0.3, rounded up: 4, 5, 8 and 9. All calls have one shape.
+    assert (shared.validation.shape, (shared.validation == 40).sum(axis=1).tolist()) == ((4, 9), [5, 4, 1, 0])
+    assert placed(plan, groups[:1])[1].validation.shape == (1, 9)
+    assert shared.samples.tolist() == [22, 22, 18, 18]
     (mask,) = shared.masks
     assert mask.tolist() == [[1] * 5] * 2 + [[1, 1, 0, 0, 0]] * 2
 
@@ -218,3 +219,7 @@ def test_padding_is_zeros_after_the_rows_and_columns_there_are() -> None:
     assert [leaf.tolist() for leaf in leaves] == [
         [[1, 1], [0, 0], [0, 0]], [2, 0, 0], [[1, 0, 0], [1, 0, 0]], [2, 2],
     ]  # fmt: skip
+    stacked = jax.tree.map(lambda leaf: np.stack([[leaf, leaf + 1], [leaf + 2, leaf + 3]]), params)
+    for number, at in ((0, 1), (1, 0)):
+        lane = unpad_params(stacked, (number, at), (2, 1, 2))
+        assert_agree(lane, jax.tree.map(lambda leaf, more=2 * number + at: np.asarray(leaf) + more, params))
