@@ -44,7 +44,7 @@ def run(seeds: int, epochs: int, database: str) -> Comparison:
 def answer(found: Comparison) -> str:
     """The question, answered in a sentence."""
     low, high = found.interval.low, found.interval.high
-    verdict = "no difference can be seen" if low < 0 < high else f"20, 10 is {'better' if low > 0 else 'worse'}"
+    verdict = "no difference can be seen" if low <= 0 <= high else f"20, 10 is {'better' if low > 0 else 'worse'}"
     wins = np.mean(found.second > found.first)
     return (
         f"over {len(found.first)} seeds, {verdict}: mean test accuracy {100 * found.first.mean():.2f} % with 20 and "
