@@ -1,0 +1,29 @@
+"""What the tests of commands share: what would be written, and what is drawn in a figure."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.axes import Axes
+
+from experiments import command
+
+
+def catch_writes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """From here on commands write nothing: what they would have written, by name. Spares drawing the figures."""
+    caught: dict[str, Any] = {}
+
+    def write(_: Path, files: dict[str, Any]) -> str:
+        caught.clear()
+        caught.update(files)
+        return f"wrote {', '.join(files)}"
+
+    monkeypatch.setattr(command, "write", write)
+    return caught
+
+
+def legend_of(axes: Axes) -> list[str]:
+    """The words of its legend."""
+    legend = axes.get_legend()
+    assert legend is not None
+    return [text.get_text() for text in legend.get_texts()]
