@@ -10,7 +10,7 @@ from experiments import command
 
 
 def catch_writes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """From here on commands write nothing: what they would have written, by name. Spares drawing the figures."""
+    """From here on commands write nothing and make no folder: what they would write, by name. Spares the drawing."""
     caught: dict[str, Any] = {}
 
     def write(_: Path, files: dict[str, Any]) -> str:
@@ -19,6 +19,7 @@ def catch_writes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return f"wrote {', '.join(files)}"
 
     monkeypatch.setattr(command, "write", write)
+    monkeypatch.setattr(command, "output_folder", Path)
     return caught
 
 

@@ -1,0 +1,239 @@
+"""``experiments.sweep run``: what its options ask for, what it says of a sweep, and what it would take."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments import command, sweep, sweep_estimate, sweep_report
+from jaxmlp import load_digits, runtime
+from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, store
+from jaxmlp.sweep.space import Range
+from tests.helpers import random_dataset
+
+EVERY = ["--hidden", "4", "5,6", "--activation", "tanh", "relu", "--batch-size", "2", "3", "--optimizer", "momentum",
+         "adam", "--learning-rate", "0.1", "--momentum", "0.5", "0.8", "--weight-decay", "0.01", "--init-scale", "2",
+         "--seeds", "3:5", "9", "--epochs", "7", "--validation", "8", "--dtype", "float64", "--halving", "2",
+         "--engine", "fused", "--executor", "dask://a:1", "--database", "d.sqlite"]  # fmt: skip
+DEFAULTS = {"epochs": 20, "validation": 300, "dtype": "float32", "halving": 0}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Nothing is trained: what would be, is listed here, and one row is done."""
+    found: list[Any] = []
+
+    def run(*arguments: Any) -> list[dict[str, Any]]:
+        found.append(arguments)
+        return [{"status": "done"}]
+
+    monkeypatch.setattr(sweep, "run", run)
+    monkeypatch.setattr(sweep_report, "show", lambda rows, top: found.append((rows, top)))
+    return found
+
+
+def test_every_option_of_run_is_heard(asked: list[Any]) -> None:
+    assert sweep.main(["run", *EVERY]) == 0
+    space = Space(
+        hidden=((4,), (5, 6)), activation=("tanh", "relu"), batch_size=(2, 3), optimizer=("momentum", "adam"),
+        learning_rate=(0.1,), momentum=(0.5, 0.8), weight_decay=(0.01,), init_scale=(2.0,), seeds=(3, 4, 9),
+    )  # fmt: skip
+    settings = {"epochs": 7, "validation": 8, "dtype": "float64", "halving": 2}
+    assert asked == [(space, settings, "d.sqlite", "dask://a:1", "fused"), ([{"status": "done"}], 10)]
+
+
+def test_without_options_it_is_the_lectures_first_network_by_the_scan(asked: list[Any]) -> None:
+    assert sweep.main(["run"]) == sweep.main(["run", "--engine", "scan"]) == 0
+    assert asked[0] == asked[2] == (Space(), DEFAULTS, "runs/sweep.sqlite", "local", "scan")
+
+
+def test_random_draws_and_ranges_are_heard(asked: list[Any]) -> None:
+    arguments = ["--random", "6", "--random-seed", "2", "--learning-rate", "log:0.01:1", "--momentum", "uniform:0:0.9"]
+    assert sweep.main(["run", *arguments, "--optimizer", "nesterov"]) == 0
+    assert asked[0][0] == Space(
+        optimizer=("nesterov",), learning_rate=Range(0.01, 1, True), momentum=Range(0, 0.9), random=6, random_seed=2
+    )
+
+
+def test_a_file_gives_every_value_and_options_win(asked: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / "space.toml"
+    file.write_text(
+        'hidden = [4, "5,6"]\nrandom = 3\nrandom_seed = 1\nseeds = ["0:2"]\nepochs = 2\nvalidation = 9\n'
+        'dtype = "float64"\nhalving = 4\nlearning_rate = ["uniform:1:2"]\n'
+    )
+    assert sweep.main(["run", "--space", str(file)]) == 0
+    assert sweep.main(["run", "--space", str(file), "--random", "8", "--seeds", "7", "--epochs", "4"]) == 0
+    space = Space(((4,), (5, 6)), learning_rate=Range(1, 2), seeds=(0, 1), random=3, random_seed=1)
+    settings = {"epochs": 2, "validation": 9, "dtype": "float64", "halving": 4}
+    assert asked[0][:2] == (space, settings)
+    assert asked[2][0].random == 8
+    assert (asked[2][0].seeds, asked[2][1]) == ((7,), {**settings, "epochs": 4})
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("epochs = true", "epochs is True, expected a whole number, 1 or more"),
+        ("epochs = 0", "epochs is 0, expected a whole number, 1 or more"),
+        ("epochs = 2.0", "epochs is 2.0, expected a whole number, 1 or more"),
+        ("validation = -1", "validation is -1, expected a whole number, 0 or more"),
+        ("halving = -1", "halving is -1, expected a whole number, 0 or more"),
+        ("halving = 1", "halving is 1, expected 0 for none or a factor of 2 or more"),
+        ("halving = 2\nvalidation = 0", "validation is 0, expected rows for halving 2 to choose by"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line_and_nothing_is_trained(
+    line: str, words: str, asked: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "f").write_text(line)
+    assert sweep.main(["run", "--space", str(tmp_path / "f")]) == 2
+    assert capsys.readouterr().err == f"error: {words}\n"
+    assert not asked
+
+
+def test_the_least_settings_that_can_be_are_taken(asked: list[Any]) -> None:
+    assert sweep.main(["run", "--epochs", "1", "--validation", "0"]) == 0
+    assert sweep.main(["run", "--validation", "1", "--halving", "2"]) == 0
+    assert [given[1]["validation"] for given in asked[::2]] == [0, 1]
+
+
+@pytest.mark.parametrize(("failed", "code"), [(0, 0), (1, 1)])
+def test_the_end_counts_trials_by_status_and_a_failed_one_is_exit_1(
+    failed: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"status": status} for status in (*["done"] * 1200, "pruned", "diverged", *["failed"] * failed)]
+    monkeypatch.setattr(sweep, "run", lambda *_: rows)
+    monkeypatch.setattr(sweep_report, "show", lambda *_, **__: None)
+    assert sweep.main(["run"]) == code
+    said = capsys.readouterr().out
+    assert said.startswith("1,200 done, 1 pruned, 1 diverged" + ", 1 failed" * failed + ": ")
+
+
+def test_a_device_is_the_workers_own_where_others_train(
+    asked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep.main(["run", "--executor", "dask://a:1", "--device", "cpu"]) == 2
+    words = "--device is 'cpu', expected auto: an executor's workers choose for themselves"
+    assert capsys.readouterr().err == f"error: {words}\n"
+    assert not asked
+
+
+# What is said of a sweep.
+
+SWEEP = store.Sweep(4, store.Identity('{"seeds": [1]}', "data", 3, 0), {**runtime.environment(), "engine": "scan"})
+
+
+def test_a_resumed_sweep_says_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {"done": 1000, "diverged": 2, "pruned": 30, "failed": 4, "pending": 5}
+    sweep.announce(SWEEP, True, [SWEEP], counts)
+    assert capsys.readouterr().out == "sweep 4, resumed: 1,002 of 1,041 trials are there\n"
+
+
+def test_a_resumed_sweep_says_what_changed_since_it_began(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep.announce(SWEEP, True, [], {"done": 1}, "fused")
+    assert "  (since it began, engine changed: further trials may differ in their last bits)" in capsys.readouterr().out
+    old = SWEEP._replace(environment={**runtime.environment(), "cores": -1})  # of a time before there were engines
+    sweep.announce(old, True, [], {"done": 1})
+    assert "(since it began, cores changed: " in capsys.readouterr().out
+    sweep.announce(old, False, [], {"done": 1})
+    assert capsys.readouterr().out == "sweep 4, new: 1 of 1 trials are there\n"
+
+
+def test_a_new_sweep_is_compared_with_the_newest_there(capsys: pytest.CaptureFixture[str]) -> None:
+    identity = store.Identity(json.dumps({"seeds": [1], "hidden": [2]}), "data", 3, 0)
+    others = [
+        store.Sweep(1, identity, {}),
+        store.Sweep(2, store.Identity(json.dumps({"seeds": [2], "hidden": [2]}), "other", 4, 2), {}),
+    ]
+    sweep.announce(store.Sweep(3, identity, {}), False, others, {})
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  (not sweep 2 resumed: another seeds, dataset, epochs, halving)"
+    ]
+    assert sweep.compare(others[0], identity._replace(epochs=4)) == "epochs"
+
+
+def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[dict[str, Any]] = []
+    bars: list[int] = []
+    monkeypatch.setattr(sweep, "run_sweep", lambda *_, **how: called.append(how))
+    monkeypatch.setattr(sweep, "git_commit", lambda: "abc+")
+    bar = command.bar
+    monkeypatch.setattr(command, "bar", lambda total, unit: bars.append(total) or bar(total, unit))
+    space = make_space({"hidden": ["4"], "seeds": ["0:20"]})
+    settings = {"epochs": 9, "validation": 7, "dtype": "float32", "halving": 3}
+    rows = sweep.run(space, settings, str(tmp_path / "s"))
+    assert [(row["seed"], row["status"]) for row in rows] == [(seed, "pending") for seed in range(20)]
+    connection = sqlite3.connect(tmp_path / "s")
+    kept = connection.execute("SELECT dataset, epochs, halving, environment, git_commit FROM sweeps").fetchone()
+    connection.close()
+    assert kept[:3] == (data_hash(hold_out(load_digits("float32"), 7)), 9, 3)
+    environment = json.loads(kept[3])
+    assert [environment[name] for name in ("dtype", "validation", "engine")] == ["float32", 7, "scan"]
+    assert kept[4] == "abc+"
+    assert bars == [20 + 6 + 2]  # trained 1, 3 and 9 epochs
+    (how,) = called
+    assert (how["engine"], len(how["trials"]), how["in_flight"], how["attempts"]) == ("scan", 20, 2, 3)
+    assert sweep.run(space, {**settings, "halving": 0}, str(tmp_path / "s"))[0]["sweep"] == 2
+    assert bars[1:] == [20]
+
+
+# What it would take.
+
+
+@pytest.fixture
+def small() -> Data:
+    """18 rows to train on, 6 to validate."""
+    return hold_out(random_dataset(5, 24, "float32"), 6)
+
+
+def test_an_estimate_counts_trials_updates_and_times_what_it_tried(small: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A first epoch takes 5 s, of which 4 compile; the next ones 1 s each.
+    tried: list[Any] = []
+
+    def timed(block: Any, epochs: int, _: Data) -> float:
+        tried.append((block.program.batch_size, len(block.trials), epochs))
+        return 5.0 if (block.program.batch_size, len(block.trials), 1) not in tried[:-1] else float(epochs)
+
+    monkeypatch.setattr(sweep_estimate, "_timed", timed)
+    trials = make_space({"hidden": ["4"], "batch_size": [1, 5], "seeds": ["0:3"]}).trials()
+    assert sweep_estimate.estimate(trials, small, 9, 0).splitlines() == [
+        # 3 seeds, 9 epochs, of 18 updates, and of 4 (3 times 5 rows and the 3 left).
+        f"6 trials in 2 blocks, 2 compilations, {3 * 9 * (18 + 4)} updates",
+        "memory: about 0 MiB a block; database: about 0.0 MB",
+        "time: about 26 s, of which 8 s compiling",
+    ]
+    assert tried == [(size, 3, epochs) for size in (1, 5) for epochs in (1, 1, 3)]
+
+
+def test_an_estimate_knows_halvings_shares_and_programs_it_did_not_try(
+    small: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_estimate, "_timed", lambda block, epochs, data: float(epochs))
+    trials = make_space({"hidden": ["4"], "batch_size": [1, 2, 3, 6], "seeds": ["0:30"]}).trials()
+    lines = sweep_estimate.estimate(trials, small, 9, 3).splitlines()
+    # 1 epoch for all, 3 for a third, 9 for a ninth: 3 passes. Blocks of 30: 4 programs, of which 3 are timed.
+    assert lines[0] == f"120 trials in 4 blocks, 4 compilations, {30 * 3 * (18 + 9 + 6 + 3):,} updates"
+    assert lines[1].endswith("database: about 0.1 MB")  # 120 (500 + 50 * 9)
+    assert lines[2] == "time: about 12 s, of which 0 s compiling"
+
+
+def test_notices_tell_where_the_fused_engine_is_no_gain(monkeypatch: pytest.MonkeyPatch, small: Data) -> None:
+    class Program:
+        engine = "scan"
+
+    class Block:
+        program = Program()
+
+    blocks: Any = [Block(), Block()]
+    monkeypatch.setattr(sweep, "refusal", lambda *_: "too wide")
+    assert sweep.notices(blocks, small, "scan") == []
+    assert sweep.notices(blocks, small, "fused") == [
+        "on a CPU the scan is faster than the fused engine, which is made for GPUs",
+        "the scan trains some networks instead: too wide",
+    ]
+    Program.engine = "fused"
+    assert len(sweep.notices(blocks, small, "fused")) == 1
+    assert np.isfinite(small.dataset.x_train).all()
