@@ -243,7 +243,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(command.write(folder, {"benchmark_estimator.json": record, "benchmark_estimator.png": figure}))
         return 0
 
-    return command.call(body)
+    return command.call(body, options.device)
 
 
 if __name__ == "__main__":  # the searches alone, for `run`

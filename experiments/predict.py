@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(command.write(folder, {"mistakes.png": draw(result, f"{Path(options.model).name}, {sizes}")}))
         return 0
 
-    return command.call(body)
+    return command.call(body, options.device)
 
 
 if __name__ == "__main__":
