@@ -1,0 +1,218 @@
+"""What commands share: exit codes, one-line errors, files written whole, tables."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import experiments.__main__ as lecture
+from experiments import (
+    benchmark,
+    benchmark_estimator,
+    benchmark_sweep,
+    benchmark_training,
+    command,
+    digits_gallery,
+    gradient_check,
+    predict,
+    sensitivity,
+    sweep,
+    train,
+    width_or_luck,
+)
+from jaxmlp import InputError, Model, load, runtime
+from tests.commands import catch_writes
+from tests.helpers import assert_agree, random_params, rejects
+
+Main = Callable[[list[str]], int]
+COMMANDS: dict[str, tuple[Main, list[str]]] = {
+    "experiments": (lecture.main, []),
+    "experiments.train": (train.main, []),
+    "experiments.digits_gallery": (digits_gallery.main, []),
+    "experiments.gradient_check": (gradient_check.main, []),
+    "experiments.predict": (predict.main, ["model"]),
+    "experiments.sensitivity": (sensitivity.main, []),
+    "experiments.sweep": (sweep.main, ["run"]),
+    "experiments.sweep report": (sweep.main, ["report"]),
+    "experiments.width_or_luck": (width_or_luck.main, []),
+    "experiments.benchmark estimator": (benchmark_estimator.main, []),
+    "experiments.benchmark sweep": (benchmark_sweep.main, []),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_computes_on_the_device_it_is_asked_for(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def choose(device: str) -> None:
+        raise InputError(f"{device} is not there")
+
+    monkeypatch.setattr(runtime, "choose_device", choose)
+    main, arguments = COMMANDS[name]
+    for option, device in (([], "auto"), (["--device", "gpu"], "gpu"), (["--device", "cpu"], "cpu")):
+        assert main([*arguments, *option]) == 2
+        assert capsys.readouterr() == ("", f"error: {device} is not there\n")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [(InputError("x is 1"), 2, "error: x is 1\n"), (KeyboardInterrupt(), 130, "interrupted\n"), (None, 7, "")],
+)
+def test_a_commands_end_is_its_exit_code_and_at_most_one_line(
+    raised: BaseException | None, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body() -> int:
+        if raised:
+            raise raised
+        return 7
+
+    assert command.call(body) == code
+    assert capsys.readouterr() == ("", said)
+
+
+def test_other_errors_are_not_hidden() -> None:
+    def body() -> int:
+        raise ValueError("a fault of ours")
+
+    with pytest.raises(ValueError, match="ours"):
+        command.call(body)
+
+
+def test_a_reader_that_has_gone_ends_a_command_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def body() -> int:
+        raise BrokenPipeError
+
+    with open(tmp_path / "pipe", "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert command.call(body) == 1
+        pipe.write("lost")
+    assert (tmp_path / "pipe").read_text() == ""
+
+
+def test_after_ctrl_c_a_command_leaves_at_once_and_otherwise_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(command.os, "_exit", left.append)
+    for code in (0, 1, 2, 130):
+        with pytest.raises(SystemExit) as stop:
+            command.leave(code)
+        assert stop.value.code == code
+    assert left == [130]
+
+
+@pytest.mark.parametrize(
+    ("running", "expected"),
+    [
+        (False, {"sizes": (64, 3, 10), "batch_size": 4, "cache": True}),
+        (True, {}),
+    ],
+)
+def test_a_command_prepares_jax_for_its_network_unless_it_already_runs(
+    running: bool, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured: list[Any] = []
+    monkeypatch.setattr(runtime, "started", lambda: running)
+    monkeypatch.setattr(runtime, "configure", lambda *values, **named: configured.append((values, named)))
+    command.prepare("float32", (64, 3, 10), 4, True)
+    assert configured == [(("float32",), expected)]
+
+
+def test_a_parser_has_the_folder_of_its_module_and_a_wrong_argument_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = command.parser("experiments.predict", "about")
+    command.add_no_cache(made)
+    assert vars(made.parse_args([])) == {"out": "runs/predict", "device": "auto", "no_cache": False}
+    given = made.parse_args(["--out", "a", "--device", "cpu", "--no-cache"])
+    assert vars(given) == {"out": "a", "device": "cpu", "no_cache": True}
+    assert command.parser("experiments", None).parse_args([]).out == "runs/lecture"
+    assert command.parser("experiments.a", None, "runs/b").parse_args([]).out == "runs/b"
+    with pytest.raises(SystemExit) as stop:
+        made.parse_args(["--dev", "cpu"])  # no abbreviations: an option to come may begin alike
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "python -m experiments.predict: error: unrecognized arguments: --dev cpu\n"
+
+
+def test_what_is_written_is_read_again_and_replacing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text("earlier")
+    model = Model(random_params(0, (3, 2)), "tanh")
+    figure = Figure(figsize=(2, 1))
+    files = {"a.png": figure, "b.json": {"x": [1, None]}, "c.safetensors": model, "d.csv": "é\r\n"}
+    said = command.write(tmp_path, files)
+    names = ", ".join(str(tmp_path / name) for name in files)
+    assert said == f"wrote {names} (replacing an earlier b.json)"
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "b.json").read_text()) == {"x": [1, None]}
+    assert (tmp_path / "b.json").read_text().endswith("}\n")
+    assert (tmp_path / "d.csv").read_bytes() == "é\r\n".encode()
+    found = load(tmp_path / "c.safetensors")
+    assert isinstance(found, Model)
+    assert_agree(found.params, model.params)
+    assert command.write(tmp_path, {"e.txt": ""}) == f"wrote {tmp_path / 'e.txt'}"
+
+
+def test_an_output_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
+    assert command.output_folder(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    assert command.output_folder(str(tmp_path / "a" / "b")).is_dir()
+    assert not list((tmp_path / "a" / "b").iterdir())
+    (tmp_path / "file").touch()
+    with rejects(f"--out is {str(tmp_path / 'file')!r}, expected a folder that can be written to (File exists)"):
+        command.output_folder(str(tmp_path / "file"))
+
+
+def test_positive_begins_at_1() -> None:
+    assert command.positive("seeds", 1) == 1
+    with rejects("seeds is 0, expected 1 or more"):
+        command.positive("seeds", 0)
+
+
+def test_json_has_null_for_what_is_not_finite() -> None:
+    assert command.finite_or_none(np.array([1.5, np.nan, np.inf, -np.inf, 0])) == [1.5, None, None, None, 0.0]
+
+
+def test_columns_are_aligned_the_first_and_last_to_the_left() -> None:
+    text = command.table(("name", "n", "words"), [("a", "10", "x"), ("longer", "2", "yy")])
+    assert text.splitlines() == ["name     n  words", "------  --  -----", "a       10  x", "longer   2  yy"]
+
+
+def test_lines_are_shown_unless_quiet_and_progress_passes_every_item(capsys: pytest.CaptureFixture[str]) -> None:
+    command.show("seen")
+    command.show("hidden", quiet=True)
+    assert list(command.progress("abc", "letter")) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("seen\n", "")
+
+
+def test_the_benchmark_named_first_gets_the_other_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert benchmark.BENCHMARKS == {
+        "training": benchmark_training.main, "sweep": benchmark_sweep.main, "estimator": benchmark_estimator.main,
+    }  # fmt: skip
+    monkeypatch.setattr(benchmark, "BENCHMARKS", {"x": lambda given: len(given), "y": lambda _: 9})
+    assert benchmark.main(["x", "--a", "b"]) == 2
+    assert benchmark.main(["y"]) == 9
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main(["z"])
+    assert stop.value.code == 2
+
+
+def test_the_gallery_prints_the_first_image_and_draws_ten(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = catch_writes(monkeypatch)
+    assert digits_gallery.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        "images: (1797, 8, 8), labels: (1797,)", "image 0, a 0, as numbers:",
+        "[[ 0  0  5 13  9  1  0  0]", " [ 0  0 13 15 10 15  5  0]",
+    ]  # fmt: skip
+    assert lines[10] == "first ten targets: [0 1 2 3 4 5 6 7 8 9]"
+    axes = files["digits.png"].axes
+    assert [each.get_title() for each in axes] == [*"0123456789"]
+    np.testing.assert_array_equal(axes[0].images[0].get_array()[0], [0, 0, 5, 13, 9, 1, 0, 0])
+    buffer = io.BytesIO()
+    files["digits.png"].savefig(buffer, format="png")
+    assert buffer.tell() > 5_000

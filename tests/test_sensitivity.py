@@ -1,0 +1,123 @@
+"""``experiments.sensitivity``: what is said and kept of twins, from numbers worked by hand and a small run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments import command, sensitivity
+from experiments.run_one import Settings
+from experiments.sensitivity import Sensitivity
+from jaxmlp import Dataset, make_dataset
+from tests import oracle
+from tests.commands import catch_writes
+from tests.helpers import as_params, rejects
+
+LOSS = np.array([[0.5, 0.25], [0.75, np.nan], [0.625, 0.125]])
+FOUND = Sensitivity(Settings((5,), 3, 0.1), LOSS, np.array([1, 0.9, 0.95]), np.array([0.9, 0.93, 0.91]), False)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Nothing is trained: what would be, is listed here; `FOUND` is the outcome, in chunks of one epoch."""
+    found: list[Any] = []
+
+    def run(settings: Settings, twins: int, report: Callable[[int, Any], None]) -> Sensitivity:
+        found.append((settings, twins))
+        for done in (0, 1):
+            report(done, LOSS[:, done : done + 1])
+        return FOUND
+
+    monkeypatch.setattr(sensitivity, "run", run)
+    return found
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_command_prints_every_epochs_spread_and_its_answer(
+    quiet: bool, asked: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = catch_writes(monkeypatch)
+    options = ["--hidden", "5", "--twins", "3", "--seed", "3", "--learning-rate", "0.1", "--epochs", "2"]
+    assert sensitivity.main(["--quiet"]) == 0
+    capsys.readouterr()
+    assert sensitivity.main([*options, *["--quiet"] * quiet]) == 0
+    assert asked == [(Settings((20, 10), 0, 0.2, 100), 64), (Settings((5,), 3, 0.1, 2), 3)]
+    assert capsys.readouterr().out.splitlines() == [
+        *["1-th epoch: loss 0.500000 .. 0.750000, spread 2.50e-01", "2-th epoch: loss nan .. nan, spread nan"]
+        [: 0 if quiet else 2],
+        "64-5-10, 3 twins, 2 epochs: test accuracy 90.0 / 91.0 / 93.0 % (lowest / median / highest)",
+        "rounding errors alone move it by 3.0 points, more than the 1 point between 92 % and 93 %",
+        "wrote sensitivity.json, sensitivity.png",
+    ]  # fmt: skip
+    record = dict(files["sensitivity.json"])
+    assert record.pop("environment")["versions"]
+    assert record == {
+        "hidden": (5,), "seed": 3, "learning_rate": 0.1, "twins": 3, "epochs": 2, "loss_lowest": [0.5, None],
+        "loss_highest": [0.75, None], "final_loss": [0.25, None, 0.125], "final_train_accuracy": [1, 0.9, 0.95],
+        "final_test_accuracy": [0.9, 0.93, 0.91],
+    }  # fmt: skip
+    assert files["sensitivity.png"].get_suptitle() == "64-5-10, 3 twins"
+    np.testing.assert_allclose(files["sensitivity.png"].axes[1].lines[0].get_xdata(), 91)  # the median
+
+
+def test_a_point_is_more_than_a_point_only_above_it() -> None:
+    for highest, words in ((0.91, "by 1.0 points, not as much as the 1 point"), (0.92, "by 2.0 points, more than")):
+        assert words in sensitivity.answer(FOUND._replace(test_accuracy=np.array([0.9, highest])))
+
+
+def test_ctrl_c_is_exit_130_with_what_was_done(asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    files = catch_writes(monkeypatch)
+    monkeypatch.setattr(sensitivity, "run", lambda *_: FOUND._replace(interrupted=True))
+    assert sensitivity.main([]) == command.INTERRUPTED
+    assert files["sensitivity.json"]["epochs"] == 2
+    assert not asked
+
+
+def test_twins_train_as_the_oracle_does_and_ctrl_c_keeps_whole_epochs(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = slice(0, 30)
+    small = make_dataset(digits.x_train[rows], digits.labels_train[rows], digits.x_test[rows], digits.labels_test[rows],
+                         10, "float64")  # fmt: skip
+    data = oracle.Data(*(np.asarray(small[i]) for i in (0, 2, 3, 5)), 10)
+    monkeypatch.setattr(sensitivity, "load_digits", lambda _: small)
+    monkeypatch.setattr(sensitivity.run_one, "epochs_a_call", lambda *_: 2)
+    expected = oracle.train(data, (64, 3, 10), 4, 0.3, 4)
+    reported: list[Any] = []
+    settings = Settings((3,), 4, 0.3, 4)
+    found = sensitivity.run(settings, 2, lambda done, loss: reported.append((done, loss.shape)))
+    assert (found.settings, found.interrupted, reported) == (settings, False, [(0, (2, 2)), (2, (2, 2))])
+    for twin in (0, 1):
+        np.testing.assert_allclose(found.loss[twin], expected.loss, rtol=1e-9)
+        assert (found.train_accuracy[twin], found.test_accuracy[twin]) == (
+            expected.train_accuracy[-1], expected.test_accuracy[-1],
+        )  # fmt: skip
+
+    def interrupt(done: int, _: Any) -> None:
+        if done == stop:
+            raise KeyboardInterrupt
+
+    stop = 0
+    found = sensitivity.run(settings, 2, interrupt)
+    assert (found.interrupted, found.loss.shape) == (True, (2, 2))
+    np.testing.assert_array_equal(found.test_accuracy, [expected.test_accuracy[1]] * 2)
+
+
+def test_every_twin_but_the_first_moves_some_weights_by_one_unit_in_the_last_place() -> None:
+    weights = np.linspace(-1, 1, 200).reshape(20, 10)
+    ((moved, biases),) = sensitivity.perturb(as_params([(weights, np.arange(20.0))]), 4)
+    steps = np.asarray(moved).view(np.int64) - weights.view(np.int64)
+    steps = steps * np.where(weights < 0, -1, 1)  # the bits of negative numbers count away from zero
+    assert set(np.unique(steps)) == {-1, 0, 1}
+    assert not steps[0].any()
+    for share in [np.mean(steps[twin] == step) for twin in (1, 2, 3) for step in (-1, 0, 1)]:
+        assert 0.2 < share < 0.47
+    assert not np.array_equal(steps[1], steps[2])
+    np.testing.assert_array_equal(biases, [np.arange(20.0)] * 4)
+
+
+@pytest.mark.parametrize("twins", [1, 100_001])
+def test_twins_are_2_to_100000(twins: int) -> None:
+    with rejects(f"twins are {twins}, expected 2..100000"):
+        sensitivity.run(Settings(), twins)
