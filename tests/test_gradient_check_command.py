@@ -1,0 +1,371 @@
+"""What ``experiments.gradient_check`` says of what it found: verdicts, exit codes and numbers, of findings made here."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import gradient_check, planted_check, random_networks
+from experiments.gradient_check import Result, Settings
+from experiments.planted_bugs import BUGS
+from experiments.random_networks import Errors, RandomNetwork
+from jaxmlp import (
+    ACTIVATIONS,
+    Dataset,
+    Diagnosis,
+    GradientReport,
+    LectureStream,
+    automatic_gradient,
+    automatic_hessian_vector,
+    compare_gradients,
+    compare_trees,
+    hand_derived_gradient,
+)  # fmt: skip
+from jaxmlp.diagnosis import Finding
+from jaxmlp.gradient_figures import Sweep
+from jaxmlp.numerical import NumericalResult, StepSweep
+from tests.commands import catch_writes
+from tests.helpers import random_params, rejects
+
+PARAMS = random_params(0, (64, 2, 10))
+RIGHT, WRONG = Diagnosis((), 2), Diagnosis((Finding(2, "delta", "has its sign flipped"),), 2)
+
+
+def report(wrong: float = 0.0) -> GradientReport:
+    """Three gradients, the hand-derived one too large by a share."""
+
+    def function(factor: float) -> Callable[..., Any]:
+        return lambda params, x, y: (jnp.float64(1), jax.tree.map(lambda leaf: leaf * factor, PARAMS))
+
+    names = {"hand-derived": 1 + wrong, "automatic": 1.0, "numerical": 1.0}
+    return compare_gradients({name: function(factor) for name, factor in names.items()}, PARAMS, jnp.ones(1), None)
+
+
+def products(wrong: float = 0.0) -> GradientReport:
+    return compare_trees({"hand-derived": np.ones(3) + wrong, "automatic": np.ones(3)})
+
+
+SWEEP = Sweep(np.array([1e-2, 1e-3, 1e-4]), np.array([1e-5, 1e-9, 1e-7]), np.array([1e-4, 1e-3]))
+
+
+def found(gradients: float = 0, second_order: float = 0, diagnosis: Diagnosis = RIGHT) -> Result:
+    sweeps = {"order 2": SWEEP, "order 4": SWEEP}
+    epochs = np.array([0, 1e-15, 2e-15, 3e-15, np.inf])
+    settings = Settings((2,), "tanh", batch_size=7)
+    return Result(settings, report(gradients), products(second_order), sweeps, epochs, diagnosis, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [(found(), 0), (found(gradients=1e-3), 1), (found(second_order=1e-3), 1), (found(diagnosis=WRONG), 1)],
+)
+def test_first_and_second_derivative_and_backward_pass_each_decide_the_exit_code(
+    result: Result, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = catch_writes(monkeypatch)
+    monkeypatch.setattr(gradient_check, "run", lambda _: result)
+    assert gradient_check.main([]) == code
+    record = json.loads(json.dumps(files["report.json"]))
+    assert record["ok"] is (code == 0)
+    assert record["gradients"]["ok"] is result.gradients.ok
+    assert record["hessian_vector_products"]["ok"] is result.second_order.ok
+    assert record["backward_pass"] == str(result.diagnosis)
+    assert str(result.second_order) in capsys.readouterr().out
+
+
+def test_what_was_found_on_the_digits_is_printed_and_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = catch_writes(monkeypatch)
+    result = found()
+    monkeypatch.setattr(gradient_check, "run", lambda _: result)
+    assert gradient_check.main(["--hidden", "2", "--activation", "tanh", "--batch-size", "7"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{result.gradients}\n\nHessian-vector product along a random direction\n")
+    assert out.splitlines()[-8:] == [
+        "",
+        "backward pass: every delta, dL/dW and dL/db is right",
+        "numerical, order 4: 160 parameters in 0.50 s, compilation included",  # 64 * 2 + 2 + 2 * 10 + 10
+        "numerical, order 2: best error 1.0e-09, plateau of steps 1.0e-04 to 1.0e-03",
+        "numerical, order 4: best error 1.0e-09, plateau of steps 1.0e-04 to 1.0e-03",
+        "64-20-10 trained with either gradient, largest difference by epoch:",
+        "    0, 1.0e-15, 2.0e-15, 3.0e-15, inf",
+        "wrote report.json, agreement.png",
+    ]
+    record = json.loads(json.dumps(files["report.json"]))
+    assert {name: record[name] for name in ("hidden", "activation", "dtype", "batch_size", "seed")} == {
+        "hidden": [2], "activation": "tanh", "dtype": "float64", "batch_size": 7, "seed": 0,
+    }  # fmt: skip
+    assert record["training_differences"] == [0, 1e-15, 2e-15, 3e-15, None]
+    assert record["step_sweeps"]["order 4"] == {
+        "steps": [1e-2, 1e-3, 1e-4], "errors": [1e-5, 1e-9, 1e-7], "plateau": [1e-4, 1e-3],
+    }  # fmt: skip
+    assert record["seconds_numerical"] == 0.5
+    figure = files["agreement.png"]
+    assert figure.get_suptitle() == "64-2-10, tanh, float64, 7 digits"
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert ticks == ["W$_1$", "b$_1$", "W$_2$", "b$_2$"]
+
+
+def test_a_second_derivative_wrong_by_a_thousandth_is_found_on_the_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(activation: str) -> Callable[..., Any]:
+        product = automatic_hessian_vector(activation)
+        return lambda *given: jax.tree.map(lambda leaf: leaf * 1.001, product(*given))
+
+    class Numerical:
+        def result(self, params: Any, *_: Any) -> Any:
+            return NumericalResult(jnp.zeros(()), params, None, None, None)
+
+        def __call__(self, *given: Any) -> Any:
+            return automatic_gradient()(*given)
+
+    nothing: Any = None
+    monkeypatch.setattr(gradient_check, "hand_derived_hessian_vector", wrong)
+    # What else it looks at is right here, and would take seconds to compile.
+    monkeypatch.setattr(gradient_check, "numerical_gradient", lambda *_, **__: Numerical())
+    monkeypatch.setattr(gradient_check, "compare_backward", lambda *_: RIGHT)
+    for name in ("sweep", "drift"):
+        monkeypatch.setattr(gradient_check, name, lambda *_: nothing)
+    result = gradient_check.run(Settings((), batch_size=3))
+    assert (result.gradients.ok, result.second_order.ok, result.ok) == (True, False, False)
+    assert max(row.norm_relative for row in result.second_order.rows) == pytest.approx(0.001 / 1.001)
+
+
+@pytest.mark.parametrize("batch_size", [0, 1498])
+def test_a_batch_is_1_to_all_training_rows(batch_size: int) -> None:
+    with rejects(f"batch size is {batch_size}, expected 1..1497"):
+        gradient_check.run(Settings(batch_size=batch_size))
+
+
+def test_a_sweeps_errors_are_norms_against_the_automatic_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    automatic = (np.array([[3.0, 0.0]]), np.array([4.0]))  # norm 5
+    gradients = (np.array([[[3.0, 1.0]], [[3.0, 0.0]]]), np.array([[4.0], [4.5]]))
+    steps = StepSweep(jnp.array([0.1, 0.01]), gradients, jnp.ones(2), jnp.array([0.01, 0.1]))
+
+    class Numerical:
+        def result(self, *_: Any) -> Any:
+            return NumericalResult(jnp.zeros(()), None, None, None, steps)
+
+    def numerical(*how: Any) -> Numerical:
+        asked.append(how)
+        return Numerical()
+
+    monkeypatch.setattr(gradient_check, "numerical_gradient", numerical)
+    given: Any = automatic
+    result = gradient_check.sweep("relu", 4, given, jnp.ones(1), jnp.ones(1), given)
+    assert asked == [("relu", "sweep", 4)]
+    np.testing.assert_allclose(result.errors, [0.2, 0.1])
+    np.testing.assert_allclose(result.steps, [0.1, 0.01])
+    np.testing.assert_allclose(result.plateau, [0.01, 0.1])
+
+
+def test_drift_trains_both_gradients_epoch_by_epoch_on_the_same_orders(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Any] = []
+
+    def train_epochs(state: Any, _: Any, orders: Any, rate: Any, config: Any, gradient: Any) -> tuple[Any, None]:
+        trained.append((orders, float(rate.learning_rate), config.activation, config.batch_size))
+        more = 0.5 if gradient is hand_derived_gradient("tanh") else 0.25
+        return state._replace(params=jax.tree.map(lambda leaf: leaf + more, state.params)), None
+
+    monkeypatch.setattr(gradient_check, "train_epochs", train_epochs)
+    differences = gradient_check.drift(digits, Settings(activation="tanh", seed=3))
+    np.testing.assert_allclose(differences, [0.25, 0.5, 0.75, 1, 1.25])
+    stream = LectureStream(3)
+    stream.params((64, 20, 10), "float64")
+    orders = np.asarray(stream.orders(5, 1497))
+    assert [tuple(rest) for _, *rest in trained] == [(0.2, "tanh", 1)] * 10
+    np.testing.assert_array_equal(np.concatenate([given for given, *_ in trained]), np.repeat(orders, 2, axis=0))
+
+
+def test_the_options_choose_what_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    for code, name in enumerate(("show_digits", "show_random", "show_planted"), 5):
+        monkeypatch.setattr(gradient_check, name, lambda *how, code=code: asked.append(how) or code)
+    every = ["--activation", "relu", "--dtype", "float32", "--batch-size", "9", "--seed", "4", "--out", "o"]
+    assert gradient_check.main([]) == gradient_check.main(["--hidden", "3", *every]) == 5
+    assert gradient_check.main(["--hidden"]) == 5
+    assert gradient_check.main(["--random-networks", "2"]) == 6
+    assert gradient_check.main(["--random-networks", "2", *every]) == 6
+    assert gradient_check.main(["--planted-bug", "all"]) == 7
+    assert gradient_check.main(["--planted-bug", "half-precision", *every]) == 7
+    assert asked == [
+        (Settings((20, 10), "sigmoid", "float64", 32, 0), "runs/gradient_check"),
+        (Settings((3,), "relu", "float32", 9, 4), "o"),
+        (Settings(()), "runs/gradient_check"),
+        (2, 0, "float64", tuple(ACTIVATIONS), "runs/gradient_check"),
+        (2, 4, "float32", ("relu",), "o"),
+        ("all", 0),
+        ("half-precision", 4),
+    ]
+
+
+# Random networks.
+
+
+def test_the_worst_of_the_random_networks_decides_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = catch_writes(monkeypatch)
+    errors = {
+        7: Errors(1e-12, 3e-13, 1e-9, 2, 1000, True),  # at the limit of 1e-12
+        8: Errors(1e-13, 2e-11, 2e-9, 3, 500, True),  # above that of 1e-11
+        9: Errors(1e-14, 1e-12, 5e-8, 0, 20, True),
+    }
+    asked: list[Any] = []
+
+    def measure(seed: int, **how: Any) -> Errors:
+        asked.append((seed, how))
+        return errors[seed]
+
+    monkeypatch.setattr(random_networks, "measure", measure)
+    assert random_networks.show_random(3, 7, "float64", ("tanh",), "o") == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "3 networks, 1,520 parameters, float64",
+        "against automatic  largest error  limit  network  verdict",
+        "-----------------  -------------  -----  -------  -------",
+        "gradient                 1.0e-12  1e-12        7  agree",
+        "hessian-vector           2.0e-11  1e-11        8  differ",
+        "numerical                5.0e-08  1e-07        9  agree",
+        "5 elements cross a kink of relu and are left out",
+        "wrote random_networks.json",
+    ]
+    drawn = {"alike": 5, "dtype": "float64", "depths": (0, 6), "activations": ("tanh",), "numerical": True}
+    assert asked == [(seed, drawn) for seed in (7, 8, 9)]
+    record = files["random_networks.json"]
+    assert (record["seed"], record["activations"], record["depths"]) == (7, ("tanh",), (0, 6))
+    assert record["networks"] == [each._asdict() for each in errors.values()]
+    errors[8] = errors[7]
+    assert random_networks.show_random(3, 7, "float64", ("tanh",), "o") == 0
+
+
+def test_float32_has_limits_of_its_own_and_no_numerical_gradient(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catch_writes(monkeypatch)
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        random_networks, "measure", lambda _, **how: asked.append(how) or Errors(2e-5, 1e-4, None, 0, 9, True)
+    )
+    assert random_networks.show_random(1, 0, "float32", ("relu",), "o") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines[3:5]] == ["differ", "agree"]
+    assert len(lines) == 6
+    assert (asked[0]["numerical"], asked[0]["depths"], asked[0]["dtype"]) == (False, (0, 3), "float32")
+    with rejects("random networks are 0, expected 1 or more"):
+        random_networks.show_random(0, 0, "float32", ("relu",), "o")
+
+
+def test_errors_are_the_largest_of_any_leaf_without_the_elements_that_cross_a_kink(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {"depths": (1, 1), "widths": (3, 3), "batches": (2, 2)}
+    network = random_networks.random_network(3, **drawn)
+    directions: list[Any] = []
+
+    def times(*factors: float) -> Any:
+        leaves, tree = jax.tree.flatten(network.params)
+        return tree.unflatten([np.asarray(leaf) * factor for leaf, factor in zip(leaves, factors, strict=True)])
+
+    def program(params: Any, direction: Any, *_: Any) -> Any:
+        directions.append(direction)
+        return times(1, 1, 0.75, 1), times(1, 1, 1, 1), times(1, 1, 1, 1), times(1, 0.5, 1, 0.875)
+
+    def numerical(*_: Any) -> Any:
+        gradient, kinks = times(1, 1, 1, 1), jax.tree.map(lambda leaf: np.zeros(leaf.shape, bool), network.params)
+        gradient[0].weights[0, 1] = 1e9
+        kinks[0].weights[0, 1] = True
+        gradient[1].biases[:] *= 0.5
+        return NumericalResult(jnp.zeros(()), gradient, kinks, None, None)
+
+    monkeypatch.setattr(random_networks, "_program", lambda _: program)
+    monkeypatch.setattr(random_networks, "_numerical_program", lambda _: numerical)
+    measured = random_networks.measure(3, **drawn)
+    # 3-3-3 are 24 parameters.
+    assert measured == Errors(pytest.approx(0.25), pytest.approx(0.5), pytest.approx(0.5), 1, 24, False)  # pyright: ignore
+    assert random_networks.measure(3, numerical=False, **drawn)[2:4] == (None, 0)
+    random_networks.measure(4, numerical=False, **drawn)
+    weights = [np.asarray(each[0].weights) for each in directions]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+
+
+def test_a_random_network_is_within_what_it_is_drawn_from() -> None:
+    for seed in range(12):
+        network = random_networks.random_network(
+            seed, "float32", depths=(1, 2), widths=(2, 3), batches=(4, 5), activations=("relu", "tanh"), alike=2
+        )
+        widths = [layer.weights.shape for layer in network.params]
+        assert len(widths) in (2, 3)
+        assert len(network.activation) == len(widths) - 1
+        assert {width for shape in widths for width in shape} <= {2, 3}
+        assert network.x.shape[0] in (4, 5)
+        assert set(network.activation) <= {"relu", "tanh"}
+        np.testing.assert_array_equal(network.y.sum(axis=1), 1)
+        assert {leaf.dtype for leaf in jax.tree.leaves((network.params, network.x, network.y))} == {np.dtype("float32")}
+        square = random_networks.random_network(seed, depths=(2, 2), widths=(2, 9), square=True)
+        assert len({width for layer in square.params for width in layer.weights.shape}) == 1
+    large = random_networks.random_network(0, depths=(1, 1), widths=(64, 64), batches=(99, 99))
+    deviations = [float(np.std(values)) for values in (large.params[0].weights, large.params[0].biases, large.x)]
+    np.testing.assert_allclose(deviations, [1 / 8, 0.3, 1], rtol=0.25)
+
+
+# Planted mistakes.
+
+
+@pytest.mark.parametrize(
+    ("finding", "right"),
+    [
+        (Finding(3, "delta", "has its sign flipped"), True), (Finding(2, "delta", "has its sign flipped"), False),
+        (Finding(3, "dL/db", "has its sign flipped"), False), (Finding(3, "delta", "is wrong"), False), (None, False),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_diagnosed_where_the_first_finding_names_its_layer_quantity_and_kind(
+    finding: Finding | None, right: bool
+) -> None:
+    network = RandomNetwork(random_params(0, (2, 3, 4, 2)), jnp.ones(2), jnp.ones(2), ("tanh", "tanh"))
+    other = Finding(3, "delta", "has its sign flipped")
+    diagnosis = Diagnosis((finding, other) if finding else (), 3)
+    assert planted_check.diagnosed("sign-flipped", network, diagnosis) is right
+
+
+@pytest.mark.parametrize(("missed", "code"), [(None, 0), ("softmax-twice", 1)])
+def test_a_mistake_that_is_missed_once_is_counted_and_exit_1(
+    missed: str | None, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    networks: list[Any] = []
+    caught, right = report(1e-3), report()
+    first = Finding(2, "delta", "has its sign flipped")
+
+    def planted(name: str, network: Any) -> tuple[GradientReport, Diagnosis]:
+        networks.append((name, network))
+        miss = name == missed and network == 23
+        return (right if miss else caught), Diagnosis((first,) if network == 4 else (), 2)
+
+    monkeypatch.setattr(planted_check, "bug_network", lambda _, seed: seed)
+    monkeypatch.setattr(planted_check, "planted", planted)
+    monkeypatch.setattr(planted_check, "diagnosed", lambda name, network, diagnosis: not diagnosis.ok)
+    assert planted_check.show_planted("all", 4) == code
+    assert networks == [(name, seed) for name in BUGS for seed in range(4, 24)]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("  ")[0] == "mistake"
+    assert [line.split(maxsplit=3) for line in lines[2:]] == [
+        [name, "19" if name == missed else "20", "1", str(first)] for name in BUGS
+    ]
+
+
+@pytest.mark.parametrize(("wrong", "code"), [(0.0, 0), (1e-3, 1)])
+def test_one_mistake_is_shown_with_report_and_diagnosis_and_exit_1_where_it_shows(
+    wrong: float, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = report(wrong)
+    monkeypatch.setattr(planted_check, "bug_network", lambda name, seed: (name, seed))
+    monkeypatch.setattr(planted_check, "planted", lambda name, network: (shown, WRONG) if network == (name, 6) else None)
+    assert planted_check.show_planted("softmax-twice", 6) == code
+    assert capsys.readouterr().out == f"softmax-twice: delta_L times h(1-h)\n{shown}\n\n{WRONG}\n"
