@@ -263,7 +263,7 @@ def test_float32_has_limits_of_its_own_and_no_numerical_gradient(
 
 
 def test_errors_are_the_largest_of_any_leaf_without_the_elements_that_cross_a_kink(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drawn: dict[str, Any] = {"depths": (1, 1), "widths": (3, 3), "batches": (2, 2)}
     network = random_networks.random_network(3, **drawn)
@@ -366,6 +366,8 @@ def test_one_mistake_is_shown_with_report_and_diagnosis_and_exit_1_where_it_show
 ) -> None:
     shown = report(wrong)
     monkeypatch.setattr(planted_check, "bug_network", lambda name, seed: (name, seed))
-    monkeypatch.setattr(planted_check, "planted", lambda name, network: (shown, WRONG) if network == (name, 6) else None)
+    monkeypatch.setattr(
+        planted_check, "planted", lambda name, network: (shown, WRONG) if network == (name, 6) else None
+    )
     assert planted_check.show_planted("softmax-twice", 6) == code
     assert capsys.readouterr().out == f"softmax-twice: delta_L times h(1-h)\n{shown}\n\n{WRONG}\n"

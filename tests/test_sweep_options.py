@@ -112,9 +112,7 @@ def test_the_end_counts_trials_by_status_and_a_failed_one_is_exit_1(
     assert said.startswith("1,200 done, 1 pruned, 1 diverged" + ", 1 failed" * failed + ": ")
 
 
-def test_a_device_is_the_workers_own_where_others_train(
-    asked: list[Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_device_is_the_workers_own_where_others_train(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep.main(["run", "--executor", "dask://a:1", "--device", "cpu"]) == 2
     words = "--device is 'cpu', expected auto: an executor's workers choose for themselves"
     assert capsys.readouterr().err == f"error: {words}\n"
@@ -189,7 +187,9 @@ def small() -> Data:
     return hold_out(random_dataset(5, 24, "float32"), 6)
 
 
-def test_an_estimate_counts_trials_updates_and_times_what_it_tried(small: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_counts_trials_updates_and_times_what_it_tried(
+    small: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A first epoch takes 5 s, of which 4 compile; the next ones 1 s each.
     tried: list[Any] = []
 

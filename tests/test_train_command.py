@@ -36,7 +36,10 @@ OPTIONS = ["--hidden", "3", "2", "--seed", "5", "--learning-rate", "0.1", "--epo
 @pytest.fixture(scope="module")
 def small(digits: Dataset) -> Dataset:
     """30 digits to train on, 20 to test on."""
-    train_rows, test_rows = (digits.x_train[:30], digits.labels_train[:30]), (digits.x_test[:20], digits.labels_test[:20])
+    train_rows, test_rows = (
+        (digits.x_train[:30], digits.labels_train[:30]),
+        (digits.x_test[:20], digits.labels_test[:20]),
+    )
     return make_dataset(*train_rows, *test_rows, 10, "float64")
 
 
@@ -90,7 +93,9 @@ def test_run_trains_the_commands_own_network(module: Any, monkeypatch: pytest.Mo
     assert module.run() == module.PRESET
 
 
-def test_what_the_network_needs_of_jax_is_asked_for_first(asked: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_network_needs_of_jax_is_asked_for_first(
+    asked: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     catch_writes(monkeypatch)
     monkeypatch.setattr(train, "draw", lambda *_: {})
     prepared: list[Any] = []
