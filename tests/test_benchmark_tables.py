@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import benchmark_estimator, benchmark_sweep, benchmark_training, command, workloads
-from experiments.worker import Entry
+from experiments.worker import ContenderError, Entry
 from experiments.workloads import Workload
 from jaxmlp import MLPClassifier
 from tests.commands import catch_writes
@@ -64,7 +64,9 @@ def test_who_takes_part_and_for_how_many_epochs() -> None:
     assert [workload.epochs for workload in benchmark_training.workloads(3)][-1] == 1
 
 
-def test_workers_run_once_uncounted_and_each_keeps_its_own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_run_once_uncounted_and_each_keeps_its_own_numbers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     ended: list[str] = []
 
     class Worker:
@@ -73,6 +75,8 @@ def test_workers_run_once_uncounted_and_each_keeps_its_own_numbers(monkeypatch: 
 
         def ask(self, line: str = "") -> dict[str, float]:
             self.asked += 1
+            if self.name == "c":
+                raise ContenderError("not here")
             if not line:
                 return {"seconds_compiling": 9.0 if self.name == "a" else 8.0}
             number = self.asked + (10 if self.name == "b" else 0)
@@ -83,7 +87,7 @@ def test_workers_run_once_uncounted_and_each_keeps_its_own_numbers(monkeypatch: 
 
     monkeypatch.setattr(benchmark_training, "Worker", Worker)
     monkeypatch.setattr(benchmark_training, "SLOW", {"b": 5})
-    monkeypatch.setattr(benchmark_training, "entries", lambda *_: [Entry("a", "x"), Entry("b", "x")])
+    monkeypatch.setattr(benchmark_training, "entries", lambda *_: [Entry(name, "x") for name in "acb"])
     workload = Workload((64, 20, 10), 32, "float32", 10)
     rows = benchmark_training.measure(workload, 2, command.bar(0, "run"))
     assert rows == [
@@ -91,7 +95,8 @@ def test_workers_run_once_uncounted_and_each_keeps_its_own_numbers(monkeypatch: 
         benchmark_training.Row("64-20-10, batch 32, float32", "a", [3, 4], 9.0, 10, 470, 1, 4, 3, 4),
         benchmark_training.Row("64-20-10, batch 32, float32", "b", [13, 14], 8.0, 2, 94, 1, 14, 3, 4),
     ]
-    assert ended == ["a", "b"]
+    assert ended == ["a", "c", "b"]
+    assert capsys.readouterr().out == "64-20-10, batch 32, float32: c left out: not here\n"
 
 
 def test_a_training_benchmark_is_printed_kept_and_asked_for_as_its_options_say(

@@ -188,9 +188,9 @@ def test_lines_are_shown_unless_quiet_and_progress_passes_every_item(capsys: pyt
 
 
 def test_the_benchmark_named_first_gets_the_other_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert benchmark.BENCHMARKS == {
+    assert {
         "training": benchmark_training.main, "sweep": benchmark_sweep.main, "estimator": benchmark_estimator.main,
-    }  # fmt: skip
+    } == benchmark.BENCHMARKS  # fmt: skip
     monkeypatch.setattr(benchmark, "BENCHMARKS", {"x": lambda given: len(given), "y": lambda _: 9})
     assert benchmark.main(["x", "--a", "b"]) == 2
     assert benchmark.main(["y"]) == 9

@@ -45,9 +45,6 @@ def test_a_second_run_resumes_and_another_space_is_told_apart(
     assert sweep.main(["run", "--database", database, *SMALL, "--seeds", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["sweep 2, new: 12 of 16 trials are there", "  (not sweep 1 resumed: another seeds)"]
-    assert sweep.main(["run", "--database", database, *SMALL, "--validation", "100"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["sweep 3, new: 0 of 12 trials are there", "  (not sweep 2 resumed: another seeds, dataset)"]
 
 
 def test_report_writes_a_table_figures_and_rows(

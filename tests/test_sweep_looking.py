@@ -14,7 +14,7 @@ from jaxmlp import Layer, Model, load_digits
 from jaxmlp.sweep import data_hash, hold_out, make_space, store
 from jaxmlp.sweep.lanes import Outcome
 from jaxmlp.sweep.trials import Trial
-from tests.commands import catch_writes, legend_of
+from tests.commands import catch_writes
 from tests.helpers import rejects
 
 EPOCHS = 3

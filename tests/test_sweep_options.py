@@ -211,7 +211,7 @@ def test_an_estimate_counts_trials_updates_and_times_what_it_tried(
 def test_an_estimate_knows_halvings_shares_and_programs_it_did_not_try(
     small: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_estimate, "_timed", lambda block, epochs, data: float(epochs))
+    monkeypatch.setattr(sweep_estimate, "_timed", lambda *given: float(given[1]))
     trials = make_space({"hidden": ["4"], "batch_size": [1, 2, 3, 6], "seeds": ["0:30"]}).trials()
     lines = sweep_estimate.estimate(trials, small, 9, 3).splitlines()
     # 1 epoch for all, 3 for a third, 9 for a ninth: 3 passes. Blocks of 30: 4 programs, of which 3 are timed.

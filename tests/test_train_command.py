@@ -24,7 +24,7 @@ from jaxmlp import (
 )  # fmt: skip
 from tests import oracle
 from tests.commands import catch_writes, legend_of
-from tests.helpers import assert_agree, as_params, random_params
+from tests.helpers import as_params, assert_agree, random_params
 
 # The best epoch is the second, the last one is none's best.
 HISTORY = History(np.array([0.5, 0.25, 0.375]), np.array([0.7, 0.9, 0.8]), np.array([0.6, 0.85, 0.75]))
@@ -214,9 +214,7 @@ def on_few(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> oracle.Data:
     return oracle.Data(*(np.asarray(small[i]) for i in (0, 2, 3, 5)), 10)
 
 
-def test_a_run_trains_as_the_oracle_does_with_every_setting(
-    on_few: oracle.Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_trains_as_the_oracle_does_with_every_setting(on_few: oracle.Data) -> None:
     reported: list[tuple[int, int]] = []
     settings = Settings((5,), 3, 0.3, 4, 7, "tanh", "hand-derived")
     found = run_one.run(settings, lambda done, rows: reported.append((done, len(rows.loss))))
@@ -229,8 +227,8 @@ def test_a_run_trains_as_the_oracle_does_with_every_setting(
 
 
 def test_the_names_of_gradients_and_random_numbers_mean_these() -> None:
-    assert run_one.GRADIENTS == {"automatic": automatic_gradient, "hand-derived": hand_derived_gradient}
-    assert run_one.RANDOMNESS == {"lecture": LectureStream, "jax": KeyStream}
+    assert {"automatic": automatic_gradient, "hand-derived": hand_derived_gradient} == run_one.GRADIENTS
+    assert {"lecture": LectureStream, "jax": KeyStream} == run_one.RANDOMNESS
 
 
 @pytest.mark.parametrize(
@@ -243,15 +241,15 @@ def test_the_names_of_gradients_and_random_numbers_mean_these() -> None:
 def test_a_run_takes_gradient_and_random_numbers_by_their_names(
     table: dict[str, Any], setting: str, name: str, given: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Asked(Exception):
+    class AskedError(Exception):
         pass
 
     def asked(found: Any) -> Any:
         assert found == given
-        raise Asked
+        raise AskedError
 
     monkeypatch.setitem(table, name, asked)
-    with pytest.raises(Asked):
+    with pytest.raises(AskedError):
         run_one.run(Settings(activation="relu", seed=8, **{setting: name}))
 
 
