@@ -262,7 +262,8 @@ def test_fits_are_scored_on_the_quarter_they_were_not_trained_on(monkeypatch: py
 
         def fit(self, x: Any, labels: Any) -> None:
             clock[0] += 5 if not fitted else 2
-            fitted.append((self.seed, len(x), len(labels), float(np.abs(x.mean(axis=0)).max())))
+            counts = np.bincount(labels).tolist()
+            fitted.append((self.seed, counts, float(np.abs(x.mean(axis=0)).max()), x[0].tolist()))
 
         def score(self, x: Any, labels: Any) -> float:
             assert len(x) == len(labels)
@@ -273,9 +274,10 @@ def test_fits_are_scored_on_the_quarter_they_were_not_trained_on(monkeypatch: py
     monkeypatch.setattr(benchmark_estimator, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     rows = benchmark_estimator.fits(2, command.bar(0, "run"))
     assert [seed for seed, *_ in fitted] == [0, 0, 1]
-    # Of wine's 178 rows; standardised by the training rows' mean.
-    assert {(rows, labels) for _, rows, labels, _ in fitted} == {(133, 133)}
-    assert max(mean for *_, mean in fitted) < 1e-12
+    # Three quarters of wine's 59, 71 and 48 rows; standardised by the training rows' mean; split 0 twice, then split 1.
+    assert [counts for _, counts, *_ in fitted] == [[44, 53, 36]] * 3
+    assert max(mean for *_, mean, _ in fitted) < 1e-12
+    assert fitted[0][3] == fitted[1][3] != fitted[2][3]
     assert rows == [benchmark_estimator.Row("c", "a", [2.0, 2.0], 3.0, [45.0, 45.0])]
 
 

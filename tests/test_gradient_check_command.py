@@ -29,7 +29,7 @@ from jaxmlp.diagnosis import Finding
 from jaxmlp.gradient_figures import Sweep
 from jaxmlp.numerical import NumericalResult, StepSweep
 from tests.commands import catch_writes
-from tests.helpers import random_params, rejects
+from tests.helpers import assert_agree, random_params, rejects
 
 PARAMS = random_params(0, (64, 2, 10))
 RIGHT, WRONG = Diagnosis((), 2), Diagnosis((Finding(2, "delta", "has its sign flipped"),), 2)
@@ -42,7 +42,9 @@ def report(wrong: float = 0.0) -> GradientReport:
         return lambda *_: (jnp.float64(1), jax.tree.map(lambda leaf: leaf * factor, PARAMS))
 
     names = {"hand-derived": 1 + wrong, "automatic": 1.0, "numerical": 1.0}
-    return compare_gradients({name: function(factor) for name, factor in names.items()}, PARAMS, jnp.ones(1), None)
+    return compare_gradients(
+        {name: function(factor) for name, factor in names.items()}, PARAMS, jnp.ones(1), jnp.ones(1)
+    )
 
 
 def products(wrong: float = 0.0) -> GradientReport:
@@ -111,28 +113,51 @@ def test_what_was_found_on_the_digits_is_printed_and_kept(
     assert ticks == ["W$_1$", "b$_1$", "W$_2$", "b$_2$"]
 
 
-def test_a_second_derivative_wrong_by_a_thousandth_is_found_on_the_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "ok"), [("gradient", (False, True)), ("hessian_vector", (True, False))])
+def test_a_derivative_wrong_by_a_thousandth_is_found_on_the_first_digits(
+    name: str, ok: tuple[bool, bool], digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    automatic = {"gradient": automatic_gradient, "hessian_vector": automatic_hessian_vector}[name]
+
     def wrong(activation: str) -> Callable[..., Any]:
-        product = automatic_hessian_vector(activation)
-        return lambda *given: jax.tree.map(lambda leaf: leaf * 1.001, product(*given))
+        asked.append(activation)
+        return lambda *given: jax.tree.map(lambda leaf: leaf * 1.001, automatic(activation)(*given))
 
     class Numerical:
-        def result(self, params: Any, *_: Any) -> Any:
-            return NumericalResult(jnp.zeros(()), params, None, None, None)
+        def result(self, *given: Any) -> Any:
+            asked.append(given)
+            return NumericalResult(jnp.zeros(()), given[0], None, None, None)
 
         def __call__(self, *given: Any) -> Any:
             return automatic_gradient()(*given)
 
+    def diagnose(function: Any, *given: Any) -> Diagnosis:
+        asked.append((*given, function(*given[:3])[1][0].biases))
+        return RIGHT
+
     nothing: Any = None
-    monkeypatch.setattr(gradient_check, "hand_derived_hessian_vector", wrong)
-    # What else it looks at is right here, and would take seconds to compile.
-    monkeypatch.setattr(gradient_check, "numerical_gradient", lambda *_, **__: Numerical())
-    monkeypatch.setattr(gradient_check, "compare_backward", lambda *_: RIGHT)
-    for name in ("sweep", "drift"):
-        monkeypatch.setattr(gradient_check, name, lambda *_: nothing)
-    result = gradient_check.run(Settings((), batch_size=3))
-    assert (result.gradients.ok, result.second_order.ok, result.ok) == (True, False, False)
-    assert max(row.norm_relative for row in result.second_order.rows) == pytest.approx(0.001 / 1.001)
+    monkeypatch.setattr(gradient_check, f"hand_derived_{name}", wrong)
+    # What else it looks at would take seconds to compile.
+    monkeypatch.setattr(
+        gradient_check, "numerical_gradient", lambda *how, **named: asked.append((how, named)) or Numerical()
+    )
+    monkeypatch.setattr(gradient_check, "compare_backward", diagnose)
+    for each in ("sweep", "drift"):
+        monkeypatch.setattr(gradient_check, each, lambda *_: nothing)
+    result = gradient_check.run(Settings((), "relu", batch_size=3, seed=2))
+    assert (result.gradients.ok, result.second_order.ok, result.ok) == (*ok, False)
+    rows = result.second_order.rows if ok[0] else result.gradients.pair("automatic", "hand-derived")
+    assert max(row.norm_relative for row in rows) == pytest.approx(0.001 / 1.001)
+    assert "relu" in asked
+    assert (("relu",), {"order": 4}) in asked
+    network = LectureStream(2).params((64, 10), "float64"), digits.x_train[:3], digits.y_train[:3]
+    assert_agree([given for given in asked if len(given) == 3], [network])
+    (*given, activation, biases) = asked[-1]
+    assert_agree(given, [*network])
+    assert activation == "relu"
+    scale = 1 if ok[0] else 1.001  # the backward pass that is diagnosed is the hand-derived one
+    np.testing.assert_allclose(biases, scale * automatic_gradient()(*network)[1][0].biases, rtol=1e-12)
 
 
 @pytest.mark.parametrize("batch_size", [0, 1498])

@@ -75,12 +75,13 @@ def test_a_classifier_of_digits_is_shown_too(digits: Dataset, tmp_path: Path) ->
 def test_what_cannot_be_shown_is_one_line_and_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     layers = LectureStream(0).params((4, 3), "float64")
     save(tmp_path / "small", Model(layers))
+    save(tmp_path / "few", Model(LectureStream(0).params((64, 3), "float64")))
     digits_layers = LectureStream(0).params((64, 10), "float64")
     save(tmp_path / "letters", Model(digits_layers, classes=np.array(list("abcdefghij"))))
     (tmp_path / "text").write_text("hello")
     for name, said in (
-        ("small", "network (4, 3), expected 64 inputs"), ("letters", "expected the digits 0..9"),
-        ("text", "no model that can be loaded"), ("missing", "No such file"),
+        ("small", "network (4, 3), expected 64 inputs"), ("few", "network (64, 3), expected 64 inputs"),
+        ("letters", "expected the digits 0..9"), ("text", "no model that can be loaded"), ("missing", "No such file"),
     ):  # fmt: skip
         assert predict.main([str(tmp_path / name), "--out", str(tmp_path / "p")]) == 2
         message = capsys.readouterr().err

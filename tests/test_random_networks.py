@@ -9,6 +9,7 @@ import pytest
 
 from experiments import random_networks
 from experiments.random_networks import Errors
+from jaxmlp import automatic_gradient, automatic_hessian_vector
 from jaxmlp.numerical import NumericalResult
 from tests.commands import catch_writes
 from tests.helpers import rejects
@@ -102,7 +103,8 @@ def test_errors_are_the_largest_of_any_leaf_without_the_elements_that_cross_a_ki
 
 
 def test_a_random_network_is_within_what_it_is_drawn_from() -> None:
-    for seed in range(12):
+    seen: list[tuple[Any, ...]] = []
+    for seed in range(0, 40, 2):
         network = random_networks.random_network(
             seed, "float32", depths=(1, 2), widths=(2, 3), batches=(4, 5), activations=("relu", "tanh"), alike=2
         )
@@ -113,9 +115,27 @@ def test_a_random_network_is_within_what_it_is_drawn_from() -> None:
         assert network.x.shape[0] in (4, 5)
         assert set(network.activation) <= {"relu", "tanh"}
         np.testing.assert_array_equal(network.y.sum(axis=1), 1)
+        seen += [("depth", len(widths)), ("batch", network.x.shape[0]), *(("width", shape[0]) for shape in widths)]
+        seen += [("activation", name) for name in network.activation]
         assert {leaf.dtype for leaf in jax.tree.leaves((network.params, network.x, network.y))} == {np.dtype("float32")}
         square = random_networks.random_network(seed, depths=(2, 2), widths=(2, 9), square=True)
         assert len({width for layer in square.params for width in layer.weights.shape}) == 1
+    ends = [("depth", 2), ("depth", 3), ("batch", 4), ("batch", 5), ("width", 2), ("width", 3)]
+    assert set(seen) == {*ends, ("activation", "relu"), ("activation", "tanh")}  # both ends are drawn
     large = random_networks.random_network(0, depths=(1, 1), widths=(64, 64), batches=(99, 99))
     deviations = [float(np.std(values)) for values in (large.params[0].weights, large.params[0].biases, large.x)]
     np.testing.assert_allclose(deviations, [1 / 8, 0.3, 1], rtol=0.25)
+
+
+def test_what_is_measured_is_the_hand_derived_beside_the_automatic(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scaled(function: Any, factor: float) -> Any:
+        return lambda *given: jax.tree.map(lambda leaf: leaf * factor, function(*given))
+
+    monkeypatch.setattr(random_networks, "hand_derived_gradient", lambda _: scaled(automatic_gradient(()), 0.75))
+    monkeypatch.setattr(
+        random_networks, "hand_derived_hessian_vector", lambda _: scaled(automatic_hessian_vector(()), 0.5)
+    )
+    random_networks._program.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    measured = random_networks.measure(0, numerical=False, depths=(0, 0), widths=(3, 3), batches=(2, 2))
+    random_networks._program.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    np.testing.assert_allclose(measured[:2], [0.25, 0.5])

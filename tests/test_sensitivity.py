@@ -80,7 +80,8 @@ def test_twins_train_as_the_oracle_does_and_ctrl_c_keeps_whole_epochs(
     rows = slice(0, 30)
     small = make_dataset(digits.x_train[rows], digits.labels_train[rows], digits.x_test[rows], digits.labels_test[rows],
                          10, "float64")  # fmt: skip
-    data = oracle.Data(*(np.asarray(small[i]) for i in (0, 2, 3, 5)), 10)
+    columns = [np.asarray(column) for column in small]
+    data = oracle.Data(columns[0], columns[2], columns[3], columns[5], 10)
     monkeypatch.setattr(sensitivity, "load_digits", lambda _: small)
     monkeypatch.setattr(sensitivity.run_one, "epochs_a_call", lambda *_: 2)
     expected = oracle.train(data, (64, 3, 10), 4, 0.3, 4)
@@ -102,6 +103,13 @@ def test_twins_train_as_the_oracle_does_and_ctrl_c_keeps_whole_epochs(
     found = sensitivity.run(settings, 2, interrupt)
     assert (found.interrupted, found.loss.shape) == (True, (2, 2))
     np.testing.assert_array_equal(found.test_accuracy, [expected.test_accuracy[1]] * 2)
+
+    def at_once(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sensitivity, "train_twins", at_once)
+    with pytest.raises(KeyboardInterrupt):  # nothing to keep
+        sensitivity.run(settings, 2)
 
 
 def test_every_twin_but_the_first_moves_some_weights_by_one_unit_in_the_last_place() -> None:

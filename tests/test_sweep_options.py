@@ -1,8 +1,11 @@
 """``experiments.sweep run``: what its options ask for, what it says of a sweep, and what it would take."""
 
+import contextlib
 import json
 import sqlite3
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -119,6 +122,48 @@ def test_a_device_is_the_workers_own_where_others_train(asked: list[Any], capsys
     assert not asked
 
 
+def test_a_repeated_option_adds_values(asked: list[Any]) -> None:
+    assert sweep.main(["run", "--hidden", "4", "--hidden", "5", "6"]) == 0
+    assert asked[0][0].hidden == ((4,), (5,), (6,))
+
+
+def test_a_dry_run_estimates_the_trials_that_would_be_trained(
+    asked: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    estimated: list[Any] = []
+    monkeypatch.setattr(sweep_estimate, "estimate", lambda *given: estimated.append(given) or "so much")
+    options = ["--seeds", "0:3", "--epochs", "9", "--validation", "97", "--dtype", "float64", "--halving", "3"]
+    assert sweep.main(["run", *options, "--dry-run"]) == 0
+    ((trials, data, epochs, halving),) = estimated
+    assert ([trial.seed for trial in trials], epochs, halving) == ([0, 1, 2], 9, 3)
+    assert (len(data.dataset.labels_train), data.dataset.x_train.dtype) == (1400, np.float64)
+    assert capsys.readouterr().out == "so much\n"
+    assert not asked
+
+
+def test_a_cluster_has_two_blocks_for_each_worker_and_repeats_failures_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    class Client(contextlib.AbstractContextManager["Client"]):
+        def __init__(self, *where: Any, **how: Any) -> None:
+            made.append((*where, how))
+
+        def __exit__(self, *_: Any) -> None:
+            pass
+
+        def get_executor(self, **how: Any) -> Any:
+            made.append(how)
+            return contextlib.nullcontext("pool")
+
+        def scheduler_info(self) -> dict[str, Any]:
+            return {"workers": ["a", "b", "c"]}
+
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Client))
+    with sweep.executor("dask://a:1") as found:
+        assert found == ("pool", {"in_flight": 6, "attempts": 1})
+    assert made == [("tcp://a:1", {"timeout": 10}), {"retries": 2}]
+
+
 # What is said of a sweep.
 
 SWEEP = store.Sweep(4, store.Identity('{"seeds": [1]}', "data", 3, 0), {**runtime.environment(), "engine": "scan"})
@@ -161,15 +206,15 @@ def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monke
     bar = command.bar
     monkeypatch.setattr(command, "bar", lambda total, unit: bars.append(total) or bar(total, unit))
     space = make_space({"hidden": ["4"], "seeds": ["0:20"]})
-    settings = {"epochs": 9, "validation": 7, "dtype": "float32", "halving": 3}
+    settings = {"epochs": 9, "validation": 7, "dtype": "float64", "halving": 3}
     rows = sweep.run(space, settings, str(tmp_path / "s"))
     assert [(row["seed"], row["status"]) for row in rows] == [(seed, "pending") for seed in range(20)]
     connection = sqlite3.connect(tmp_path / "s")
     kept = connection.execute("SELECT dataset, epochs, halving, environment, git_commit FROM sweeps").fetchone()
     connection.close()
-    assert kept[:3] == (data_hash(hold_out(load_digits("float32"), 7)), 9, 3)
+    assert kept[:3] == (data_hash(hold_out(load_digits("float64"), 7)), 9, 3)
     environment = json.loads(kept[3])
-    assert [environment[name] for name in ("dtype", "validation", "engine")] == ["float32", 7, "scan"]
+    assert [environment[name] for name in ("dtype", "validation", "engine")] == ["float64", 7, "scan"]
     assert kept[4] == "abc+"
     assert bars == [20 + 6 + 2]  # trained 1, 3 and 9 epochs
     (how,) = called
