@@ -113,7 +113,7 @@ def test_a_sweep_of_which_nothing_is_done_says_so_and_draws_nothing(
 def test_the_newest_sweep_is_looked_at_unless_another_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    enter(tmp_path / "s")
+    enter(tmp_path / "s", statuses=[(4, 5), (4, 7)])
     enter(tmp_path / "s", store.Identity("t", "other data", EPOCHS, 0), statuses=[(8, 5), (8, 7)])
     catch_writes(monkeypatch)
     for option, number, width in (([], 2, "8"), (["--sweep", "1"], 1, "4"), (["--sweep", "2"], 2, "8")):
