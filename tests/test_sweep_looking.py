@@ -111,7 +111,7 @@ def test_a_sweep_of_which_nothing_is_done_says_so_and_draws_nothing(
 
 
 def test_the_newest_sweep_is_looked_at_unless_another_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     enter(tmp_path / "s", statuses=[(4, 5), (4, 7)])
     enter(tmp_path / "s", store.Identity("t", "other data", EPOCHS, 0), statuses=[(8, 5), (8, 7)])
@@ -124,6 +124,9 @@ def test_the_newest_sweep_is_looked_at_unless_another_is_named(
         assert sweep_report.find_trial(str(tmp_path / "s"), number, None)[1].number == number
     assert sweep.main(["report", "--database", str(tmp_path / "s"), "--sweep", "3"]) == 2
     assert "sweep is 3, expected one of [1, 2]" in capsys.readouterr().err
+    assert sweep.main(["export", "--database", str(tmp_path / "s"), "--sweep", "1"]) == 0
+    assert trained[0][0].hidden == (4,)
+    assert sweep.main(["export", "--database", str(tmp_path / "s")]) == 2  # of other data
 
 
 def test_the_rows_written_are_the_stores(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
