@@ -219,8 +219,12 @@ def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monke
     assert bars == [20 + 6 + 2]  # trained 1, 3 and 9 epochs
     (how,) = called
     assert (how["engine"], len(how["trials"]), how["in_flight"], how["attempts"]) == ("scan", 20, 2, 3)
-    assert sweep.run(space, {**settings, "halving": 0}, str(tmp_path / "s"))[0]["sweep"] == 2
-    assert bars[1:] == [20]
+    monkeypatch.setattr(sweep, "pack", lambda *_: [])
+    others = {**settings, "halving": 0}
+    assert sweep.run(space, others, str(tmp_path / "s"), engine="fused")[0]["sweep"] == 2
+    assert (called[1]["engine"], bars[1:]) == ("fused", [20])
+    with store.opened(tmp_path / "s") as connection:
+        assert store.find_sweeps(connection)[1].environment["engine"] == "fused"
 
 
 # What it would take.
