@@ -1,0 +1,122 @@
+"""What the benchmarks run, and how often: with workers, searches and clocks of their own."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments import benchmark_estimator, benchmark_training, command, sweep_contenders
+from experiments.worker import Entry
+from jaxmlp.sweep import hold_out
+from tests.helpers import random_dataset
+
+
+class Clock:
+    """Goes on only where it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+def test_a_cold_start_is_timed_to_the_first_epoch_without_the_round_that_fills_the_caches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, called = Clock(), list[Any]()
+
+    class Worker:
+        def __init__(self, entry: Entry, workload: Any) -> None:
+            called.append((entry.name, workload.epochs, workload.dtype))
+            clock.now += 100 if len(called) == 1 else 2
+
+        def ask(self, line: str = "") -> dict[str, float]:
+            clock.now += 1
+            return (
+                {"seconds": 9, "first_loss": 1, "final_loss": 2, "train_accuracy": 3, "test_accuracy": 4}
+                if line
+                else {}
+            )
+
+        def end(self) -> None:
+            clock.now += 50
+
+    def run(call: list[str], **_: Any) -> None:
+        clock.now += 7 if "--no-cache" in call else 5
+        history = {"loss": [0.5, 0.25], "train_accuracy": [0.6, 0.7], "test_accuracy": [0.8, 0.75]}
+        (Path(call[call.index("--out") + 1]) / "history.json").write_text(json.dumps(history))
+
+    ours = "jaxmlp, automatic"
+    entries = [Entry(ours, ours), Entry("as set", ours, "as set"), Entry("no cold start", "PyTorch, compiled")]
+    monkeypatch.setattr(benchmark_training, "Worker", Worker)
+    monkeypatch.setattr(benchmark_training, "entries", lambda _: entries)
+    monkeypatch.setattr(benchmark_training, "time", clock)
+    monkeypatch.setattr(benchmark_training, "subprocess", SimpleNamespace(run=run, DEVNULL=None))
+    rows = benchmark_training.cold_start(2, command.bar(0, "run"))
+    assert called == [(ours, 1, "float64")] * 3
+    told = [(row.name, row.seconds, row.epochs, *row[6:]) for row in rows]
+    assert told == [
+        (ours, [4, 4], 1, 1, 2, 3, 4),
+        ("the command, warm cache", [5, 5], 100, 0.5, 0.25, 0.7, 0.75),
+        ("the command, --no-cache", [7, 7], 100, 0.5, 0.25, 0.7, 0.75),
+    ]
+    assert {(row.workload, row.unit, row.updates) for row in rows} == {("cold start", "seconds", 1)}
+
+
+def test_a_search_is_that_of_grid_search_cv_and_its_first_run_is_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, called = Clock(), list[Any]()
+
+    class Search:
+        best_score_ = 0.5
+
+        def __init__(self, estimator: Any, grid: dict[str, Any], **how: Any) -> None:
+            self.name = estimator.get_params().get("dtype", "theirs")
+            called.append((self.name, {axis: len(values) for axis, values in grid.items()}, how))
+
+        def fit(self, x: Any, labels: Any) -> "Search":
+            assert (x.shape, labels.shape) == ((1797, 64), (1797,))
+            np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-12)
+            clock.now += {"float64": 2, "float32": 1, "theirs": 8}[self.name] + 10 * (len(called) < 3)
+            return self
+
+    search = benchmark_estimator.Search("s", {**benchmark_estimator.LECTURE, "max_iter": 1}, [0.1, 0.2])
+    monkeypatch.setattr(benchmark_estimator, "SEARCHES", (search,))
+    monkeypatch.setattr(benchmark_estimator, "MLPClassifierSweep", Search)
+    monkeypatch.setattr(benchmark_estimator, "GridSearchCV", Search)
+    monkeypatch.setattr(benchmark_estimator, "time", clock)
+    assert benchmark_estimator.searches(2) == [
+        benchmark_estimator.Row("s", "jaxmlp, float64", [2, 2], 10, [0.5]),
+        benchmark_estimator.Row("s", "jaxmlp, float32", [1, 1], 10, [0.5]),
+        benchmark_estimator.Row("s", "scikit-learn", [8, 8], 0, [0.5]),
+    ]
+    assert [name for name, *_ in called] == ["float64", "float32", *["float64", "float32", "theirs"] * 2]
+    ours, theirs = called[0], called[4]
+    assert ours[1:] == ({"hidden_layer_sizes": 3, "alpha": 5, "learning_rate": 2}, {"cv": 5, "refit": False})
+    assert theirs[1:] == (
+        {"hidden_layer_sizes": 3, "alpha": 5, "learning_rate_init": 2}, {"cv": 5, "refit": False, "n_jobs": -1},
+    )  # fmt: skip
+
+
+def test_the_sweeps_timed_are_of_these_networks_and_count_their_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    one_seed, each_seed, mixed, wide = sweep_contenders.spaces(8).values()
+    assert [len(space.trials()) for space in (one_seed, each_seed, mixed, wide)] == [8, 8, 1000, 1000]
+    np.testing.assert_allclose([trial.learning_rate for trial in one_seed.trials()], 0.01 + 0.025 * np.arange(8))
+    assert [trial.seed for trial in each_seed.trials()] == list(range(8))
+    assert {trial.hidden for trial in wide.trials()} == {(64,)}
+    assert {trial.hidden for trial in mixed.trials()} == {(w,) for w in sweep_contenders.WIDTHS}
+    data = hold_out(random_dataset(5, 24, "float32"), 6)
+    trained: list[int] = []
+
+    def train_block(block: Any, epochs: int, _: Any) -> list[int]:
+        trained.append(epochs)
+        return [0] * len(block.trials)
+
+    monkeypatch.setattr(sweep_contenders, "train_block", train_block)
+    assert sweep_contenders.sweep_call(each_seed, 3, data)() == 8 * 3 * 18
+    assert set(trained) == {3}
+    without = sweep_contenders._without_validation(data)  # pyright: ignore[reportPrivateUsage]
+    assert (len(without.validation.labels), len(without.dataset.labels_train)) == (0, 18)
