@@ -1,5 +1,6 @@
 """What commands share: exit codes, one-line errors, files written whole, tables."""
 
+import errno
 import io
 import json
 import sys
@@ -156,10 +157,16 @@ def test_what_is_written_is_read_again_and_replacing_is_told(tmp_path: Path) -> 
     assert command.write(tmp_path, {"e.txt": ""}) == f"wrote {tmp_path / 'e.txt'}"
 
 
-def test_an_output_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
+def test_an_output_folder_is_made_with_those_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
     assert command.output_folder(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
     assert command.output_folder(str(tmp_path / "a" / "b")).is_dir()
     assert not list((tmp_path / "a" / "b").iterdir())
+    with monkeypatch.context() as patched, rejects("expected a folder that can be written to (Permission denied)"):
+        patched.setattr(command.tempfile, "TemporaryFile", refuse)
+        command.output_folder(str(tmp_path))
     (tmp_path / "file").touch()
     with rejects(f"--out is {str(tmp_path / 'file')!r}, expected a folder that can be written to (File exists)"):
         command.output_folder(str(tmp_path / "file"))

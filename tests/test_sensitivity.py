@@ -9,7 +9,7 @@ import pytest
 from experiments import command, sensitivity
 from experiments.run_one import Settings
 from experiments.sensitivity import Sensitivity
-from jaxmlp import Dataset, make_dataset
+from jaxmlp import Dataset, History, make_dataset
 from tests import oracle
 from tests.commands import catch_writes
 from tests.helpers import as_params, rejects
@@ -103,6 +103,14 @@ def test_twins_train_as_the_oracle_does_and_ctrl_c_keeps_whole_epochs(
     found = sensitivity.run(settings, 2, interrupt)
     assert (found.interrupted, found.loss.shape) == (True, (2, 2))
     np.testing.assert_array_equal(found.test_accuracy, [expected.test_accuracy[1]] * 2)
+
+    def falling(state: Any, *_: Any) -> Any:
+        train, test = np.array([[0.9, 0.7], [0.8, 0.6]]), np.array([[0.5, 0.4], [0.6, 0.3]])
+        return state, History(np.ones((2, 2)), train, test)
+
+    monkeypatch.setattr(sensitivity, "train_twins", falling)
+    found = sensitivity.run(settings, 2)
+    assert (found.train_accuracy.tolist(), found.test_accuracy.tolist()) == ([0.7, 0.6], [0.4, 0.3])
 
     def at_once(*_: Any) -> None:
         raise KeyboardInterrupt

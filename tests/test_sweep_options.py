@@ -236,17 +236,23 @@ def small() -> Data:
     return hold_out(random_dataset(5, 24, "float32"), 6)
 
 
-def test_an_estimate_counts_trials_updates_and_times_what_it_tried(
-    small: Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A first epoch takes 5 s, of which 4 compile; the next ones 1 s each.
+def take_seconds(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """From here on a block takes a second an epoch, and a program 4 s to compile; gives the list of what was timed."""
     tried: list[Any] = []
 
     def timed(block: Any, epochs: int, _: Data) -> float:
+        known = any(size == block.program.batch_size for size, *_ in tried)
         tried.append((block.program.batch_size, len(block.trials), epochs))
-        return 5.0 if (block.program.batch_size, len(block.trials), 1) not in tried[:-1] else float(epochs)
+        return float(epochs if known else epochs + 4)
 
     monkeypatch.setattr(sweep_estimate, "_timed", timed)
+    return tried
+
+
+def test_an_estimate_counts_trials_updates_and_times_what_it_tried(
+    small: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = take_seconds(monkeypatch)
     trials = make_space({"hidden": ["4"], "batch_size": [1, 5], "seeds": ["0:3"]}).trials()
     assert sweep_estimate.estimate(trials, small, 9, 0).splitlines() == [
         # 3 seeds, 9 epochs, of 18 updates, and of 4 (3 times 5 rows and the 3 left).
@@ -260,13 +266,16 @@ def test_an_estimate_counts_trials_updates_and_times_what_it_tried(
 def test_an_estimate_knows_halvings_shares_and_programs_it_did_not_try(
     small: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_estimate, "_timed", lambda *given: float(given[1]))
+    take_seconds(monkeypatch)
     trials = make_space({"hidden": ["4"], "batch_size": [1, 2, 3, 6], "seeds": ["0:30"]}).trials()
     lines = sweep_estimate.estimate(trials, small, 9, 3).splitlines()
     # 1 epoch for all, 3 for a third, 9 for a ninth: 3 passes. Blocks of 30: 4 programs, of which 3 are timed.
     assert lines[0] == f"120 trials in 4 blocks, 4 compilations, {30 * 3 * (18 + 9 + 6 + 3):,} updates"
     assert lines[1].endswith("database: about 0.1 MB")  # 120 (500 + 50 * 9)
-    assert lines[2] == "time: about 12 s, of which 0 s compiling"
+    assert lines[2] == "time: about 28 s, of which 16 s compiling"  # 4 (3 + 4)
+    # 520 networks, 16 side by side, are 33 groups: a block of 32, timed at 1 s an epoch, and one of a single group.
+    trials = make_space({"hidden": ["4"], "batch_size": [2], "seeds": ["0:520"]}).trials()
+    assert sweep_estimate.estimate(trials, small, 32, 0).endswith("time: about 33 s, of which 0 s compiling")
 
 
 def test_notices_tell_where_the_fused_engine_is_no_gain(monkeypatch: pytest.MonkeyPatch, small: Data) -> None:
