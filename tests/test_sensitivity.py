@@ -74,50 +74,56 @@ def test_ctrl_c_is_exit_130_with_what_was_done(asked: list[Any], monkeypatch: py
     assert not asked
 
 
-def test_twins_train_as_the_oracle_does_and_ctrl_c_keeps_whole_epochs(
-    digits: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = slice(0, 30)
-    small = make_dataset(digits.x_train[rows], digits.labels_train[rows], digits.x_test[rows], digits.labels_test[rows],
-                         10, "float64")  # fmt: skip
-    columns = [np.asarray(column) for column in small]
-    data = oracle.Data(columns[0], columns[2], columns[3], columns[5], 10)
+@pytest.fixture
+def on_few(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> oracle.Data:
+    """Twins train on few digits, two epochs a call, which the oracle has too."""
+    rows, tests = (digits.x_train[:30], digits.labels_train[:30]), (digits.x_test[:30], digits.labels_test[:30])
+    small = make_dataset(*rows, *tests, 10, "float64")
     monkeypatch.setattr(sensitivity, "load_digits", lambda _: small)
     monkeypatch.setattr(sensitivity.run_one, "epochs_a_call", lambda *_: 2)
-    expected = oracle.train(data, (64, 3, 10), 4, 0.3, 4)
+    columns = [np.asarray(column) for column in small]
+    return oracle.Data(columns[0], columns[2], columns[3], columns[5], 10)
+
+
+SMALL = Settings((3,), 4, 0.3, 4)
+
+
+def test_twins_train_as_the_oracle_does_and_ctrl_c_keeps_whole_epochs(on_few: oracle.Data) -> None:
+    expected = oracle.train(on_few, (64, 3, 10), 4, 0.3, 4)
     reported: list[Any] = []
-    settings = Settings((3,), 4, 0.3, 4)
-    found = sensitivity.run(settings, 2, lambda done, loss: reported.append((done, loss.shape)))
-    assert (found.settings, found.interrupted, reported) == (settings, False, [(0, (2, 2)), (2, (2, 2))])
-    for twin in (0, 1):
-        np.testing.assert_allclose(found.loss[twin], expected.loss, rtol=1e-9)
-        assert (found.train_accuracy[twin], found.test_accuracy[twin]) == (
-            expected.train_accuracy[-1], expected.test_accuracy[-1],
-        )  # fmt: skip
+    found = sensitivity.run(SMALL, 2, lambda done, loss: reported.append((done, loss.shape)))
+    assert (found.settings, found.interrupted, reported) == (SMALL, False, [(0, (2, 2)), (2, (2, 2))])
+    np.testing.assert_allclose(found.loss, [expected.loss] * 2, rtol=1e-9)
+    np.testing.assert_array_equal(found.train_accuracy, [expected.train_accuracy[-1]] * 2)
+    np.testing.assert_array_equal(found.test_accuracy, [expected.test_accuracy[-1]] * 2)
 
-    def interrupt(done: int, _: Any) -> None:
-        if done == stop:
-            raise KeyboardInterrupt
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
 
-    stop = 0
-    found = sensitivity.run(settings, 2, interrupt)
+    found = sensitivity.run(SMALL, 2, interrupt)  # after the first two epochs
     assert (found.interrupted, found.loss.shape) == (True, (2, 2))
     np.testing.assert_array_equal(found.test_accuracy, [expected.test_accuracy[1]] * 2)
 
+
+@pytest.mark.usefixtures("on_few")
+def test_twins_end_with_their_last_accuracy_not_their_best(monkeypatch: pytest.MonkeyPatch) -> None:
     def falling(state: Any, *_: Any) -> Any:
         train, test = np.array([[0.9, 0.7], [0.8, 0.6]]), np.array([[0.5, 0.4], [0.6, 0.3]])
         return state, History(np.ones((2, 2)), train, test)
 
     monkeypatch.setattr(sensitivity, "train_twins", falling)
-    found = sensitivity.run(settings, 2)
+    found = sensitivity.run(SMALL, 2)
     assert (found.train_accuracy.tolist(), found.test_accuracy.tolist()) == ([0.7, 0.6], [0.4, 0.3])
 
+
+@pytest.mark.usefixtures("on_few")
+def test_ctrl_c_before_the_first_epoch_leaves_nothing_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
     def at_once(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sensitivity, "train_twins", at_once)
-    with pytest.raises(KeyboardInterrupt):  # nothing to keep
-        sensitivity.run(settings, 2)
+    with pytest.raises(KeyboardInterrupt):
+        sensitivity.run(SMALL, 2)
 
 
 def test_every_twin_but_the_first_moves_some_weights_by_one_unit_in_the_last_place() -> None:
