@@ -8,8 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import benchmark_estimator, benchmark_training, command, sweep_contenders
+from experiments import (
+    benchmark_estimator,
+    benchmark_training,
+    command,
+    contenders,
+    contenders_torch,
+    sweep_contenders,
+    worker,
+)  # fmt: skip
+from experiments.contenders import Outcome
 from experiments.worker import Entry
+from experiments.workloads import Workload
+from jaxmlp import runtime
 from jaxmlp.sweep import hold_out
 from tests.helpers import random_dataset
 
@@ -120,3 +131,72 @@ def test_the_sweeps_timed_are_of_these_networks_and_count_their_updates(monkeypa
     assert set(trained) == {3}
     without = sweep_contenders._without_validation(data)  # pyright: ignore[reportPrivateUsage]
     assert (len(without.validation.labels), len(without.dataset.labels_train)) == (0, 18)
+
+
+def test_a_worker_answers_once_prepared_and_once_for_each_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock, given, limits = Clock(), list[Any](), list[int]()
+
+    def call() -> Outcome:
+        clock.now += 2
+        return Outcome(clock.now, 5, 6, 7)
+
+    monkeypatch.setattr(worker, "CONTENDERS", {"x": lambda *how: given.append(how) or (call, 1.5)})
+    monkeypatch.setattr(worker, "threadpool_limits", limits.append)
+    monkeypatch.setattr(worker, "time", clock)
+    monkeypatch.setattr("sys.stdin", ["go\n", "go\n"])
+    small, large = Workload((64, 20, 10), 1, "float64", 3), Workload((784, 128, 10), 128, "float32", 1)
+    for workload in (small, large):
+        worker.main(["x", json.dumps(workload), "chosen", "cpu"])
+    assert given == [(small, "chosen", "cpu"), (large, "chosen", "cpu")]
+    assert limits == [1]  # a second thread helps the large one
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    ends = {"final_loss": 5, "train_accuracy": 6, "test_accuracy": 7}
+    assert answers[:3] == [
+        {"seconds_compiling": 1.5}, {"seconds": 2, "first_loss": 2, **ends}, {"seconds": 2, "first_loss": 4, **ends},
+    ]  # fmt: skip
+
+
+def test_a_workers_environment_keeps_no_compiled_programs_and_leaves_gpus_alone_unless_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("OPENBLAS_NUM_THREADS", "JAX_COMPILATION_CACHE_DIR", "KEPT"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("XLA_FLAGS", "ours")
+    found = worker.environment("theirs")
+    assert (found["KEPT"], found["XLA_FLAGS"], found["JAX_PLATFORMS"]) == ("x", "theirs", "cpu")
+    assert not {"OPENBLAS_NUM_THREADS", "JAX_COMPILATION_CACHE_DIR"} & set(found)
+    assert "JAX_PLATFORMS" not in worker.environment(device="gpu")
+    assert worker.environment()["XLA_FLAGS"] == ""
+
+
+def test_contenders_are_what_their_names_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "jaxmlp_training", lambda *given: ("jaxmlp", *given))
+    for module, name in ((contenders, "numba_training"), (contenders, "numpy_training"), (contenders, "scikit_learn"),
+                         (contenders_torch, "eager"), (contenders_torch, "with_compile")):  # fmt: skip
+        monkeypatch.setattr(module, name, lambda workload, name=name: (name, workload))
+    asked: Any = "w"
+    assert {name: function(asked, "chosen", "gpu") for name, function in worker.CONTENDERS.items()} == {
+        "jaxmlp, automatic": ("jaxmlp", "w", "automatic", "chosen", "gpu"),
+        "jaxmlp, hand-derived": ("jaxmlp", "w", "hand-derived", "chosen", "gpu"),
+        "Numba loops": ("numba_training", "w"), "NumPy loop": ("numpy_training", "w"),
+        "scikit-learn": ("scikit_learn", "w"), "PyTorch, eager": ("eager", "w"),
+        "PyTorch, compiled": ("with_compile", "w"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("flags", "how"), [("chosen", {"sizes": (64, 3, 10), "batch_size": 4}), ("as set", {})])
+def test_a_worker_compiles_with_the_flags_it_is_told(
+    flags: str, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ConfiguredError(Exception):
+        pass
+
+    def configure(*given: Any, **named: Any) -> None:
+        assert (given, named) == (("float32",), {**how, "device": "gpu"})
+        raise ConfiguredError
+
+    monkeypatch.setattr(runtime, "configure", configure)
+    with pytest.raises(ConfiguredError):
+        worker.jaxmlp_training(Workload((64, 3, 10), 4, "float32", 1), "automatic", flags, "gpu")
