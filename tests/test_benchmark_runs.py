@@ -136,21 +136,21 @@ def test_the_sweeps_timed_are_of_these_networks_and_count_their_updates(monkeypa
 def test_a_worker_answers_once_prepared_and_once_for_each_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock, given, limits = Clock(), list[Any](), list[int]()
+    clock, given, limits = Clock(), list[Any](), list[Any]()
 
     def call() -> Outcome:
         clock.now += 2
         return Outcome(clock.now, 5, 6, 7)
 
     monkeypatch.setattr(worker, "CONTENDERS", {"x": lambda *how: given.append(how) or (call, 1.5)})
-    monkeypatch.setattr(worker, "threadpool_limits", limits.append)
+    monkeypatch.setattr(worker, "threadpool_limits", lambda threads: limits.append((threads, len(given))))
     monkeypatch.setattr(worker, "time", clock)
     monkeypatch.setattr("sys.stdin", ["go\n", "go\n"])
     small, large = Workload((64, 20, 10), 1, "float64", 3), Workload((784, 128, 10), 128, "float32", 1)
     for workload in (small, large):
         worker.main(["x", json.dumps(workload), "chosen", "cpu"])
     assert given == [(small, "chosen", "cpu"), (large, "chosen", "cpu")]
-    assert limits == [1]  # a second thread helps the large one
+    assert limits == [(1, 0)]  # of the small one: a second thread helps the large one
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     ends = {"final_loss": 5, "train_accuracy": 6, "test_accuracy": 7}
     assert answers[:3] == [
