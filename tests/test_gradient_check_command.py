@@ -11,7 +11,7 @@ import pytest
 
 from experiments import gradient_check, planted_check
 from experiments.gradient_check import Result, Settings
-from experiments.planted_bugs import BUGS
+from experiments.planted_bugs import BUGS, applies
 from experiments.random_networks import RandomNetwork
 from jaxmlp import (
     ACTIVATIONS,
@@ -232,6 +232,21 @@ def test_the_options_choose_what_is_checked(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 # Planted mistakes.
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "activation", "possible"),
+    [
+        ("transposed-weights", (4, 4, 4), ("tanh",), True), ("transposed-weights", (4, 5, 4), ("tanh",), False),
+        ("sign-flipped", (4, 5, 4), ("tanh",), True), ("sign-flipped", (4, 4), (), False),
+        ("derivative-of-sigmoid", (4, 5, 4), ("tanh",), True),
+        ("derivative-of-sigmoid", (4, 5, 5, 4), ("tanh", "sigmoid"), False),
+    ],
+)  # fmt: skip
+def test_a_mistake_applies_to_networks_in_which_it_can_be_made(
+    name: str, sizes: tuple[int, ...], activation: tuple[str, ...], possible: bool
+) -> None:
+    assert applies(name, sizes, activation) is possible
 
 
 @pytest.mark.parametrize(
