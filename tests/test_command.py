@@ -57,8 +57,9 @@ def test_every_command_computes_on_the_device_it_is_asked_for(
     monkeypatch.setattr(runtime, "choose_device", choose)
     main, arguments = COMMANDS[name]
     for option, device in (([], "auto"), (["--device", "gpu"], "gpu"), (["--device", "cpu"], "cpu")):
-        assert main([*arguments, *option]) == 2
-        assert capsys.readouterr() == ("", f"error: {device} is not there\n")
+        for given in ([*arguments, *option], [*option, *arguments]):
+            assert main(given) == 2
+            assert capsys.readouterr() == ("", f"error: {device} is not there\n")
 
 
 @pytest.mark.parametrize(
