@@ -247,7 +247,7 @@ def test_the_estimators_options_are_heard_and_both_parts_kept(
     out = capsys.readouterr().out
     assert f"{benchmark_estimator.table(FITTED[:2])}\n\n{benchmark_estimator.table(FITTED[2:])}\n" in out
     record = files["benchmark_estimator.json"]
-    assert [row["name"] for row in record["fits"]] == ["jaxmlp", "scikit-learn"]
+    assert [(row["case"], row["name"]) for row in record["fits"]] == [("wine", "jaxmlp"), ("wine", "scikit-learn")]
     assert [row["case"] for row in record["searches"]] == ["search", "search"]
     assert [bar.get_width() for bar in files["benchmark_estimator.png"].axes[0].patches] == pytest.approx([0.2, 0.5])
 
