@@ -16,6 +16,7 @@ import experiments.__main__ as lecture
 from experiments import (
     benchmark,
     benchmark_estimator,
+    benchmark_gpu,
     benchmark_sweep,
     benchmark_training,
     command,
@@ -198,6 +199,7 @@ def test_lines_are_shown_unless_quiet_and_progress_passes_every_item(capsys: pyt
 def test_the_benchmark_named_first_gets_the_other_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {
         "training": benchmark_training.main, "sweep": benchmark_sweep.main, "estimator": benchmark_estimator.main,
+        "gpu": benchmark_gpu.main,
     } == benchmark.BENCHMARKS  # fmt: skip
     monkeypatch.setattr(benchmark, "BENCHMARKS", {"x": lambda given: len(given), "y": lambda _: 9})
     assert benchmark.main(["x", "--a", "b"]) == 2

@@ -48,9 +48,10 @@ def test_every_option_of_run_is_heard(asked: list[Any]) -> None:
     assert asked == [(space, settings, "d.sqlite", "dask://a:1", "fused"), ([{"status": "done"}], 10)]
 
 
-def test_without_options_it_is_the_lectures_first_network_by_the_scan(asked: list[Any]) -> None:
+def test_without_options_it_is_the_lectures_first_network(asked: list[Any]) -> None:
     assert sweep.main(["run"]) == sweep.main(["run", "--engine", "scan"]) == 0
-    assert asked[0] == asked[2] == (Space(), DEFAULTS, "runs/sweep.sqlite", "local", "scan")
+    assert asked[0] == (Space(), DEFAULTS, "runs/sweep.sqlite", "local", "auto")
+    assert asked[2] == (*asked[0][:-1], "scan")
 
 
 def test_random_draws_and_ranges_are_heard(asked: list[Any]) -> None:
@@ -134,8 +135,8 @@ def test_a_dry_run_estimates_the_trials_that_would_be_trained(
     monkeypatch.setattr(sweep_estimate, "estimate", lambda *given: estimated.append(given) or "so much")
     options = ["--seeds", "0:3", "--epochs", "9", "--validation", "97", "--dtype", "float64", "--halving", "3"]
     assert sweep.main(["run", *options, "--dry-run"]) == 0
-    ((trials, data, epochs, halving),) = estimated
-    assert ([trial.seed for trial in trials], epochs, halving) == ([0, 1, 2], 9, 3)
+    ((trials, data, epochs, halving, engine),) = estimated
+    assert ([trial.seed for trial in trials], epochs, halving, engine) == ([0, 1, 2], 9, 3, "scan")
     assert (len(data.dataset.labels_train), data.dataset.x_train.dtype) == (1400, np.float64)
     assert capsys.readouterr().out == "so much\n"
     assert not asked
