@@ -90,22 +90,6 @@ def test_no_hidden_layer_is_softmax_regression(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "history.json").read_text())["test_accuracy"][-1] > 0.8
 
 
-def test_a_second_run_says_that_it_replaces_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for said in (False, True):
-        assert train.main([*FAST, "--out", str(tmp_path)]) == 0
-        assert ("replacing an earlier history.json" in capsys.readouterr().out) == said
-
-
-def test_twins_start_at_most_one_unit_in_the_last_place_apart_and_drift() -> None:
-    result = sensitivity.run(run_one.Settings((20, 10), epochs=3), twins=8)
-    assert result.loss.shape == (8, 3)
-    spread = np.ptp(result.loss, axis=0)
-    assert 0 < spread[0] < 1e-14
-    assert spread[0] < spread[1] < spread[2] < 1e-9
-    alone = run_one.run(run_one.Settings((20, 10), epochs=3)).history
-    np.testing.assert_allclose(result.loss[0], alone.loss, rtol=1e-9)  # twin 0 is the original
-
-
 def test_sensitivity_writes_its_figure_and_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sensitivity.main(["--hidden", "5", "--twins", "4", *FAST, "--out", str(tmp_path)]) == 0
     assert "lowest / median / highest" in capsys.readouterr().out

@@ -33,7 +33,7 @@ def test_second_order_and_numerical_agree_on_a_few_random_networks() -> None:
 
 def test_float32_agrees_on_a_few_random_networks() -> None:
     for seed in range(8):
-        errors = measure(seed, numerical=False, dtype="float32", depths=(0, 3), alike=2)
+        errors = measure(seed, numerical=False, dtype="float32", depths=(0, 3), alike=4)
         assert errors.ok
         for name, limit in FLOAT32_LIMITS.items():
             assert getattr(errors, name) <= limit, name

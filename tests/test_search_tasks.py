@@ -124,6 +124,7 @@ def test_the_common_program_is_padded_and_penalised_where_one_of_its_lanes_is() 
     both, small_batches = made({}, {"alpha": 0.0}), made({"batch_size": 7, "activation": "tanh"})
     program = common_program(both)
     assert (program.padded, program.penalised, program.config.batch_size) == (True, True, 27)
+    assert common_program(both[::-1]).penalised  # whichever comes first
     alike = common_program(both[2:3])
     assert (alike.padded, alike.penalised, alike.config.batch_size) == (False, False, 26)
     assert (common_program(small_batches).config.batch_size, common_program(small_batches).config.activation) == (

@@ -4,6 +4,7 @@ import operator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxmlp import hand_derived_gradient
@@ -24,22 +25,23 @@ CASES = [
 def test_each_lane_has_the_gradients_of_its_networks_updates(
     sizes: tuple[int, ...], activation: str, shared: bool, updates: int
 ) -> None:
-    networks = [random_params(seed, sizes) for seed in range(LANES)]
-    x, y = random_batch(1, sizes, (updates,) if shared else (updates, LANES))
+    # NumPy's arrays: between the two programs compared nothing is compiled.
+    networks = [jax.tree.map(np.asarray, random_params(seed, sizes)) for seed in range(LANES)]
+    x, y = map(np.asarray, random_batch(1, sizes, (updates,) if shared else (updates, LANES)))
     masks = tuple(jnp.ones((width, LANES)) for width in sizes[1:-1])
-    rate = jnp.asarray([0.1, 0.3, 1.0])
-    gradient = lanes_gradient(masks, activation, rate, jnp.ones((max(sizes), LANES)))
-    losses, layers = jax.jit(gradient)(jax.tree.map(lambda *leaves: jnp.stack(leaves).T, *networks), x, y)
-    layers, by_hand = jax.tree.map(jnp.transpose, layers), hand_derived_gradient(activation)
+    rate = np.asarray([0.1, 0.3, 1.0])
+    gradient = lanes_gradient(masks, activation, jnp.asarray(rate), jnp.ones((max(sizes), LANES)))
+    losses, layers = jax.jit(gradient)(jax.tree.map(lambda *leaves: np.stack(leaves).T, *networks), x, y)
+    layers, by_hand = jax.tree.map(np.transpose, layers), jax.jit(hand_derived_gradient(activation))
     for lane, network in enumerate(networks):
         now, seen = network, []
         for update in range(updates):
             loss, step = by_hand(now, *((x[update], y[update]) if shared else (x[update, lane], y[update, lane])))
-            now = jax.tree.map(lambda value, part, lane=lane: value - rate[lane] * part, now, step)
+            now = jax.tree.map(lambda value, part, lane=lane: value - rate[lane] * np.asarray(part), now, step)
             seen.append(loss)
         total = jax.tree.map(lambda before, after, lane=lane: (before - after) / rate[lane], network, now)
-        found = losses[lane], jax.tree.map(operator.itemgetter(lane), layers)
-        assert_agree(found, (jnp.mean(jnp.stack(seen)), total), 1e-12)
+        found = np.asarray(losses)[lane], jax.tree.map(operator.itemgetter(lane), layers)
+        assert_agree(found, (np.mean(seen), total), 1e-12)
 
 
 def test_units_that_are_masked_have_no_gradient() -> None:
