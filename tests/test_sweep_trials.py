@@ -87,6 +87,12 @@ def test_another_threads_orders_do_not_disturb_this_ones() -> None:
     assert_agree(theirs, np.random.RandomState((4, 2**32 - 1)).permutation(20))
 
 
+def test_weights_that_trials_share_cannot_be_written_into() -> None:
+    for weights in initial_weights(Trial((2,), seed=62), 4, 3):
+        with pytest.raises(ValueError, match="read-only"):
+            weights[0] = 1
+
+
 @pytest.mark.parametrize("field", ["hidden", "seed", "init_scale"])
 def test_weights_are_not_those_of_another_trial_asked_for_before(field: str) -> None:
     trial = Trial((3,), seed=1)

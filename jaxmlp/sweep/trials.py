@@ -154,6 +154,7 @@ def _weights(sizes: tuple[int, ...], seed: int, scale: float) -> list[NDArray[np
     ):
         draw = _draw(seed, layer, rows, columns, layer > 0)
         weights.append(draw[:n_to, :n_from] * (scale / np.sqrt(n_from)))
+        weights[-1].setflags(write=False)  # the next trial of this seed gets the same arrays
     return weights
 
 
