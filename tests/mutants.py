@@ -50,10 +50,16 @@ class Seen(NamedTuple):
     lines: dict[str, dict[str, list[str]]]
 
     def tests(self, root: Path, mutant: Mutant) -> list[str]:
-        """The test files that run its line: first those with its module's name, then the quick."""
+        """The test files that run its line: first those with its module's name, then the quick.
+
+        Of a line that every file runs, as it runs on import, those that run something else of the module too.
+        """
         path, found = mutant.place.path, self.lines.get(mutant.place.path, {})
         lines = mutation.header(ast.parse((root / path).read_text(encoding="utf-8")), mutant.place.line)
         tests = {test for line in lines for test in found.get(str(line), [])}
+        everywhere = {test for ran in found.values() for test in ran}
+        if tests == everywhere:
+            tests = {test for ran in found.values() if set(ran) != everywhere for test in ran} or everywhere
         return sorted(tests, key=lambda test: (-len(_words(path) & _words(test)), self.seconds[test], test))
 
 

@@ -197,3 +197,13 @@ def test_tests_that_fail_without_a_mutant_are_told(project: Path, capsys: pytest
     (project / "tests" / "test_signs.py").write_text("def test_wrong():\n    assert 1 == 2\n")
     assert mutants.main(["--workers", "1"]) == 2
     assert "tests/test_signs.py fails without a mutant" in capsys.readouterr().err
+
+
+def test_a_line_that_runs_on_import_is_for_the_tests_that_run_more_of_its_module(tmp_path: Path) -> None:
+    root = written(tmp_path, "A = 1\ndef f():\n    return A + 1\n")
+    lines = {"1": ["a", "b", "m"], "2": ["a", "b", "m"], "3": ["b", "m"]}
+    seen = mutants.Seen({"a": 1, "b": 2, "m": 3}, {"m.py": lines})
+    numbered = {mutant.place.line: seen.tests(root, mutant) for mutant in found(root, (root / "m.py").read_text())}
+    assert numbered == {1: ["m", "b"], 3: ["m", "b"]}
+    only = mutants.Seen(seen.seconds, {"m.py": {"1": ["a", "b"], "2": ["a", "b"]}})
+    assert only.tests(root, found(root, "A = 1\n")[0]) == ["a", "b"]
