@@ -79,6 +79,13 @@ def test_one_sample_without_a_batch_axis_is_diagnosed_too() -> None:
     assert str(diagnosis) == "every delta, dL/dW and dL/db is right"
 
 
+def test_a_network_without_hidden_layers_is_diagnosed_too() -> None:
+    params, x, y = NETWORK[0][2:], *random_batch(1, SIZES[2:], (7,))
+    assert compare_backward(automatic_gradient("tanh"), params, x, y, "tanh").ok
+    (finding,) = compare_backward(changed(1, weights=lambda w: -w), params, x, y, "tanh").findings
+    assert finding == (1, "dL/dW", "has its sign flipped")
+
+
 def test_deltas_by_jax_are_the_derivatives_by_the_pre_activations() -> None:
     params, x, y = NETWORK
     deltas = automatic_deltas(params, x, y, "tanh")

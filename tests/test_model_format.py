@@ -89,6 +89,8 @@ def test_headers_and_parameters_of_the_largest_size_are_read_and_larger_ones_are
         model_format.decode(data)
     with rejects("details are larger than"):
         model_format.encode(model())
+    with rejects("its header is not that of safetensors"):
+        model_format.decode(struct.pack("<Q", 3) + b"{}")  # longer than what is left of the file
     header = data[8 : 8 + length]
     assert model_format.check_header(header, 8 * 10**8)["format"] == 1
     with rejects("it has 800,000,001 bytes of parameters"):

@@ -213,6 +213,7 @@ ORDERS = np.tile(np.arange(12, dtype="int32"), (2, 1))
         ({"params": random_params(0, (5, 6, 3))}, "network (5, 6, 3) for data with 4 inputs and 3 classes"),
         ({"params": random_params(0, (4, 6, 2))}, "network (4, 6, 2) for data with 4 inputs and 3 classes"),
         ({"params": random_params(0, SIZES, "float32")}, "parameters are float32, expected float64 as the data"),
+        ({"dataset": random_dataset(0, 12, "float32")}, "parameters are float64, expected float32 as the data"),
         ({"orders": ORDERS[0]}, "orders have dtype int32 and shape (12,), expected integers [epochs, n]"),
         ({"orders": ORDERS.astype("float64")}, "orders have dtype float64 and shape (2, 12)"),
         ({"orders": ORDERS + 1}, "orders name rows outside 0..11, the training rows"),

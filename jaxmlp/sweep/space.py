@@ -1,9 +1,7 @@
 """The space of a sweep: lists of values and ranges, as a grid or as random draws."""
 
 import dataclasses
-import hashlib
 import itertools
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -16,7 +14,7 @@ from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
 from jaxmlp.randomness import check_seed
 from jaxmlp.sweep.trials import MOMENTUM_OPTIMIZERS, Trial
 
-__all__ = ["MAX_TRIALS", "Range", "Space", "make_space", "parse_hidden", "parse_number", "parse_seeds", "space_hash"]
+__all__ = ["MAX_TRIALS", "Range", "Space", "make_space", "parse_hidden", "parse_number", "parse_seeds"]
 
 MAX_TRIALS = 10_000_000
 
@@ -83,11 +81,6 @@ def _draw(random: np.random.RandomState, axis: Any) -> Any:
     low, high = (math.log(axis.low), math.log(axis.high)) if axis.log else (axis.low, axis.high)
     value = low + share * (high - low)
     return math.exp(value) if axis.log else value
-
-
-def space_hash(space: Space) -> str:
-    """16 hexadecimal digits that tell spaces apart."""
-    return hashlib.sha256(json.dumps(dataclasses.asdict(space), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def parse_hidden(text: Any) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "name_of", "order_streams", "padded", "trial_of"]
+__all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "order_streams", "padded", "trial_of"]
 
 MOMENTUM_OPTIMIZERS = ("momentum", "nesterov")
 LADDER = (8, 20, 32, 64)
@@ -83,16 +83,6 @@ def trial_of(configuration: str) -> Trial:
     fields: dict[str, Any] = json.loads(configuration)
     fields["hidden"] = tuple(fields["hidden"])
     return Trial(**fields)
-
-
-def name_of(trial: Trial, without: tuple[str, ...] = ("seed",)) -> str:
-    """What a person reads: ``hidden 20,10 learning_rate 0.1 ...``, the fields that differ from the defaults."""
-    parts = [f"hidden {','.join(map(str, trial.hidden)) or 'none'}"]
-    for field in dataclasses.fields(Trial)[1:]:
-        value = getattr(trial, field.name)
-        if field.name not in without and (value != field.default or field.name == "learning_rate"):
-            parts.append(f"{field.name} {value:.4g}" if isinstance(value, float) else f"{field.name} {value}")
-    return " ".join(parts)
 
 
 def padded(width: int) -> int:
