@@ -223,6 +223,8 @@ def test_training_ends_by_the_rule_and_keeps_the_best_epoch(early_stopping: bool
 def test_too_few_epochs_are_told_and_only_then() -> None:
     with pytest.warns(ConvergenceWarning, match="max_iter is 2: training ended before tol ended it"):
         small(max_iter=2, n_iter_no_change=1).fit(X, LABELS)
+    with pytest.warns(ConvergenceWarning, match="max_iter is 300"):
+        small(max_iter=300, n_iter_no_change=299).fit(X, LABELS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         small(max_iter=2).fit(X, LABELS)

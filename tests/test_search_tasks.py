@@ -145,6 +145,7 @@ def test_lanes_lie_in_groups_of_one_task_and_groups_in_calls_of_the_memory_there
     assert [{lane.fold for lane in group} for group in plan.groups] == [{0}, {0}, {1}, {1}, {0}, {1}]
     assert (plan.shape, plan.sizes, plan.masked) == ((6, 3), (4, 5, 3), True)
     assert (plan.length, plan.validation, plan.rows) == (27, 0, 40)
+    assert placed(plan, plan.groups)[0].tol.tolist()[:2] == [[0, 1, 2], [3, 4, 3]]  # the first lane fills a group up
     assert [test.tolist() for test in plan.tests] == [test.tolist() for _, test in FOLDS]
     assert planned(members[:1]).shape == (2, 1)  # a group for each of two devices
     assert not planned(members[:1]).masked

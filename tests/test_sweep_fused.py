@@ -21,6 +21,7 @@ from jaxmlp.sweep import (
     blocks,
     data_hash,
     hold_out,
+    lanes,
     make_space,
     pack,
     reading,
@@ -59,6 +60,18 @@ def test_a_trial_of_the_fused_engine_equals_the_scans(trial: Trial, doubles: Dat
     assert_agree(jax.tree.map(np.asarray, params), jax.tree.map(np.asarray, expected), 1e-11)
     assert_agree(outcome[1:4], scanned[1:4], 1e-11)
     assert (outcome.status, *outcome[4:]) == (scanned.status, *scanned[4:])
+
+
+def test_the_fused_engine_alone_calls_the_kernel(doubles: Data) -> None:
+    called: dict[str, bool] = {}
+    for engine in ENGINES:
+        (block,) = pack([Trial((5, 3), "tanh", 4)], doubles, LANES, engine)
+        laid_out, orders = lanes.place(block, doubles, (2, LANES), [0]), np.zeros((2, LANES, 18), np.int32)
+        lowered = blocks.block_epoch.lower(
+            laid_out, orders, np.ones(2, np.int32), doubles, np.bool_(False), block.program, blocks.device_mesh()
+        )
+        called[engine] = "epochs_kernel" in lowered.as_text()
+    assert called == {"scan": False, "fused": True}
 
 
 @pytest.mark.slow
