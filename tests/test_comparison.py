@@ -264,6 +264,15 @@ def test_the_table_says_of_each_row_its_numbers_its_verdict_and_what_is_worst() 
     assert lines[5:] == ["tolerance float64: 1e-12 of the norm + 1e-14", "1 of 2 rows differ"]
 
 
+def test_of_long_names_the_table_shows_both_ends() -> None:
+    tree = {"key": np.zeros(1), "longest-key-of-all": np.zeros(1)}
+    trees = {f"{letter}{'-' * 12}{letter.upper()}": tree for letter in "ab"}
+    first, second = str(compare_trees(trees)).splitlines()[2:4]
+    # 23 of the pair's 30 characters: 11, a sign for the rest, 11. 14 of the leaf's 22: 6, the sign, 7.
+    assert [first[:23], first[24:38]] == ["a----------…----------B", "['key']       "]
+    assert second[24:38] == "['long…f-all']"
+
+
 def test_three_gradients_of_a_network_agree_and_a_factor_of_1_001_is_caught() -> None:
     def scaled(params: Any, x: Any, y: Any) -> Any:
         loss, gradient = hand_derived_gradient("relu")(params, x, y)
