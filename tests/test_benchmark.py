@@ -37,6 +37,17 @@ def test_every_contender_does_the_same_updates(contender: str) -> None:
     np.testing.assert_allclose(outcome(contender, TINY), ours(TINY), rtol=1e-10)
 
 
+def test_the_loops_for_numba_do_the_lectures_updates_without_it_too() -> None:
+    task, some = workloads.make(TINY), slice(0, 40)
+    ours, theirs = ([part.copy() for pair in zip(*task[:2], strict=True) for part in pair] for _ in range(2))
+    epoch = contenders.numba_loops(lambda function: function)
+    loss = epoch(*ours, task.x_train, task.y_train, task.orders[0, some], np.float64(0.2))
+    expected = contenders.numpy_loop(theirs[::2], theirs[1::2], task[2:8], task.orders[:1, some], 0.2)
+    assert loss == pytest.approx(expected[0, 0], rel=1e-12)
+    for own, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-10, atol=1e-15)
+
+
 @pytest.mark.parametrize("contender", ["scikit-learn", "PyTorch, eager"])
 @pytest.mark.filterwarnings("default")
 def test_batches_are_the_same_too_the_smaller_last_one_included(contender: str) -> None:

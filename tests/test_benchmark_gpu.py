@@ -1,11 +1,17 @@
 """What `benchmark gpu` shows, of seconds made up; and which engine a sweep takes by itself."""
 
 import types
+from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.neural_network import MLPClassifier as ScikitLearns
 
 from experiments import benchmark, benchmark_gpu, sweep
 from experiments.benchmark_gpu import LARGE, SMALL, Row
+from experiments.worker import SWEEP, Entry
+from experiments.workloads import Workload
+from jaxmlp import MLPClassifier
 from tests.helpers import MISSING_WARP, without_warp
 
 ROWS = [
@@ -40,6 +46,74 @@ def test_without_a_gpu_there_is_nothing_to_compare(
     monkeypatch.chdir(str(tmp_path))
     assert benchmark.main(["gpu", "--device", device]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_on_the_gpu_networks_of_one_seed_train_by_either_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark_gpu, "single_call", lambda epochs, data: ("one", epochs, len(data.dataset.x_train)))
+    monkeypatch.setattr(benchmark_gpu, "sweep_call", lambda *given: given)
+    one, *sweeps = benchmark_gpu.on_gpu(3, (2, 4))
+    rows = 1497 - 300
+    assert (one.name, one.call, one.updates) == ("GPU, one network", ("one", 3, rows), 3 * rows)
+    assert [(each.name, each.updates) for each in sweeps] == [
+        ("GPU, 2 networks, scan", 6 * rows), ("GPU, 2 networks, fused", 6 * rows),
+        ("GPU, 4 networks, scan", 12 * rows), ("GPU, 4 networks, fused", 12 * rows),
+    ]  # fmt: skip
+    calls: list[Any] = [each.call for each in sweeps]
+    assert [(call[1], call[3], call[2].dataset.x_train.dtype) for call in calls] == [
+        (3, engine, np.float32) for engine in ("scan", "fused", "scan", "fused")
+    ]
+    assert calls[0][0].learning_rate == pytest.approx((0.01, 0.11))
+    assert calls[2][0].learning_rate == pytest.approx((0.01, 0.06, 0.11, 0.16))
+    assert {trial.seed for trial in calls[2][0].trials()} == {0}
+
+
+def test_on_the_cpu_each_contender_has_a_process_that_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Worker:
+        def __init__(self, entry: Entry, workload: Workload) -> None:
+            self.asked: list[Any] = [(entry.contender, entry.device, entry.flags, workload)]
+
+        def ask(self, line: str = "") -> "Worker":
+            self.asked.append(line)
+            return self
+
+    monkeypatch.setattr(benchmark_gpu, "Worker", Worker)
+    made, workers = benchmark_gpu.on_cpu(3)
+    lecture = Workload((64, 20, 10), 1, "float32", 3)
+    found: list[Any] = workers
+    assert [worker.asked for worker in found] == [
+        [("NumPy loop", "cpu", "chosen", lecture), ""],
+        [("jaxmlp, automatic", "cpu", "chosen", lecture._replace(epochs=30)), ""],
+        [("jaxmlp, a sweep", "cpu", "chosen", lecture), ""],
+    ]
+    assert [each.call() for each in made] == workers
+    assert [worker.asked[-1] for worker in found] == ["go\n"] * 3
+    assert [each.updates for each in made] == [3 * 1497, 30 * 1497, 3 * 1197 * SWEEP]
+
+
+def test_the_classifiers_differ_in_device_and_maker_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[Any] = []
+
+    def fit(self: Any, x: Any, y: Any) -> None:
+        fitted.append((self.get_params(), x.shape, x.dtype, len(y)))
+
+    monkeypatch.setattr(MLPClassifier, "fit", fit)
+    monkeypatch.setattr(ScikitLearns, "fit", fit)
+    made = benchmark_gpu.classifiers(4)
+    for each in made:
+        each.call()
+    assert [(each.name, each.updates) for each in made] == [  # 4,096 images are 21 batches
+        ("GPU, jaxmlp", 84), ("CPU, jaxmlp", 84), ("CPU, scikit-learn", 84),
+    ]  # fmt: skip
+    (ours, *data), (beside, *_), (theirs, *_) = fitted
+    assert data == [(4096, 784), np.float32, 4096]
+    assert (ours["device"], {**ours, "device": "cpu"}) == ("gpu", beside)
+    common = {"hidden_layer_sizes": (100,), "batch_size": 200, "max_iter": 4, "tol": 0.0, "n_iter_no_change": 5}
+    for parameters in (ours, theirs):
+        assert {name: parameters[name] for name in common} == common
+        assert parameters["activation"] == "relu"
+    assert (ours["optimizer"], ours["learning_rate"], ours["alpha"]) == (
+        theirs["solver"], theirs["learning_rate_init"], theirs["alpha"],
+    )  # fmt: skip
 
 
 def on(platform: str) -> object:

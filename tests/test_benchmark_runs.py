@@ -202,3 +202,41 @@ def test_a_worker_compiles_with_the_flags_it_is_told(
     monkeypatch.setattr(runtime, "configure", configure)
     with pytest.raises(ConfiguredError):
         worker.jaxmlp_training(Workload((64, 3, 10), 4, "float32", 1), "automatic", flags, "gpu")
+
+
+def test_a_sweeps_contenders_are_those_that_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("single_call", "sweep_call", "stored_call", "sklearn_call", "torch_call"):
+        monkeypatch.setattr(sweep_contenders, name, lambda *given, name=name: (name, *given))
+    data: Any = hold_out(random_dataset(5, 24), 6)
+    there = {"joblib": True, "torch": False}
+    monkeypatch.setattr(sweep_contenders.importlib.util, "find_spec", lambda name: there[name] or None)
+    made: dict[str, Any] = sweep_contenders.calls(3, data, 8)
+    spaces = sweep_contenders.spaces(8)
+    first = next(iter(spaces))
+    *same, unevaluated, _ = made.items()
+    assert same == [
+        (sweep_contenders.ALONE, ("single_call", 30, data)), (first, ("sweep_call", spaces[first], 3, data)),
+        (sweep_contenders.STORED, ("stored_call", spaces[first], 3, data)),
+        *((name, ("sweep_call", space, 3, data)) for name, space in list(spaces.items())[1:]),
+    ]  # fmt: skip
+    assert unevaluated[0] == sweep_contenders.UNEVALUATED
+    assert unevaluated[1][:3] == ("sweep_call", spaces[first], 3)
+    assert len(unevaluated[1][3].validation.labels) == 0
+    assert made[sweep_contenders.SKLEARN] == ("sklearn_call", data)
+    there.update(joblib=False, torch=True)
+    made = sweep_contenders.calls(3, data, 8)
+    assert (list(made)[-1], made[sweep_contenders.TORCH]) == (sweep_contenders.TORCH, ("torch_call", data))
+
+
+def test_the_searches_are_what_their_names_say() -> None:
+    found = {search.name: (search.parameters, search.rates) for search in benchmark_estimator.SEARCHES}
+    lecture = {
+        "hidden_layer_sizes": (20,), "activation": "sigmoid", "optimizer": "sgd", "learning_rate": 0.2,
+        "batch_size": 1, "alpha": 0.0,
+    }  # fmt: skip
+    rates = [0.02, 0.05, 0.1, 0.2, 0.4, 0.8]
+    assert found == {
+        "lecture's settings, 1 sample an update, 1 epoch": ({**lecture, "max_iter": 1}, rates),
+        "sgd, 32 samples an update, 5 epochs": ({**lecture, "batch_size": 32, "max_iter": 5}, rates),
+        "adam, 200 samples an update, 10 epochs": ({"max_iter": 10}, [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02]),
+    }

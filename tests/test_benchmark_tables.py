@@ -57,6 +57,7 @@ def test_who_takes_part_and_for_how_many_epochs() -> None:
     assert set(names[1]) < set(names[0])
     assert [entry.device for entry in benchmark_training.entries(many, gpu=True)].count("gpu") == 1
     assert benchmark_training.shorter(one, "NumPy loop").epochs == 5
+    assert benchmark_training.shorter(one._replace(epochs=50), "NumPy loop").epochs == 2
     assert benchmark_training.shorter(one._replace(epochs=9), "scikit-learn").epochs == 1
     assert benchmark_training.shorter(one, "jaxmlp, automatic") == one
     epochs = [workload.epochs for workload in benchmark_training.workloads(100)]

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -226,3 +227,22 @@ def test_the_gallery_prints_the_first_image_and_draws_ten(
     buffer = io.BytesIO()
     files["digits.png"].savefig(buffer, format="png")
     assert buffer.tell() > 5_000
+
+
+FOLDER = Path(command.__file__).parent
+MODULES = [
+    "__main__", "benchmark", "bottleneck", "digits_gallery", "gpu_report", "gradient_check", "one_hidden_layer",
+    "predict", "sensitivity", "sweep", "train", "two_hidden_layers", "width_or_luck",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_run_by_its_name_is_its_command(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(FOLDER / f"{module}.py"), run_name="__main__")
+    name = "experiments" if module == "__main__" else f"experiments.{module}"
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: python -m {name} ")

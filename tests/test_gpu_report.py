@@ -200,3 +200,42 @@ def test_the_whole_report_of_two_scans_and_three_architectures(tmp_path: Path) -
     assert all(row["measured_seconds_an_update"] is None for row in report["scan"])
     assert all(row["measured_seconds"] is None for row in report["fused"])
     assert "H100 (sm_90)" in said
+
+
+def test_the_tables_show_each_number_in_its_column() -> None:
+    kernels = [{"name": "a", "registers": 16, "spilled": 8}, {"name": "b", "registers": 64, "spilled": 4}]
+    row = {
+        "program": "one network", "launches_an_epoch": 17982, "inner": 12, "arguments": 3 * 2**20, "outputs": 2**19,
+        "temporary": 2**18, "bytes_an_update": 1536, "bound_seconds_an_update": 2.5e-6, "kernels": kernels,
+        "blocks": {"a": (512, 0), "b": (32, 1024)}, "measured_seconds_an_update": 1.25e-5,
+    }  # fmt: skip
+    # The larger of 16 registers of 4 bytes in 512 threads and of 64 in 32 beside 1,024 bytes: 32 KiB and 9.
+    cells = "one network 17,982 12 32.0 KiB 12 B 3.5 0.25 1.5 2.500 12.500"
+    without = {**row, "kernels": None, "measured_seconds_an_update": None}
+    lines = gpu_report.table([row, without]).splitlines()
+    assert " ".join(lines[2].split()) == cells
+    assert " ".join(lines[3].split()) == "one network 17,982 12 no ptxas no ptxas 3.5 0.25 1.5 2.500 no GPU"
+    fused = {
+        "architecture": 90, "card": "H100", "threads": 32, "registers": 168, "spilled": 4, "shared": 128, "local": 2,
+        "barriers": 3, "instructions": 1748, "at_a_time": 12, "bound_seconds": 7.2e-10, "measured_seconds": 1.46e-9,
+    }  # fmt: skip
+    bare = {**fused, "registers": None, "bound_seconds": None, "measured_seconds": None}
+    lines = gpu_report.fused_table([fused, bare]).splitlines()
+    # An H100 has 132 multiprocessors: 1,584 networks at a time.
+    assert " ".join(lines[2].split()) == "H100 (sm_90) 32 168 4 B 2 128 B 3 1,748 12, 1,584 0.00072 0.00146"
+    nothing = "no ptxas no ptxas 2 no ptxas 3 1,748 no ptxas no ptxas no GPU"
+    assert " ".join(lines[3].split()) == f"H100 (sm_90) 32 {nothing}"
+
+
+def test_a_bound_is_the_longer_of_moving_and_computing() -> None:
+    found = gpu_compile.Compiled(0, 0, {}, 0, 0, 0, 3000, None)
+    # Weights of 2-3-4: 6 + 12 = 18; six operations of each in every network.
+    assert gpu_report.bound(found, (2, 3, 4), 1) == (3000, 3000 / gpu_compile.BANDWIDTH)
+    assert gpu_report.bound(found, (2, 3, 4), 10**9) == (3000, 6 * 18 * 10**9 / gpu_compile.FLOPS)
+
+
+def test_the_tasks_are_one_network_and_a_sweep_by_either_program() -> None:
+    assert [(task.name, task.networks) for task in gpu_report.tasks((64, 3, 10), 2048)] == [
+        ("one network", 1), ("2,048 by the scan", 2048), ("2,048 by the fused kernel", 2048),
+    ]  # fmt: skip
+    assert [gpu_report.microseconds(each, 2) for each in (None, 1.5e-6)] == ["no GPU", "1.50"]
