@@ -230,19 +230,22 @@ def test_the_gallery_prints_the_first_image_and_draws_ten(
 
 
 FOLDER = Path(command.__file__).parent
-MODULES = [
-    "__main__", "benchmark", "bottleneck", "digits_gallery", "gpu_report", "gradient_check", "one_hidden_layer",
-    "predict", "sensitivity", "sweep", "train", "two_hidden_layers", "width_or_luck",
-]  # fmt: skip
+WRONG = {
+    "__main__": ["--out", __file__], "benchmark": ["gpu", "--device", "cpu"], "bottleneck": ["--learning-rate", "nan"],
+    "digits_gallery": ["--out", __file__], "gpu_report": ["--networks", "0"], "gradient_check": ["--batch-size", "0"],
+    "one_hidden_layer": ["--epochs", "0"], "predict": ["nothing"], "sensitivity": ["--twins", "1"],
+    "sweep": ["report", "--database", "nothing"], "train": ["--hidden", "0"], "two_hidden_layers": ["--seed", "-1"],
+    "width_or_luck": ["--seeds", "1"],
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_run_by_its_name_is_its_command(
-    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("module", WRONG)
+def test_a_module_run_by_its_name_ends_with_its_commands_exit_code(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [module, *WRONG[module]])
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(FOLDER / f"{module}.py"), run_name="__main__")
-    name = "experiments" if module == "__main__" else f"experiments.{module}"
-    assert stop.value.code == 0
-    assert capsys.readouterr().out.startswith(f"usage: python -m {name} ")
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("error: ")

@@ -46,10 +46,9 @@ def doubles() -> Data:
     "trial",
     [
         Trial((5, 3), "tanh", 4, "nesterov", 0.1, 0.8, 0.01, 1.5, 7),
-        Trial((), learning_rate=0.3),
         Trial((6,), "relu", 2, "adam", 0.01, None, 0.001),
     ],
-    ids=["two hidden layers", "none", "adam"],
+    ids=["two hidden layers", "adam"],
 )
 def test_a_trial_of_the_fused_engine_equals_the_scans(trial: Trial, doubles: Data) -> None:
     # Optax raises Adam's constants to a power of its count, an integer.
