@@ -5,12 +5,21 @@ Many statements are of bits, of lanes a group or of blocks of one thread, as a C
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # in the first process: the workers inherit what it sets
+    # What one process compiles serves the others, for this run alone.
+    COMPILED = tempfile.TemporaryDirectory(prefix="jaxmlp-tests-")
+    os.environ |= {
+        "JAX_COMPILATION_CACHE_DIR": COMPILED.name,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 import hypothesis
 import jax

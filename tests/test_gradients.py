@@ -50,10 +50,9 @@ def test_gradient_is_the_slope_of_the_loss(make: Maker) -> None:
 
 
 @both
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradient_of_a_batch_is_the_mean_of_its_samples(make: Maker, activation: str) -> None:
+def test_gradient_of_a_batch_is_the_mean_of_its_samples(make: Maker) -> None:
     params, (x, y) = random_params(0, DEPTHS[1]), random_batch(1, DEPTHS[1], (7,))
-    gradient_function = make(activation)
+    gradient_function = make("tanh")
     rows = list(zip(np.asarray(x), np.asarray(y), strict=True))
     samples = [gradient_function(params, jnp.asarray(x_row), jnp.asarray(y_row)) for x_row, y_row in rows]
     mean = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *samples)

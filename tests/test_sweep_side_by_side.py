@@ -21,8 +21,11 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("sizes", "activation"), CASES)
-@pytest.mark.parametrize("shared", [True, False], ids=["one sample", "a sample each"])
+@pytest.mark.parametrize(
+    ("sizes", "activation", "shared"),
+    # A sample each differs in how samples are read: from one, two and three layers.
+    [(*case, shared) for number, case in enumerate(CASES) for shared in (True, False) if shared or number in (1, 2, 3)],
+)
 @pytest.mark.parametrize("updates", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_each_lane_has_the_gradients_of_its_networks_updates(
     sizes: tuple[int, ...], activation: Any, shared: bool, updates: int
