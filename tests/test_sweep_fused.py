@@ -42,17 +42,10 @@ def doubles() -> Data:
     return jax.tree.map(np.asarray, hold_out(random_dataset(5, 24), 6))
 
 
-@pytest.mark.parametrize(
-    "trial",
-    [
-        Trial((5, 3), "tanh", 4, "nesterov", 0.1, 0.8, 0.01, 1.5, 7),
-        Trial((6,), "relu", 2, "adam", 0.01, None, 0.001),
-    ],
-    ids=["two hidden layers", "adam"],
-)
-def test_a_trial_of_the_fused_engine_equals_the_scans(trial: Trial, doubles: Data) -> None:
+def test_a_trial_of_the_fused_engine_equals_the_scans(doubles: Data) -> None:
+    trial = Trial((6,), "relu", 2, "adam", 0.01, None, 0.001)
     # Optax raises Adam's constants to a power of its count, an integer.
-    with jax.numpy_dtype_promotion("standard" if trial.optimizer == "adam" else "strict"):
+    with jax.numpy_dtype_promotion("standard"):
         (params, outcome), (expected, scanned) = (
             train_trial(trial, 2, doubles, engine) for engine in ("fused", "scan")
         )
