@@ -152,6 +152,8 @@ def arguments(words: Sequence[str] | None, areas: Mapping[str, Any]) -> argparse
     made = parser.parse_args(words)
     if made.sample < 1 or made.workers < 1:
         parser.exit(2, "sample and workers are at least 1\n")
+    if made.out and not made.out.parent.is_dir():
+        parser.exit(2, f"--out is {str(made.out)!r}, expected a file in a folder that is there\n")
     return made
 
 

@@ -185,7 +185,9 @@ def test_an_interrupted_run_goes_on_where_it_was(
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("words", [["--sample", "0"], ["--area", "none"], ["signs/none.py"], ["--area", "part"]])
+@pytest.mark.parametrize(
+    "words", [["--sample", "0"], ["--out", "/no/x"], ["--area", "none"], ["signs/none.py"], ["--area", "part"]]
+)
 def test_what_is_asked_for_and_cannot_be_is_told(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         sys.exit(mutants.main(words))
