@@ -17,7 +17,7 @@ from sklearn.neural_network import MLPClassifier as ScikitLearns
 from experiments import command
 from experiments.sweep_contenders import single_call, sweep_call
 from experiments.worker import SWEEP, Entry, Worker
-from experiments.workloads import Workload, make
+from experiments.workloads import N_TRAIN, Workload, make
 from jaxmlp import InputError, MLPClassifier, figures, load_digits, runtime
 from jaxmlp.sweep import Data, hold_out, make_space
 from jaxmlp.sweep.fused import ENGINES
@@ -26,7 +26,7 @@ NETWORKS = (64, 1024, 16384)
 SMALL = "64-20-10, 1 sample an update"
 LARGE = "a classifier, 784-100-10, 200 samples"
 UNITS = {SMALL: "microseconds a network and update, evaluation included", LARGE: "microseconds an update, Adam"}
-ROWS, IMAGES = 1197, 4096  # the digits that train where 300 validate; of the larger network
+ROWS = N_TRAIN[64] - 300  # 300 validate
 
 
 class Row(NamedTuple):
@@ -67,7 +67,7 @@ def on_cpu(epochs: int) -> tuple[list[Contender], list[Worker]]:
         workload = task._replace(epochs=times * epochs)
         workers.append(Worker(entry, workload))
         workers[-1].ask()
-        updates = (ROWS if count > 1 else 1497) * times * epochs * count
+        updates = (ROWS if count > 1 else N_TRAIN[64]) * times * epochs * count
         made.append(Contender(SMALL, name, lambda worker=workers[-1]: worker.ask("go\n"), updates))
     return made, workers
 
@@ -102,7 +102,7 @@ def classifiers(epochs: int) -> list[Contender]:
 
         return fit
 
-    updates = epochs * -(-IMAGES // 200)
+    updates = epochs * -(-N_TRAIN[784] // 200)
     return [Contender(LARGE, name, fitted(classifier), updates) for name, classifier in named.items()]
 
 
