@@ -20,8 +20,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from experiments import command
+from experiments.benchmarks.bars import bars
 from experiments.worker import environment
-from jaxmlp import MLPClassifier, MLPClassifierSweep, figures, runtime
+from jaxmlp import MLPClassifier, MLPClassifierSweep, runtime
 from jaxmlp.sweep.report import interval
 
 THEIRS = "scikit-learn"
@@ -239,7 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
             "searches": [row._asdict() for row in parts[1]],
             "environment": where,
         }
-        figure = figures.bars(panels, labels, title, marked="jaxmlp")
+        figure = bars(panels, labels, title, marked="jaxmlp")
         print(command.write(folder, {"benchmark_estimator.json": record, "benchmark_estimator.png": figure}))
         return 0
 

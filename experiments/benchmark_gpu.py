@@ -15,10 +15,11 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier as ScikitLearns
 
 from experiments import command
+from experiments.benchmarks.bars import bars
 from experiments.sweep_contenders import single_call, sweep_call
 from experiments.worker import SWEEP, Entry, Worker
 from experiments.workloads import N_TRAIN, Workload, make
-from jaxmlp import InputError, MLPClassifier, figures, load_digits, runtime
+from jaxmlp import InputError, MLPClassifier, load_digits, runtime
 from jaxmlp.sweep import Data, hold_out, make_space
 from jaxmlp.sweep.fused import ENGINES
 
@@ -150,7 +151,7 @@ def draw(rows: list[Row], where: dict[str, Any]) -> Any:
     """``benchmark_gpu.png``: a panel each, a bar a contender; those on the GPU have a colour of their own."""
     panels = {panel: {row.name: row.quartiles[1] for row in rows if row.panel == panel} for panel in UNITS}
     title = f"float32, medians: {where['device']} and {where['cores']} cores of {where['processor']}"
-    return figures.bars(panels, list(UNITS.values()), title, marked="GPU")
+    return bars(panels, list(UNITS.values()), title, marked="GPU")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 from experiments import command
+from experiments.benchmarks.bars import bars
 from experiments.sweep_contenders import ALONE, SKLEARN, STORED, TORCH, UNEVALUATED, calls
-from jaxmlp import figures, load_digits, runtime
+from jaxmlp import load_digits, runtime
 from jaxmlp.sweep import Data, hold_out
 
 
@@ -103,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         }  # fmt: skip
         panel = {"thousands of networks, 64-20-10, float32": {row.name: row.microseconds for row in rows}}
         title = f"Sweeps, medians: {where['cores']} cores, {where['processor']}"
-        figure = figures.bars(panel, ["microseconds a network and update"], title, marked="sweep")
+        figure = bars(panel, ["microseconds a network and update"], title, marked="sweep")
         print(command.write(folder, {"benchmark_sweep.json": record, "benchmark_sweep.png": figure}))
         return 0
 

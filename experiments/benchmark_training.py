@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import command
+from experiments.benchmarks.bars import bars
 from experiments.worker import ContenderError, Entry, Worker, environment, on_gpu
 from experiments.workloads import Workload
-from jaxmlp import figures, runtime
+from jaxmlp import runtime
 
 # Compile every loop whole, products of matrices included; for comparison only.
 WHOLE_LOOPS = (
@@ -219,7 +220,7 @@ def draw(rows: list[Row], machine: str) -> Any:
     units = {"us/update": "microseconds an update, evaluation each epoch included"}
     units["seconds"] = "seconds from starting Python to the first epoch's end; of the command, to its end"
     labels = list({row.workload: units[row.unit] for row in rows}.values())
-    return figures.bars(panels, labels, f"Training, medians: {machine}", marked="jaxmlp")
+    return bars(panels, labels, f"Training, medians: {machine}", marked="jaxmlp")
 
 
 def main(arguments: list[str] | None = None) -> int:

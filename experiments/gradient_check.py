@@ -35,7 +35,7 @@ from jaxmlp import (
     compare_backward,
     compare_gradients,
     compare_trees,
-    gradient_figures,
+    figures,
     hand_derived_gradient,
     hand_derived_hessian_vector,
     initial_state,
@@ -44,7 +44,7 @@ from jaxmlp import (
     runtime,
     train_epochs,
 )  # fmt: skip
-from jaxmlp.gradient_figures import Sweep
+from jaxmlp.checking import StepSweep
 from jaxmlp.randomness import check_seed
 
 EPOCHS = 5
@@ -77,7 +77,7 @@ class Result(NamedTuple):
     settings: Settings
     gradients: GradientReport
     second_order: GradientReport
-    sweeps: dict[str, Sweep]
+    sweeps: dict[str, StepSweep]
     epochs: NDArray[Any]
     diagnosis: Diagnosis
     seconds_numerical: float
@@ -125,14 +125,14 @@ def run(settings: Settings) -> Result:
     )  # fmt: skip
 
 
-def sweep(activation: str, order: int, params: Params, x: jax.Array, y: jax.Array, automatic: Params) -> Sweep:
+def sweep(activation: str, order: int, params: Params, x: jax.Array, y: jax.Array, automatic: Params) -> StepSweep:
     """The numerical gradient by step, against the automatic one."""
     found = numerical_gradient(activation, "sweep", order).result(params, x, y).sweep
     assert found is not None
     right = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(automatic)])
     each = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in jax.tree.leaves(found.gradients)], axis=1)
     errors = np.linalg.norm(each - right, axis=1) / np.linalg.norm(right)
-    return Sweep(np.asarray(found.steps), errors, np.asarray(found.plateau))
+    return found._replace(steps=np.asarray(found.steps), errors=errors, plateau=np.asarray(found.plateau))
 
 
 def drift(dataset: Dataset, settings: Settings) -> NDArray[Any]:
@@ -164,7 +164,7 @@ def show_digits(settings: Settings, out: str) -> int:
         sum(math.prod(row.shape or ()) for row in result.gradients.pair("automatic", "numerical")) - 1
     )  # the loss
     print(f"numerical, order 4: {elements:,} parameters in {result.seconds_numerical:.2f} s, compilation included")
-    for name, (_, errors, plateau) in result.sweeps.items():
+    for name, (_, _, errors, plateau) in result.sweeps.items():
         plateau_words = f"plateau of steps {plateau[0]:.1e} to {plateau[1]:.1e}"
         print(f"numerical, {name}: best error {errors.min():.1e}, {plateau_words}")
     differences = ", ".join(f"{value:.1e}" if value else "0" for value in result.epochs)
@@ -176,7 +176,7 @@ def show_digits(settings: Settings, out: str) -> int:
     }
     sizes = "-".join(map(str, (64, *settings.hidden, 10)))
     title = f"{sizes}, {settings.activation}, {settings.dtype}, {settings.batch_size} digits"
-    figure = gradient_figures.agreement(result.gradients, labels, result.sweeps, result.epochs, title)
+    figure = figures.agreement(result.gradients, labels, result.sweeps, result.epochs, title)
     print(command.write(folder, {"report.json": record(result), "agreement.png": figure}))
     return 0 if result.ok else 1
 
@@ -190,7 +190,7 @@ def record(result: Result) -> dict[str, Any]:
         "hessian_vector_products": result.second_order.to_json(),
         "backward_pass": str(result.diagnosis),
         "step_sweeps": {
-            name: {key: command.finite_or_none(values) for key, values in found._asdict().items()}
+            name: {key: command.finite_or_none(getattr(found, key)) for key in ("steps", "errors", "plateau")}
             for name, found in result.sweeps.items()
         },
         "seconds_numerical": result.seconds_numerical,

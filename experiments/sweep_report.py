@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import command
-from jaxmlp import InputError, Model, load_digits, runtime
-from jaxmlp.sweep import data_hash, figures, hold_out, reading, report, store, train_trial
+from jaxmlp import InputError, Model, figures, load_digits, runtime
+from jaxmlp.sweep import data_hash, hold_out, reading, report, store, train_trial
 from jaxmlp.sweep.report import Configuration
 from jaxmlp.sweep.trials import Trial, trial_of
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import command, sweep
-from jaxmlp import InputError, runtime
-from jaxmlp.sweep import figures, make_space, report
+from jaxmlp import InputError, figures, runtime
+from jaxmlp.sweep import make_space, report
 
 NETWORKS = ("20", "20,10")
 

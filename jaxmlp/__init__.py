@@ -10,18 +10,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from jaxmlp.backprop import hand_derived_gradient
-from jaxmlp.comparison import compare_gradients, compare_trees
+from jaxmlp.checking import (
+    Diagnosis,
+    DifferentGradientsError,
+    Finding,
+    GradientReport,
+    HessianVectorProduct,
+    NumericalGradient,
+    Tolerance,
+    automatic_deltas,
+    automatic_hessian_vector,
+    compare_backward,
+    compare_gradients,
+    compare_trees,
+    hand_derived_hessian_vector,
+    numerical_gradient,
+)  # fmt: skip
 from jaxmlp.data import Dataset, load_digits, load_images, make_dataset, standardise
-from jaxmlp.diagnosis import Diagnosis, Finding, compare_backward
 from jaxmlp.errors import InputError
-from jaxmlp.gradient_report import DifferentGradientsError, GradientReport, Tolerance
-from jaxmlp.gradients import automatic_deltas, automatic_gradient, automatic_hessian_vector
-from jaxmlp.losses import GradientFunction, HessianVectorProduct, accuracy, cross_entropy
+from jaxmlp.gradients import automatic_gradient
+from jaxmlp.losses import GradientFunction, accuracy, cross_entropy
 from jaxmlp.network import ACTIVATIONS, Activation, Layer, Params, Trace, forward, forward_trace, init_params
-from jaxmlp.numerical import NumericalGradient, numerical_gradient
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, sgd
 from jaxmlp.randomness import KeyStream, LectureStream
-from jaxmlp.second_order import hand_derived_hessian_vector
 from jaxmlp.training import Config, History, TrainingState, initial_state, train, train_epochs
 
 if TYPE_CHECKING:
@@ -31,56 +42,15 @@ if TYPE_CHECKING:
     from jaxmlp.search import MLPClassifierSweep
 
 __all__ = [
-    "ACTIVATIONS",
-    "OPTIMIZERS",
-    "Activation",
-    "Config",
-    "Dataset",
-    "Diagnosis",
-    "DifferentGradientsError",
-    "Finding",
-    "GradientFunction",
-    "GradientReport",
-    "HessianVectorProduct",
-    "History",
-    "Hyperparameters",
-    "InputError",
-    "KeyStream",
-    "Layer",
-    "LectureStream",
-    "MLPClassifier",
-    "MLPClassifierSweep",
-    "Model",
-    "NumericalGradient",
-    "Params",
-    "Tolerance",
-    "Trace",
-    "TrainingState",
-    "accuracy",
-    "automatic_deltas",
-    "automatic_gradient",
-    "automatic_hessian_vector",
-    "compare_backward",
-    "compare_gradients",
-    "compare_trees",
-    "cross_entropy",
-    "forward",
-    "forward_trace",
-    "hand_derived_gradient",
-    "hand_derived_hessian_vector",
-    "init_params",
-    "initial_state",
-    "load",
-    "load_digits",
-    "load_images",
-    "make_dataset",
-    "numerical_gradient",
-    "save",
-    "sgd",
-    "standardise",
-    "train",
+    "ACTIVATIONS", "OPTIMIZERS", "Activation", "Config", "Dataset", "Diagnosis", "DifferentGradientsError", "Finding",
+    "GradientFunction", "GradientReport", "HessianVectorProduct", "History", "Hyperparameters", "InputError",
+    "KeyStream", "Layer", "LectureStream", "MLPClassifier", "MLPClassifierSweep", "Model", "NumericalGradient",
+    "Params", "Tolerance", "Trace", "TrainingState", "accuracy", "automatic_deltas", "automatic_gradient",
+    "automatic_hessian_vector", "compare_backward", "compare_gradients", "compare_trees", "cross_entropy", "forward",
+    "forward_trace", "hand_derived_gradient", "hand_derived_hessian_vector", "init_params", "initial_state", "load",
+    "load_digits", "load_images", "make_dataset", "numerical_gradient", "save", "sgd", "standardise", "train",
     "train_epochs",
-]
+]  # fmt: skip
 
 _LAZY = {
     "MLPClassifier": "estimator",

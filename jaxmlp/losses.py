@@ -1,4 +1,4 @@
-"""Softmax cross-entropy on logits, and accuracy (lecture, steps 2 and 3)."""
+"""Softmax cross-entropy on logits, a network's loss, and accuracy (lecture, steps 2 and 3)."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["GradientFunction", "HessianVectorProduct", "accuracy", "cross_entropy"]
+from jaxmlp.network import Activations, Params, forward
+
+__all__ = ["GradientFunction", "Loss", "accuracy", "cross_entropy", "network_loss"]
 
 GradientFunction: TypeAlias = Callable[[Any, Array, Array], tuple[Array, Any]]
 """``(params, x [..., n_in], y [..., n_classes]) -> (loss, gradient)``: the mean loss over the samples and its
 gradient, a pytree like params. Hand-derived, automatic and numerical gradients all have this type."""
-HessianVectorProduct: TypeAlias = Callable[[Any, Any, Array, Array], Any]
-"""``(params, direction, x, y) -> H direction``: the second derivative of the mean loss along a direction; direction
-and result are pytrees like params."""
+Loss: TypeAlias = Callable[[Params, Array, Array], Array]
+"""``(params, x [..., n_in], y [..., n_classes]) -> loss``, a scalar."""
 
 
 def cross_entropy(logits: Array, y: Array) -> Array:
@@ -32,12 +33,22 @@ def cross_entropy(logits: Array, y: Array) -> Array:
     return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(logits), axis=-1))
 
 
+def network_loss(activation: Activations = "sigmoid") -> Loss:
+    """The loss as a function of the parameters: `cross_entropy` of the logits that `jaxmlp.forward` gives."""
+
+    def loss(params: Params, x: Array, y: Array) -> Array:
+        return cross_entropy(forward(params, x, activation), y)
+
+    return loss
+
+
 def accuracy(logits: Array, labels: Array) -> Array:
     """Share of rows ``logits [n, n_classes]`` whose largest is at ``labels [n]``: a scalar of the logits' dtype.
 
     Where several are largest, the first counts. A row with a NaN is wrong.
     """
-    # As argmax, which on a CPU takes more than the logits themselves: NumPy's rule, told by comparisons.
+    # Same result as argmax(logits) == labels. Written as comparisons because XLA's argmax on a CPU costs more than
+    # computing the logits.
     own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
     earlier = jax.lax.broadcasted_iota(labels.dtype, logits.shape, 1) < labels[:, None]
     right = jnp.all((own > logits) | ((own == logits) & ~earlier), axis=-1)

@@ -13,7 +13,7 @@ from jaxmlp.data import check_dtype
 from jaxmlp.errors import InputError, is_integer
 
 __all__ = [
-    "ACTIVATIONS", "Activation", "ActivationName", "Layer", "Params", "Trace", "check_sizes", "forward",
+    "ACTIVATIONS", "Activation", "ActivationName", "Activations", "Layer", "Params", "Trace", "check_sizes", "forward",
     "forward_trace", "hidden_activations", "init_params", "sizes_of",
 ]  # fmt: skip
 
@@ -27,6 +27,7 @@ class Layer(NamedTuple):
 
 Params: TypeAlias = tuple[Layer, ...]
 ActivationName: TypeAlias = str | tuple[str, ...]
+"""One name for all hidden layers, or one per hidden layer."""
 
 
 class Activation(NamedTuple):
@@ -36,6 +37,9 @@ class Activation(NamedTuple):
     derivative: Callable[[Array], Array]
     second_derivative: Callable[[Array], Array]
 
+
+Activations: TypeAlias = ActivationName | Activation | tuple[Activation, ...]
+"""The same by name or as rows of the table."""
 
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(lambda g: g, jnp.ones_like, jnp.zeros_like),
@@ -58,21 +62,23 @@ class Trace(NamedTuple):
     activations: tuple[Array, ...]
 
 
-def hidden_activations(activation: ActivationName | Activation, n_hidden: int) -> tuple[Activation, ...]:
-    """The rows of the activation table for ``n_hidden`` hidden layers, from one name, one a layer, or a row itself.
+def hidden_activations(activation: Activations, n_hidden: int) -> tuple[Activation, ...]:
+    """The rows of the activation table for ``n_hidden`` hidden layers, from one name or row, or one per hidden layer.
 
     Raises:
-        InputError: an unknown name, or as many names as there are not hidden layers.
+        InputError: an unknown name, or a number of names other than the number of hidden layers.
     """
-    if isinstance(activation, Activation):
-        return (activation,) * n_hidden
-    names = (activation,) * n_hidden if isinstance(activation, str) else activation
-    for name in (activation,) if isinstance(activation, str) else activation:
-        if name not in ACTIVATIONS:
-            raise InputError(f"activation is {name!r}, expected one of {', '.join(ACTIVATIONS)}")
-    if len(names) != n_hidden:
-        raise InputError(f"{len(names)} activations given, expected one, or one for each of {n_hidden} hidden layers")
-    return tuple(ACTIVATIONS[name] for name in names)
+    one = isinstance(activation, (str, Activation))
+    rows: list[Activation] = []
+    for row in (activation,) if one else activation:
+        if isinstance(row, str) and row not in ACTIVATIONS:
+            raise InputError(f"activation is {row!r}, expected one of {', '.join(ACTIVATIONS)}")
+        rows.append(ACTIVATIONS[row] if isinstance(row, str) else row)
+    if one:
+        rows *= n_hidden
+    if len(rows) != n_hidden:
+        raise InputError(f"{len(rows)} activations given, expected one, or one for each of {n_hidden} hidden layers")
+    return tuple(rows)
 
 
 def pre_activation(layer: Layer, h: Array) -> Array:
@@ -83,7 +89,7 @@ def pre_activation(layer: Layer, h: Array) -> Array:
 def forward(
     params: Params,
     x: Array,
-    activation: ActivationName | Activation = "sigmoid",
+    activation: Activations = "sigmoid",
     masks: tuple[Array, ...] | None = None,
 ) -> Array:
     """The logits of the network: pure, for one sample or any batch of them.
@@ -91,7 +97,7 @@ def forward(
     Args:
         params: L layers of widths ``n_0 .. n_L``.
         x: ``[..., n_0]``, the dtype of the parameters.
-        activation: of the hidden layers: one name of `ACTIVATIONS`, a tuple of one a layer, or an `Activation`.
+        activation: of the hidden layers: a name of `ACTIVATIONS`, an `Activation`, or a tuple of one per hidden layer.
         masks: one a hidden layer, ``[n_l]``, multiplied with its activations. A unit whose mask and weights, in and
             out, are 0 is as good as absent: its gradients are 0 (this is how a sweep trains widths together).
 
@@ -109,7 +115,7 @@ def forward(
 def forward_trace(
     params: Params,
     x: Array,
-    activation: ActivationName | Activation = "sigmoid",
+    activation: Activations = "sigmoid",
     masks: tuple[Array, ...] | None = None,
 ) -> Trace:
     """The forward pass with every layer's pre-activation g and activation h; arguments and errors as `forward`.

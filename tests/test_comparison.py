@@ -22,9 +22,9 @@ from jaxmlp import (
     hand_derived_gradient,
     numerical_gradient,
 )  # fmt: skip
-from jaxmlp.comparison import NUMERICAL_TOLERANCES, TOLERANCES, compare_leaves
-from jaxmlp.gradient_report import GradientReport, Row, Verdict
-from jaxmlp.numerical import NumericalResult
+from jaxmlp.checking.comparison import NUMERICAL_TOLERANCES, TOLERANCES, compare_leaves
+from jaxmlp.checking.numerical import NumericalResult
+from jaxmlp.checking.report import GradientReport, Row, Verdict
 from tests.helpers import random_batch, random_params, rejects, worked_by_hand
 
 SHAPES = arrays.array_shapes(max_dims=3, max_side=4)

@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from experiments.benchmarks.bars import bars
 from jaxmlp import figures
-from jaxmlp.figures import OKABE_ITO, PALETTES, Points
-from jaxmlp.gradient_figures import Sweep, agreement
-from jaxmlp.gradient_report import GradientReport, Row, Tolerance
+from jaxmlp.checking import StepSweep
+from jaxmlp.checking.report import GradientReport, Row, Tolerance
+from jaxmlp.figures import OKABE_ITO, PALETTES, Points, agreement
 
 GREEN, ORANGE, GREY = OKABE_ITO[2].lower(), OKABE_ITO[1].lower(), "#999999"
 
@@ -129,10 +130,10 @@ def test_bars_stand_from_the_top_in_their_order_with_their_values_and_the_marked
         "memory": {"other": 2.0},
         "third": {"x": 1.0},
     }
-    first, second, third = figures.bars(panels, ["us", "MB", "-"], "t", "ours").axes
-    bars = cast(Any, first.patches)
-    assert [bar.get_width() for bar in bars] == [1234.5, 99.9, 0.012345]
-    assert [to_hex(bar.get_facecolor()) for bar in bars] == [ORANGE, ORANGE, OKABE_ITO[0].lower()]
+    first, second, third = bars(panels, ["us", "MB", "-"], "t", "ours").axes
+    drawn = cast(Any, first.patches)
+    assert [bar.get_width() for bar in drawn] == [1234.5, 99.9, 0.012345]
+    assert [to_hex(bar.get_facecolor()) for bar in drawn] == [ORANGE, ORANGE, OKABE_ITO[0].lower()]
     assert [text.get_text() for text in first.texts] == ["1,234", "99.9", "0.0123"]
     assert [text.get_text() for text in first.get_yticklabels()] == ["ours", "ours too", "other"]
     assert first.yaxis_inverted()
@@ -151,7 +152,7 @@ def row(first: str, second: str, leaf: str, error: float) -> Row:
 
 def test_the_gradient_figure_shows_each_pairs_error_by_leaf_each_sweep_and_the_drift() -> None:
     rows = row("a", "b", "w", 1e-3), row("a", "b", "v", 1e-4), row("a", "c", "w", 0.0), row("a", "b", "['loss']", 9.0)
-    sweeps = {"s": Sweep(np.array([0.1, 0.01]), np.array([1e-2, 1e-3]), np.array([0.02, 0.04]))}
+    sweeps = {"s": StepSweep(np.array([0.1, 0.01]), (), np.array([1e-2, 1e-3]), np.array([0.02, 0.04]))}
     report = GradientReport((*rows, row("a", "params", "w", 5.0)), ())
     drawn = agreement(report, {"v": "V", "w": "W"}, sweeps, np.array([0.0, 1e-9]), "t")
     left, middle, right = drawn.axes

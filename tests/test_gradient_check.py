@@ -9,7 +9,7 @@ import pytest
 from experiments import gradient_check
 from experiments.planted_bugs import BUGS, planted_gradient
 from experiments.random_networks import FLOAT32_LIMITS, LIMITS, measure, random_network
-from jaxmlp.gradient_figures import Sweep
+from jaxmlp.checking import StepSweep
 from jaxmlp.network import sizes_of
 from tests.helpers import assert_agree
 
@@ -73,7 +73,7 @@ def test_the_digits_agree_and_the_files_say_so(tmp_path: Path, capsys: pytest.Ca
 def test_a_wrong_hand_derived_gradient_makes_the_command_exit_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nothing_swept = Sweep(np.array([1e-3, 1e-4]), np.array([1e-8, 1e-8]), np.array([1e-4, 1e-3]))
+    nothing_swept = StepSweep(np.array([1e-3, 1e-4]), (), np.array([1e-8, 1e-8]), np.array([1e-4, 1e-3]))
     monkeypatch.setattr(gradient_check, "sweep", lambda *_: nothing_swept)
     monkeypatch.setattr(gradient_check, "drift", lambda *_: np.zeros(5))
     monkeypatch.setattr(gradient_check, "hand_derived_gradient", lambda name: planted_gradient("sign-flipped", (name,)))

@@ -25,9 +25,8 @@ from jaxmlp import (
     compare_trees,
     hand_derived_gradient,
 )  # fmt: skip
-from jaxmlp.diagnosis import Finding
-from jaxmlp.gradient_figures import Sweep
-from jaxmlp.numerical import NumericalResult, StepSweep
+from jaxmlp.checking import NumericalResult, StepSweep
+from jaxmlp.checking.diagnosis import Finding
 from tests.commands import catch_writes
 from tests.helpers import assert_agree, random_params, rejects
 
@@ -51,7 +50,7 @@ def products(wrong: float = 0.0) -> GradientReport:
     return compare_trees({"hand-derived": np.ones(3) + wrong, "automatic": np.ones(3)})
 
 
-SWEEP = Sweep(np.array([1e-2, 1e-3, 1e-4]), np.array([1e-5, 1e-9, 1e-7]), np.array([1e-4, 1e-3]))
+SWEEP = StepSweep(np.array([1e-2, 1e-3, 1e-4]), (), np.array([1e-5, 1e-9, 1e-7]), np.array([1e-4, 1e-3]))
 
 
 def found(gradients: float = 0, second_order: float = 0, diagnosis: Diagnosis = RIGHT) -> Result:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from jax import Array
 
-from jaxmlp import Dataset, LectureStream, NumericalGradient, automatic_gradient, numerical, numerical_gradient
+from jaxmlp import Dataset, LectureStream, NumericalGradient, automatic_gradient, numerical_gradient
+from jaxmlp.checking import numerical
+from jaxmlp.checking.numerical import relu_pre_activations
 from jaxmlp.network import forward_trace, sizes_of
-from jaxmlp.numerical import relu_pre_activations
 from tests.helpers import assert_agree, random_batch, random_params, rejects
 
 X, Y = jnp.zeros(1), jnp.zeros(1)

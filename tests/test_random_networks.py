@@ -10,7 +10,7 @@ import pytest
 from experiments import random_networks
 from experiments.random_networks import Errors
 from jaxmlp import automatic_gradient, automatic_hessian_vector
-from jaxmlp.numerical import NumericalResult
+from jaxmlp.checking.numerical import NumericalResult
 from tests.commands import catch_writes
 from tests.helpers import rejects
 

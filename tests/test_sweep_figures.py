@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from jaxmlp.sweep import figures
+from jaxmlp import figures
 from jaxmlp.sweep.report import Configuration, Interval
 
 

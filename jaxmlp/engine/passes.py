@@ -18,16 +18,8 @@ import warp as wp
 from jaxmlp.engine.shares import Share, divide
 
 __all__ = [
-    "KINDS",
-    "Plan",
-    "backward_layer",
-    "block_sum",
-    "element",
-    "everywhere",
-    "forward_layer",
-    "loss_and_delta",
-    "plan",
-]
+    "KINDS", "Plan", "backward_layer", "block_sum", "element", "everywhere", "forward_layer", "loss_and_delta", "plan",
+]  # fmt: skip
 
 KINDS = ("identity", "sigmoid", "tanh", "relu")
 """Names of `jaxmlp.ACTIVATIONS`; the kernel knows them by their number."""

@@ -9,18 +9,6 @@ from jaxmlp.sweep.trials import Trial
 from jaxmlp.sweep.validation import Data, data_hash, hold_out
 
 __all__ = [
-    "Block",
-    "Data",
-    "Outcome",
-    "Range",
-    "Space",
-    "Trial",
-    "data_hash",
-    "hold_out",
-    "make_space",
-    "pack",
-    "run_sweep",
-    "train_block",
-    "train_trial",
-    "trials",
-]
+    "Block", "Data", "Outcome", "Range", "Space", "Trial", "data_hash", "hold_out", "make_space", "pack", "run_sweep",
+    "train_block", "train_trial", "trials",
+]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jaxmlp import Finding, Layer, Params, compare_backward
-from jaxmlp.mistakes import Place, close
+from jaxmlp.checking.known_mistakes import BackwardState, close
 from tests.helpers import random_batch, random_params, rejects
 
 Floats = NDArray[Any]
@@ -154,15 +154,15 @@ def test_a_right_backward_pass_and_one_that_is_right_within_the_tolerance_have_n
 def test_a_leaf_may_differ_by_the_rounding_of_a_sum_that_cancels() -> None:
     # Deltas of norm 2, inputs of norm 3, a unit of 0.001: 20 * 0.001 * 2 * (1 + 3) = 0.16.
     right, h = [np.array([[2.0, 0.0]])], [np.array([[0.0, 3.0, 0.0]])]
-    place = Place(1, [np.zeros((2, 3))], [], h, np.zeros((1, 2)), (), None, right, 0.001)
+    state = BackwardState(1, [np.zeros((2, 3))], [], h, np.zeros((1, 2)), (), None, right, 0.001)
     zero = np.zeros(2)
     for difference, same in ((0.08, True), (0.159, True), (0.161, False), (0.8, False)):
-        assert close(np.array([0.0, difference]), zero, 0.0, place) == same
+        assert close(np.array([0.0, difference]), zero, 0.0, state) == same
     # And by the limit times the larger leaf's norm: 0.1 * 10 more.
     for difference, same in ((1.15, True), (1.3, False)):
-        assert close(np.array([10.0, 0.0]), np.array([10 - difference, 0.0]), 0.1, place) == same
-    assert not close(zero, np.zeros((2, 1)), 1.0, place)
-    assert not close(np.array([np.inf, 0.0]), zero, 1e9, place)
+        assert close(np.array([10.0, 0.0]), np.array([10 - difference, 0.0]), 0.1, state) == same
+    assert not close(zero, np.zeros((2, 1)), 1.0, state)
+    assert not close(np.array([np.inf, 0.0]), zero, 1e9, state)
 
 
 def test_in_float32_leaves_may_differ_by_3e_minus_5() -> None:

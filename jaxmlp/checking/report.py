@@ -1,12 +1,18 @@
 """The report of a comparison: rows, a verdict, a table, JSON."""
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
+
+from jax import Array
 
 from jaxmlp.errors import InputError
 
-__all__ = ["DifferentGradientsError", "GradientReport", "Row", "Tolerance", "Verdict"]
+__all__ = ["DifferentGradientsError", "GradientReport", "HessianVectorProduct", "Row", "Tolerance", "Verdict"]
 
+HessianVectorProduct: TypeAlias = Callable[[Any, Any, Array, Array], Any]
+"""``(params, direction, x, y) -> H direction``: the second derivative of the mean loss along a direction; direction
+and result are pytrees like params."""
 Verdict: TypeAlias = Literal[
     "agree", "tiny", "kink", "empty", "differ", "not finite", "shape", "dtype", "missing", "structure"
 ]

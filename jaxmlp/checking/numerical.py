@@ -20,10 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from numpy.typing import NDArray
 
 from jaxmlp.errors import InputError
-from jaxmlp.losses import cross_entropy
-from jaxmlp.network import ActivationName, Params, forward, forward_trace
+from jaxmlp.losses import network_loss
+from jaxmlp.network import ActivationName, Params, forward_trace
 
 __all__ = [
     "FLOAT32_WARNING", "KinkFunction", "LossFunction", "NumericalGradient", "NumericalResult", "StepSweep",
@@ -50,10 +51,10 @@ class StepSweep(NamedTuple):
             times the best.
     """
 
-    steps: Array
+    steps: Array | NDArray[Any]
     gradients: Any
-    errors: Array
-    plateau: Array
+    errors: Array | NDArray[Any]
+    plateau: Array | NDArray[Any]
 
 
 class NumericalResult(NamedTuple):
@@ -165,11 +166,7 @@ def numerical_gradient(
     Raises:
         InputError: as `NumericalGradient`, and (when called) an unknown activation or a wrong number of them.
     """
-
-    def loss(params: Params, x: Array, y: Array) -> Array:
-        return cross_entropy(forward(params, x, activation), y)
-
-    return NumericalGradient(loss, step, order, relu_pre_activations(activation))
+    return NumericalGradient(network_loss(activation), step, order, relu_pre_activations(activation))
 
 
 @functools.partial(jax.jit, static_argnums=0)

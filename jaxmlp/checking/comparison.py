@@ -14,10 +14,10 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from jaxmlp.checking.numerical import FLOAT32_WARNING, NumericalGradient
+from jaxmlp.checking.report import GradientReport, Row, Tolerance, Verdict
 from jaxmlp.errors import InputError
-from jaxmlp.gradient_report import GradientReport, Row, Tolerance, Verdict
 from jaxmlp.losses import GradientFunction
-from jaxmlp.numerical import FLOAT32_WARNING, NumericalGradient
 
 __all__ = ["NUMERICAL_TOLERANCES", "TOLERANCES", "compare_gradients", "compare_trees"]
 

@@ -1,7 +1,7 @@
 """What is wrong with a backward pass, in words: its first wrong quantity and the layer it belongs to.
 
 The deltas that JAX derives are the truth. From the output layer down, each layer's leaves are compared with those
-that the right delta gives. Where they differ, every mistake of `jaxmlp.mistakes` is tried, until one reproduces the
+that the right delta gives. Where they differ, every mistake of `known_mistakes.py` is tried, until one reproduces the
 wrong leaves. The search goes on below with the delta that the mistake made, so that what only follows from it is not
 reported as another one.
 """
@@ -12,11 +12,11 @@ import jax
 import numpy as np
 from jax import Array
 
-from jaxmlp import mistakes
+from jaxmlp.checking import known_mistakes
+from jaxmlp.checking.automatic import automatic_deltas
+from jaxmlp.checking.known_mistakes import BackwardState, Floats
 from jaxmlp.errors import InputError
-from jaxmlp.gradients import automatic_deltas
 from jaxmlp.losses import GradientFunction
-from jaxmlp.mistakes import Floats, Place
 from jaxmlp.network import ActivationName, Layer, Params, forward_trace, hidden_activations
 
 __all__ = ["Diagnosis", "Finding", "compare_backward"]
@@ -97,7 +97,7 @@ def diagnose(
     double = params[0].weights.dtype == np.float64
     limit = tolerance or (1e-11 if double else 3e-5)
     g, h = forward_trace(params, x, activation)
-    place = Place(
+    state = BackwardState(
         layer=len(params),
         weights=[np.asarray(layer.weights) for layer in params],
         g=[np.asarray(values) for values in g],
@@ -110,20 +110,20 @@ def diagnose(
     )
     findings: list[Finding] = []
     for layer in reversed(range(1, len(params) + 1)):
-        place = place._replace(layer=layer)
+        state = state._replace(layer=layer)
         leaves = np.asarray(gradient[layer - 1].weights), np.asarray(gradient[layer - 1].biases)
-        delta, found = _layer(place, *leaves, limit)
+        delta, found = _layer(state, *leaves, limit)
         findings += [Finding(layer, *words) for words in found]
-        place = place._replace(above=delta)
+        state = state._replace(above=delta)
     return Diagnosis(tuple(findings), len(params))
 
 
-def _layer(place: Place, dw: Floats, db: Floats, limit: float) -> tuple[Floats, list[tuple[str, str]]]:
+def _layer(state: BackwardState, dw: Floats, db: Floats, limit: float) -> tuple[Floats, list[tuple[str, str]]]:
     """The delta that this layer's leaves were made from, as far as one can tell, and what is wrong with them."""
-    right = mistakes.expected_delta(place)
-    if _explains(place, right, dw, db, limit):
+    right = known_mistakes.expected_delta(state)
+    if _explains(state, right, dw, db, limit):
         return right, []
-    shapes = mistakes.leaf_shapes(place)
+    shapes = known_mistakes.leaf_shapes(state)
     if (dw.shape, db.shape) != shapes:
         wrong = [("dL/dW", dw.shape, shapes[0]), ("dL/db", db.shape, shapes[1])]
         return right, [
@@ -131,37 +131,42 @@ def _layer(place: Place, dw: Floats, db: Floats, limit: float) -> tuple[Floats, 
              + (", it is transposed" if got == expected[::-1] else ""))
             for name, got, expected in wrong if got != expected
         ]  # fmt: skip
-    right_dw, right_db = mistakes.leaves(place, right)
-    dw_ok, db_ok = (mistakes.close(a, b, limit, place) for a, b in ((dw, right_dw), (db, right_db)))
-    candidates = {"dL/dW": mistakes.weight_gradients(place, right), "dL/db": mistakes.bias_gradients(place, right)}
+    right_dw, right_db = known_mistakes.leaves(state, right)
+    dw_ok, db_ok = (known_mistakes.close(a, b, limit, state) for a, b in ((dw, right_dw), (db, right_db)))
+    candidates = {
+        "dL/dW": known_mistakes.weight_gradients(state, right),
+        "dL/db": known_mistakes.bias_gradients(state, right),
+    }
     found: list[tuple[str, str]] = []
     explained = dw_ok != db_ok  # where both are wrong, one wrong delta explains them better than two mistakes
     for name, ok, got, expected in (("dL/dW", dw_ok, dw, right_dw), ("dL/db", db_ok, db, right_db)):
         if not ok:
-            words = next((words for words, leaf in candidates[name] if mistakes.close(got, leaf, limit, place)), None)
+            words = next(
+                (words for words, leaf in candidates[name] if known_mistakes.close(got, leaf, limit, state)), None
+            )
             explained = explained and words is not None
-            found.append((name, words or mistakes.describe(got, expected, limit, place)))
-    return (None if explained else _wrong_delta(place, right, dw, db, limit)) or (right, found)
+            found.append((name, words or known_mistakes.describe(got, expected, limit, state)))
+    return (None if explained else _wrong_delta(state, right, dw, db, limit)) or (right, found)
 
 
 def _wrong_delta(
-    place: Place, right: Floats, dw: Floats, db: Floats, limit: float
+    state: BackwardState, right: Floats, dw: Floats, db: Floats, limit: float
 ) -> tuple[Floats, list[tuple[str, str]]] | None:
     """A wrong delta that reproduces both leaves, and words for it."""
-    for words, delta in mistakes.deltas(place):
-        if delta.shape == right.shape and _explains(place, delta, dw, db, limit):
+    for words, delta in known_mistakes.deltas(state):
+        if delta.shape == right.shape and _explains(state, delta, dw, db, limit):
             return delta, [("delta", words)]
-    both, both_right = (np.concatenate([np.ravel(w), b]) for w, b in ((dw, db), mistakes.leaves(place, right)))
-    factor = mistakes.factor(both, both_right, limit, place)
+    both, both_right = (np.concatenate([np.ravel(w), b]) for w, b in ((dw, db), known_mistakes.leaves(state, right)))
+    factor = known_mistakes.factor(both, both_right, limit, state)
     if factor is not None:
-        return factor * right, [("delta", mistakes.scaled(factor, place))]
-    step = mistakes.updated_weights(place, dw, db, limit)
+        return factor * right, [("delta", known_mistakes.scaled(factor, state))]
+    step = known_mistakes.updated_weights(state, dw, db, limit)
     if step is not None:
-        words = f"goes through W of layer {place.layer + 1} after its update (learning rate {step[0]:.3g})"
+        words = f"goes through W of layer {state.layer + 1} after its update (learning rate {step[0]:.3g})"
         return step[1], [("delta", words)]
     return None
 
 
-def _explains(place: Place, delta: Floats, dw: Floats, db: Floats, limit: float) -> bool:
-    made = mistakes.leaves(place, delta)
-    return all(mistakes.close(got, leaf, limit, place) for got, leaf in zip((dw, db), made, strict=True))
+def _explains(state: BackwardState, delta: Floats, dw: Floats, db: Floats, limit: float) -> bool:
+    made = known_mistakes.leaves(state, delta)
+    return all(known_mistakes.close(got, leaf, limit, state) for got, leaf in zip((dw, db), made, strict=True))

@@ -3,13 +3,13 @@
 R{q} is the derivative of a quantity q when the parameters move along a direction: W_l by V_l, b_l by c_l. It obeys
 the product and chain rules, so that each equation (1) to (6) there gives one here:
 
-    (7)   R{g_l}     = V_l h_(l-1) + W_l R{h_(l-1)} + c_l           R{h_0} = 0
-    (8)   R{h_l}     = phi'(g_l) R{g_l}
-    (9)   R{delta_L} = h_L * (R{g_L} - sum_k h_L,k R{g_L,k}) / B    the derivative of softmax along R{g_L}
-    (10)  R{dL/dW_l} = sum over samples of outer(R{delta_l}, h_(l-1)) + outer(delta_l, R{h_(l-1)})
-    (11)  R{dL/db_l} = sum over samples of R{delta_l}
-    (12)  R{delta_l} = (R{delta_(l+1)} W_(l+1) + delta_(l+1) V_(l+1)) * phi'(g_l)
-                       + (delta_(l+1) W_(l+1)) * phi''(g_l) R{g_l}  phi', phi'' written in terms of h_l
+    (8)  R{g_l}     = V_l h_(l-1) + W_l R{h_(l-1)} + c_l           R{h_0} = 0
+    (9)  R{h_l}     = phi'(g_l) R{g_l}
+    (10) R{delta_L} = h_L * (R{g_L} - sum_k h_L,k R{g_L,k}) / B    the derivative of softmax along R{g_L}
+    (11) R{dL/dW_l} = sum over samples of outer(R{delta_l}, h_(l-1)) + outer(delta_l, R{h_(l-1)})
+    (12) R{dL/db_l} = sum over samples of R{delta_l}
+    (13) R{delta_l} = (R{delta_(l+1)} W_(l+1) + delta_(l+1) V_(l+1)) * phi'(g_l)
+                      + (delta_(l+1) W_(l+1)) * phi''(g_l) R{g_l}  phi', phi'' written in terms of h_l
 
 R{dL/dW}, R{dL/db} are the product of the Hessian and the direction. Nothing here differentiates automatically.
 """
@@ -19,7 +19,7 @@ import functools
 import jax.numpy as jnp
 from jax import Array
 
-from jaxmlp.losses import HessianVectorProduct
+from jaxmlp.checking.report import HessianVectorProduct
 from jaxmlp.network import ActivationName, Layer, Params, forward_trace, hidden_activations
 
 __all__ = ["hand_derived_hessian_vector"]
@@ -36,7 +36,7 @@ def hand_derived_hessian_vector(activation: ActivationName = "sigmoid") -> Hessi
     Raises:
         InputError: (when called) an unknown activation or a wrong number of them.
 
-    Source: equations (7) to (12) above; B. A. Pearlmutter, Fast exact multiplication by the Hessian, 1994.
+    Source: equations (8) to (13) above; B. A. Pearlmutter, Fast exact multiplication by the Hessian, 1994.
     """
 
     def product(params: Params, direction: Params, x: Array, y: Array) -> Params:
@@ -48,21 +48,21 @@ def hand_derived_hessian_vector(activation: ActivationName = "sigmoid") -> Hessi
         r_g: list[Array] = []
         r_h: list[Array] = [jnp.zeros_like(x)]
         for layer, (w, along) in enumerate(zip(params, direction, strict=True)):
-            r_g.append(h[layer] @ along.weights.T + r_h[layer] @ w.weights.T + along.biases)  # (7)
+            r_g.append(h[layer] @ along.weights.T + r_h[layer] @ w.weights.T + along.biases)  # (8)
             if layer < len(phi):
-                r_h.append(phi[layer].derivative(h[layer + 1]) * r_g[layer])  # (8)
+                r_h.append(phi[layer].derivative(h[layer + 1]) * r_g[layer])  # (9)
 
         delta = (h[-1] - y) / n_samples
-        r_delta = h[-1] * (r_g[-1] - jnp.sum(h[-1] * r_g[-1], axis=-1, keepdims=True)) / n_samples  # (9)
+        r_delta = h[-1] * (r_g[-1] - jnp.sum(h[-1] * r_g[-1], axis=-1, keepdims=True)) / n_samples  # (10)
         result: list[Layer] = []
         for layer in reversed(range(len(params))):  # layer l is params[l - 1], fed by h[l - 1]
             r_dw = jnp.tensordot(r_delta, h[layer], (samples, samples))
-            r_dw = r_dw + jnp.tensordot(delta, r_h[layer], (samples, samples))  # (10)
-            result.append(Layer(r_dw, jnp.sum(r_delta, axis=samples)))  # (11)
+            r_dw = r_dw + jnp.tensordot(delta, r_h[layer], (samples, samples))  # (11)
+            result.append(Layer(r_dw, jnp.sum(r_delta, axis=samples)))  # (12)
             if layer > 0:
                 w, v = params[layer].weights, direction[layer].weights
                 slope, curvature = phi[layer - 1].derivative(h[layer]), phi[layer - 1].second_derivative(h[layer])
-                r_delta = (r_delta @ w + delta @ v) * slope + (delta @ w) * curvature * r_g[layer - 1]  # (12)
+                r_delta = (r_delta @ w + delta @ v) * slope + (delta @ w) * curvature * r_g[layer - 1]  # (13)
                 delta = (delta @ w) * slope
         return tuple(reversed(result))
 

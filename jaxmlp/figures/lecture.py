@@ -1,42 +1,15 @@
-"""Figures, made for a reader; only modules named after figures import matplotlib. Each function returns a Figure.
+"""The lecture's figures: digits, curves, confusion, the bottleneck's plane, mistakes, twins (lecture, steps 1 to 3)."""
 
-Colours that the lecture does not fix are Okabe and Ito's, told apart by colour-blind readers too.
-"""
-
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = [
-    "OKABE_ITO",
-    "PALETTES",
-    "Points",
-    "bars",
-    "bottleneck",
-    "confusion",
-    "curves",
-    "digits",
-    "mistakes",
-    "twins",
-]
+from jaxmlp.figures.style import OKABE_ITO, PALETTES, start_axes
 
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
-
-PALETTES: dict[str, tuple[str, ...]] = {
-    # The lecture's ten, in its order.
-    "lecture": (
-        "red", "blue", "green", "yellow", "cyan", "magenta", "black", "brown", "orange", "lightgreen",
-    ),
-    # Paul Tol's "muted" scheme and black: ten hues that stay apart for colour-blind readers.
-    "colour-blind": (
-        "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000",
-    ),
-}  # fmt: skip
+__all__ = ["Points", "bottleneck", "confusion", "curves", "digits", "mistakes", "twins"]
 
 
 class Points(NamedTuple):
@@ -84,13 +57,6 @@ def mistakes(images: NDArray[Any], labels: NDArray[Any], probabilities: NDArray[
     return figure
 
 
-def _start_axes(axes: Axes, epochs: int) -> None:
-    axes.set_xlabel("epoch")
-    axes.set_xlim(0.5 if epochs == 1 else 1, max(epochs, 1.5))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(alpha=0.3)
-
-
 def curves(loss: ArrayLike, train_accuracy: ArrayLike, test_accuracy: ArrayLike, title: str) -> Figure:
     """Loss by epoch, and training and test accuracy by epoch, from arrays ``[epochs]`` (lecture, step 3).
 
@@ -110,7 +76,7 @@ def curves(loss: ArrayLike, train_accuracy: ArrayLike, test_accuracy: ArrayLike,
     right.set_ylabel("accuracy (%)")
     right.legend(loc="lower right", title="at the end")
     for axes in (left, right):
-        _start_axes(axes, len(loss))
+        start_axes(axes, len(loss))
     return figure
 
 
@@ -176,7 +142,7 @@ def twins(loss: NDArray[Any], final_accuracy: NDArray[Any], title: str) -> Figur
     left.plot(epoch, shown, marker="." if len(epoch) < 40 else "", color=OKABE_ITO[0])
     left.set_yscale("log" if np.any(spread > 0) else "linear")
     left.set_ylabel("spread of the loss (largest - smallest)")
-    _start_axes(left, len(spread))
+    start_axes(left, len(spread))
     percent = 100 * final_accuracy
     values, counts = np.unique(np.round(percent, 3), return_counts=True)
     width = 0.8 * min(np.diff(values), default=1.0)
@@ -187,30 +153,4 @@ def twins(loss: NDArray[Any], final_accuracy: NDArray[Any], title: str) -> Figur
     right.set_ylabel("twins")
     right.yaxis.set_major_locator(MaxNLocator(integer=True))
     right.legend()
-    return figure
-
-
-def bars(panels: Mapping[str, Mapping[str, float]], labels: Sequence[str], title: str, marked: str) -> Figure:
-    """Panels by name in up to two columns, each with its axis label: a horizontal bar for each name, the first on top.
-
-    Log scale; the value stands at the bar's end. Names that begin with ``marked`` have a colour of their own.
-    """
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    most = max(len(values) for values in panels.values())
-    figure = Figure(figsize=(6.5 * columns, rows * (0.32 * most + 1.1) + 0.4), layout="constrained")
-    figure.suptitle(title)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, (name, values), label in zip(grid.flat, panels.items(), labels, strict=False):
-        colours = [OKABE_ITO[1 if each.startswith(marked) else 0] for each in values]
-        drawn = axes.barh(list(values), list(values.values()), color=colours)
-        shown = [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values.values()]
-        axes.bar_label(drawn, labels=shown, padding=4)
-        axes.invert_yaxis()
-        axes.set_xscale("log")
-        axes.set_xlim(min(values.values()) / 3, max(values.values()) * 8)
-        axes.set_xlabel(label)
-        axes.set_title(name)
-    for axes in grid.flat[len(panels) :]:
-        axes.remove()
     return figure

@@ -1,7 +1,7 @@
 """The figure of a gradient check. It imports matplotlib, returns a Figure and shows nothing."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,26 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from jaxmlp.figures import OKABE_ITO
-from jaxmlp.gradient_report import GradientReport
+from jaxmlp.checking import GradientReport, StepSweep
+from jaxmlp.figures.style import OKABE_ITO
 
-__all__ = ["Sweep", "agreement"]
+__all__ = ["agreement"]
 
 MARKERS = "osD^vP"
-
-
-class Sweep(NamedTuple):
-    """A numerical gradient by step: ``steps [S]``, ``errors [S]`` against the automatic one, ``plateau [2]``."""
-
-    steps: NDArray[Any]
-    errors: NDArray[Any]
-    plateau: NDArray[Any]
 
 
 def agreement(
     report: GradientReport,
     labels: dict[str, str],
-    sweeps: Mapping[str, Sweep],
+    sweeps: Mapping[str, StepSweep],
     epochs: NDArray[Any],
     title: str,
 ) -> Figure:
@@ -37,7 +29,7 @@ def agreement(
     Args:
         report: of two or more gradients.
         labels: of the leaves to draw, by their path in the report, in the order of the axis.
-        sweeps: by name.
+        sweeps: by name; ``errors`` against the automatic gradient.
         epochs: largest difference of two trainings' parameters after each epoch ``[E]``.
         title: of the whole.
     """
@@ -81,12 +73,12 @@ def _by_leaf(axes: Axes, report: GradientReport, labels: dict[str, str]) -> None
     axes.legend(loc="best")
 
 
-def _by_step(axes: Axes, sweeps: Mapping[str, Sweep]) -> None:
-    _log(axes, "norm-wise relative error", [errors for _, errors, _ in sweeps.values()])
-    for number, (name, (steps, errors, plateau)) in enumerate(sweeps.items()):
+def _by_step(axes: Axes, sweeps: Mapping[str, StepSweep]) -> None:
+    _log(axes, "norm-wise relative error", [found.errors for found in sweeps.values()])
+    for number, (name, (steps, _, errors, plateau)) in enumerate(sweeps.items()):
         colour = OKABE_ITO[number % 8]
         axes.plot(steps, errors, marker=MARKERS[number % 6], color=colour, label=name)
-        axes.axvspan(plateau[0] / 1.5, plateau[1] * 1.5, color=colour, alpha=0.15, label="its plateau")
+        axes.axvspan(float(plateau[0]) / 1.5, float(plateau[1]) * 1.5, color=colour, alpha=0.15, label="its plateau")
     axes.set_xscale("log")
     axes.set_xlabel("step, in units of max(1, |parameter|)")
     axes.set_title("numerical gradient by step")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from jaxmlp.figures import OKABE_ITO
+from jaxmlp.figures.style import OKABE_ITO
 from jaxmlp.sweep.report import Configuration, Interval
 
 __all__ = ["best_curves", "by_axis", "difference", "heatmap", "label", "parallel_coordinates"]

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from jaxmlp.network import Activation
 
 __all__ = [
-    "Floats", "Place", "bias_gradients", "close", "deltas", "describe", "expected_delta", "factor", "leaf_shapes",
-    "leaves", "scaled", "updated_weights", "weight_gradients",
+    "BackwardState", "Floats", "bias_gradients", "close", "deltas", "describe", "expected_delta", "factor",
+    "leaf_shapes", "leaves", "scaled", "updated_weights", "weight_gradients",
 ]  # fmt: skip
 
 Floats: TypeAlias = NDArray[Any]
 
 
-class Place(NamedTuple):
+class BackwardState(NamedTuple):
     """Where the backward pass stands.
 
     Attributes:
@@ -50,46 +50,46 @@ class Place(NamedTuple):
         return np.asarray(self.phi[self.layer - 1].derivative(jnp.asarray(h)))
 
 
-def expected_delta(place: Place) -> Floats:
+def expected_delta(state: BackwardState) -> Floats:
     """Delta of this layer if nothing goes wrong in it: right where the layers above were."""
-    if place.above is None:
-        return place.right[-1]
-    return (place.above @ place.weights[place.layer]) * place.slope(place.h[place.layer])
+    if state.above is None:
+        return state.right[-1]
+    return (state.above @ state.weights[state.layer]) * state.slope(state.h[state.layer])
 
 
-def leaves(place: Place, delta: Floats) -> tuple[Floats, Floats]:
+def leaves(state: BackwardState, delta: Floats) -> tuple[Floats, Floats]:
     """dL/dW and dL/db that ``delta`` gives in this layer."""
-    return delta.T @ place.h[place.layer - 1], delta.sum(axis=0)
+    return delta.T @ state.h[state.layer - 1], delta.sum(axis=0)
 
 
-def leaf_shapes(place: Place) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def leaf_shapes(state: BackwardState) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shapes of dL/dW and dL/db of this layer."""
-    shape = place.weights[place.layer - 1].shape
+    shape = state.weights[state.layer - 1].shape
     return shape, shape[:1]
 
 
-def close(a: Floats, b: Floats, limit: float, place: Place) -> bool:
+def close(a: Floats, b: Floats, limit: float, state: BackwardState) -> bool:
     """Whether two leaves are equal by norm, or but for the rounding of a sum over the samples that cancels."""
     if a.shape != b.shape or not np.isfinite(a).all():
         return False
-    samples = place.right[place.layer - 1]
-    noise = 20 * place.floor * float(np.linalg.norm(samples)) * (1 + float(np.linalg.norm(place.h[place.layer - 1])))
+    samples = state.right[state.layer - 1]
+    noise = 20 * state.floor * float(np.linalg.norm(samples)) * (1 + float(np.linalg.norm(state.h[state.layer - 1])))
     error = float(np.linalg.norm(np.ravel(a - b)))
     return error <= limit * max(float(np.linalg.norm(np.ravel(leaf))) for leaf in (a, b)) + noise
 
 
-def deltas(place: Place) -> Iterator[tuple[str, Floats]]:
+def deltas(state: BackwardState) -> Iterator[tuple[str, Floats]]:
     """Wrong deltas of this layer, the likelier ones first: words that follow "delta of layer l", and the delta."""
-    yield from _output_deltas(place) if place.above is None else _hidden_deltas(place)
-    right = expected_delta(place)
+    yield from _output_deltas(state) if state.above is None else _hidden_deltas(state)
+    right = expected_delta(state)
     for precision in (np.float32, np.float16):
         yield f"is cast to {np.dtype(precision).name} on the way", right.astype(precision).astype(right.dtype)
     bfloat16 = jnp.asarray(right).astype(jnp.bfloat16)
     yield "is cast to bfloat16 on the way", np.asarray(bfloat16.astype(right.dtype))
 
 
-def _output_deltas(place: Place) -> Iterator[tuple[str, Floats]]:
-    h, y, n = place.h[-1], place.y, len(place.y)
+def _output_deltas(state: BackwardState) -> Iterator[tuple[str, Floats]]:
+    h, y, n = state.h[-1], state.y, len(state.y)
     right = (h - y) / n
     yield "has the derivative of softmax applied twice (elementwise, h(1-h))", right * h * (1 - h)
     jacobian = h * (right - np.sum(h * right, axis=-1, keepdims=True))
@@ -97,7 +97,7 @@ def _output_deltas(place: Place) -> Iterator[tuple[str, Floats]]:
     for by in (1, -1):
         yield f"uses the labels shifted by {by:+d} (classes)", (h - np.roll(y, by, axis=-1)) / n
         yield f"uses the labels shifted by {by:+d} (samples)", (h - np.roll(y, by, axis=0)) / n
-    yield "uses g of the output layer instead of softmax(g)", (place.g[-1] - y) / n
+    yield "uses g of the output layer instead of softmax(g)", (state.g[-1] - y) / n
     yield "does not subtract the labels", h / n
     with np.errstate(divide="ignore", invalid="ignore"):
         yield "misses the derivative of softmax", -y / h / n
@@ -108,16 +108,16 @@ def _output_deltas(place: Place) -> Iterator[tuple[str, Floats]]:
         yield f"leaves out the {name} sample", left
 
 
-def _hidden_deltas(place: Place) -> Iterator[tuple[str, Floats]]:
-    layer, above, w = place.layer, place.above, place.weights[place.layer]
+def _hidden_deltas(state: BackwardState) -> Iterator[tuple[str, Floats]]:
+    layer, above, w = state.layer, state.above, state.weights[state.layer]
     assert above is not None
-    h, g, passed = place.h[layer], place.g[layer - 1], above @ w
-    slope = place.slope(h)
+    h, g, passed = state.h[layer], state.g[layer - 1], above @ w
+    slope = state.slope(h)
     yield f"misses the derivative of the activation, phi'(g_{layer})", passed
-    yield f"takes phi' at g_{layer} with the formula written for h_{layer}", passed * place.slope(g)
+    yield f"takes phi' at g_{layer} with the formula written for h_{layer}", passed * state.slope(g)
     for other, name in ((layer - 1, "below"), (layer + 1, "above")):
-        if place.h[other].shape == h.shape:
-            wrong = passed * place.slope(place.h[other])
+        if state.h[other].shape == h.shape:
+            wrong = passed * state.slope(state.h[other])
             yield f"takes phi' at h_{other}, the layer {name}, instead of h_{layer}", wrong
     for name, wrong in (
         ("h(1-h), the derivative of sigmoid", h * (1 - h)),
@@ -132,14 +132,14 @@ def _hidden_deltas(place: Place) -> Iterator[tuple[str, Floats]]:
         yield f"goes through W of layer {layer + 1} transposed", (above @ w.T) * slope
         yield f"is that of layer {layer + 1}, not passed through W and phi'", above
         yield f"is not passed through W of layer {layer + 1}", above * slope
-    if place.weights[layer - 1].shape == w.shape:
-        wrong = (above @ place.weights[layer - 1]) * slope
+    if state.weights[layer - 1].shape == w.shape:
+        wrong = (above @ state.weights[layer - 1]) * slope
         yield f"goes through W of layer {layer} instead of layer {layer + 1}", wrong
 
 
-def weight_gradients(place: Place, delta: Floats) -> Iterator[tuple[str, Floats]]:
+def weight_gradients(state: BackwardState, delta: Floats) -> Iterator[tuple[str, Floats]]:
     """Wrong dL/dW of this layer from its delta: words that follow "dL/dW of layer l", and the leaf."""
-    layer, h = place.layer, place.h
+    layer, h = state.layer, state.h
     right = delta.T @ h[layer - 1]
     yield "is transposed", right.T
     yield "is zero", np.zeros_like(right)
@@ -147,31 +147,31 @@ def weight_gradients(place: Place, delta: Floats) -> Iterator[tuple[str, Floats]
         if other != layer - 1 and h[other].shape == h[layer - 1].shape:
             yield f"uses the activation of layer {other} instead of layer {layer - 1}", delta.T @ h[other]
     if layer > 1:
-        wrong = delta.T @ place.g[layer - 2]
+        wrong = delta.T @ state.g[layer - 2]
         yield f"uses the pre-activation g of layer {layer - 1} instead of its activation h", wrong
     yield "misses the first sample", delta[1:].T @ h[layer - 1][1:]
     yield "misses the last sample", delta[:-1].T @ h[layer - 1][:-1]
 
 
-def bias_gradients(place: Place, delta: Floats) -> Iterator[tuple[str, Floats]]:
+def bias_gradients(state: BackwardState, delta: Floats) -> Iterator[tuple[str, Floats]]:
     """Wrong dL/db of this layer from its delta: words that follow "dL/db of layer l", and the leaf."""
-    del place
+    del state
     yield "is zero: the biases are forgotten", np.zeros_like(delta[0])
     yield "misses the first sample", delta[1:].sum(axis=0)
     yield "misses the last sample", delta[:-1].sum(axis=0)
     yield "is that of the first sample alone", delta[0]
 
 
-def factor(got: Floats, right: Floats, limit: float, place: Place) -> float | None:
+def factor(got: Floats, right: Floats, limit: float, state: BackwardState) -> float | None:
     """The c where ``got = c right``, if so and c is not 0."""
     square = float(np.vdot(right, right))
     found = float(np.vdot(right, got)) / square if square else 0.0
-    return found if found and right.size > 1 and close(got, found * right, limit, place) else None
+    return found if found and right.size > 1 and close(got, found * right, limit, state) else None
 
 
-def scaled(c: float, place: Place) -> str:
+def scaled(c: float, state: BackwardState) -> str:
     """Words for a factor that should be 1."""
-    samples, classes = place.y.shape
+    samples, classes = state.y.shape
     known = {
         -1.0: "has its sign flipped",
         float(classes): f"is scaled by {classes}, the number of classes",
@@ -181,26 +181,26 @@ def scaled(c: float, place: Place) -> str:
     return next((words for value, words in known.items() if abs(c / value - 1) < 1e-4), f"is scaled by {c:.6g}")
 
 
-def updated_weights(place: Place, dw: Floats, db: Floats, limit: float) -> tuple[float, Floats] | None:
+def updated_weights(state: BackwardState, dw: Floats, db: Floats, limit: float) -> tuple[float, Floats] | None:
     """Learning rate and delta, if this delta went through weights that were already updated: W - rate dL/dW."""
-    if place.above is None:
+    if state.above is None:
         return None
-    right, h = expected_delta(place), place.h[place.layer]
-    change = (place.above @ (place.above.T @ h)) * place.slope(h)
-    per_rate = np.concatenate([np.ravel(leaf) for leaf in leaves(place, change)])
-    error = np.concatenate([np.ravel(a - b) for a, b in zip(leaves(place, right), (dw, db), strict=True)])
-    rate = factor(error, per_rate, max(limit, 1e-7), place)
+    right, h = expected_delta(state), state.h[state.layer]
+    change = (state.above @ (state.above.T @ h)) * state.slope(h)
+    per_rate = np.concatenate([np.ravel(leaf) for leaf in leaves(state, change)])
+    error = np.concatenate([np.ravel(a - b) for a, b in zip(leaves(state, right), (dw, db), strict=True)])
+    rate = factor(error, per_rate, max(limit, 1e-7), state)
     return None if rate is None else (rate, right - rate * change)
 
 
-def describe(got: Floats, right: Floats, limit: float, place: Place) -> str:
+def describe(got: Floats, right: Floats, limit: float, state: BackwardState) -> str:
     """What one can say of a leaf that no mistake above explains."""
     if not np.isfinite(got).all():
         where = [int(i) for i in np.argwhere(~np.isfinite(got))[0]]
         return f"is not finite, first at {where}: {got[tuple(where)]}"
-    c = factor(got, right, limit, place)
+    c = factor(got, right, limit, state)
     if c is not None:
-        return scaled(c, place)
+        return scaled(c, state)
     error = np.abs(got - right)
     off = np.argwhere(error > max(limit * float(np.abs(right).max()), 1e-3 * float(error.max())))
     if len(off) == 1:

@@ -1,0 +1,1 @@
+"""What `experiments.benchmark` measures, and whom it measures beside jaxmlp."""

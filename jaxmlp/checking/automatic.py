@@ -1,0 +1,56 @@
+"""What JAX derives beside the gradient: Hessian-vector product and deltas; independent of the formulas by hand."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxmlp.checking.report import HessianVectorProduct
+from jaxmlp.losses import cross_entropy, network_loss
+from jaxmlp.network import ActivationName, Params, hidden_activations, pre_activation
+
+__all__ = ["automatic_deltas", "automatic_hessian_vector"]
+
+
+@functools.cache
+def automatic_hessian_vector(activation: ActivationName = "sigmoid") -> HessianVectorProduct:
+    """The `HessianVectorProduct` that JAX makes: the forward-mode derivative of the reverse-mode gradient.
+
+    Shapes, dtypes and errors as `jaxmlp.hand_derived_hessian_vector`.
+    """
+    loss = network_loss(activation)
+
+    def product(params: Params, direction: Params, x: Array, y: Array) -> Params:
+        return jax.jvp(lambda at: jax.grad(loss)(at, x, y), (params,), (direction,))[1]
+
+    return product
+
+
+def automatic_deltas(params: Params, x: Array, y: Array, activation: ActivationName = "sigmoid") -> tuple[Array, ...]:
+    """Every layer's delta = dL/dg by automatic differentiation, through offsets of zero added to each g.
+
+    Args:
+        params: L layers of widths ``n_0 .. n_L``.
+        x: ``[..., n_0]``.
+        y: ``[..., n_L]``.
+        activation: as in `jaxmlp.forward`.
+
+    Returns:
+        ``delta_1 .. delta_L``, each ``[..., n_l]``.
+
+    Raises:
+        InputError: an unknown activation or a wrong number of them.
+
+    Source: the definition of delta, `jaxmlp.backprop`; none of its formulas.
+    """
+    values = [phi.value for phi in hidden_activations(activation, len(params) - 1)]
+
+    def loss(offsets: tuple[Array, ...]) -> Array:
+        h, logits = x, x
+        for layer, (parameters, offset) in enumerate(zip(params, offsets, strict=True)):
+            logits = pre_activation(parameters, h) + offset
+            h = values[layer](logits) if layer < len(values) else logits
+        return cross_entropy(logits, y)
+
+    return jax.grad(loss)(tuple(jnp.zeros((*x.shape[:-1], len(layer.biases)), x.dtype) for layer in params))

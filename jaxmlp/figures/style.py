@@ -1,0 +1,30 @@
+"""Colours and axes that all figures share.
+
+Colours that the lecture does not fix are Okabe and Ito's, which colour-blind readers can tell apart too.
+"""
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+__all__ = ["OKABE_ITO", "PALETTES", "start_axes"]
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+PALETTES: dict[str, tuple[str, ...]] = {
+    # The lecture's ten, in its order.
+    "lecture": (
+        "red", "blue", "green", "yellow", "cyan", "magenta", "black", "brown", "orange", "lightgreen",
+    ),
+    # Paul Tol's "muted" scheme and black: ten hues that stay apart for colour-blind readers.
+    "colour-blind": (
+        "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000",
+    ),
+}  # fmt: skip
+
+
+def start_axes(axes: Axes, epochs: int) -> None:
+    """An axis of epochs, 1 to ``epochs``, with a grid."""
+    axes.set_xlabel("epoch")
+    axes.set_xlim(0.5 if epochs == 1 else 1, max(epochs, 1.5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
