@@ -15,8 +15,7 @@ from tqdm import tqdm
 
 from jaxmlp import runtime
 from jaxmlp.errors import InputError
-from jaxmlp.files import whole_file
-from jaxmlp.model_format import Model, encode
+from jaxmlp.models import Model, encode, whole_file
 
 Item = TypeVar("Item")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from experiments import command
 from experiments.run_one import N_CLASSES, N_IN
 from jaxmlp import InputError, Model, figures, forward, load, load_digits, load_images, runtime
-from jaxmlp.estimator_file import model_of
+from jaxmlp.models import model_of
 from jaxmlp.network import sizes_of
 
 

@@ -36,10 +36,8 @@ from jaxmlp.randomness import KeyStream, LectureStream
 from jaxmlp.training import Config, History, TrainingState, initial_state, train, train_epochs
 
 if TYPE_CHECKING:
-    from jaxmlp.estimator import MLPClassifier
-    from jaxmlp.model_file import load, save
-    from jaxmlp.model_format import Model
-    from jaxmlp.search import MLPClassifierSweep
+    from jaxmlp.classifier import MLPClassifier, MLPClassifierSweep
+    from jaxmlp.models import Model, load, save
 
 __all__ = [
     "ACTIVATIONS", "OPTIMIZERS", "Activation", "Config", "Dataset", "Diagnosis", "DifferentGradientsError", "Finding",
@@ -53,11 +51,11 @@ __all__ = [
 ]  # fmt: skip
 
 _LAZY = {
-    "MLPClassifier": "estimator",
-    "MLPClassifierSweep": "search",
-    "Model": "model_format",
-    "load": "model_file",
-    "save": "model_file",
+    "MLPClassifier": "classifier",
+    "MLPClassifierSweep": "classifier",
+    "Model": "models",
+    "load": "models",
+    "save": "models",
 }
 
 

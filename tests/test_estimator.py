@@ -27,11 +27,10 @@ from jaxmlp import (
     Hyperparameters,
     LectureStream,
     MLPClassifier,
-    estimator_task,
-    fitting,
     forward_trace,
     train,
 )
+from jaxmlp.classifier import one_fit, stopping
 from tests.helpers import assert_agree, fresh_python, random_params, rejects
 
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning")
@@ -62,13 +61,13 @@ def untrained(sizes: tuple[int, ...], **parameters: Any) -> Any:
 def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """A list that grows by one whenever an epoch is traced."""
     counted: list[int] = []
-    original = fitting.train_epoch
+    original = stopping.train_epoch
 
     def counting(*arguments: Any) -> Any:
         counted.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(fitting, "train_epoch", counting)
+    monkeypatch.setattr(stopping, "train_epoch", counting)
     jax.clear_caches()
     yield counted
     jax.clear_caches()
@@ -177,7 +176,7 @@ def test_how_epochs_are_cut_into_calls_makes_no_difference(
 ) -> None:
     found: list[Any] = []
     for chunk in (1, 4, 100):
-        monkeypatch.setattr(estimator_task, "epochs_a_call", lambda *_, chunk=chunk: chunk)
+        monkeypatch.setattr(one_fit, "epochs_a_call", lambda *_, chunk=chunk: chunk)
         fitted = small(early_stopping=early_stopping, max_iter=9).fit(X, LABELS)
         found.append((fitted.params_, np.array(fitted.loss_curve_), np.array(fitted.validation_scores_ or [])))
     assert_agree(found[0], found[1], 1e-12)

@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 from jax import Array
 
-from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params, fitting
-from jaxmlp.fitting import Numbers, Program, Progress, one_epoch, penalised_gradient, run_epochs, start, training_data
+from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params
+from jaxmlp.classifier import stopping
+from jaxmlp.classifier.stopping import (
+    Numbers,
+    Program,
+    Progress,
+    one_epoch,
+    penalised_gradient,
+    run_epochs,
+    start,
+    training_data,
+)
 from jaxmlp.training import TrainingState
 from tests.helpers import assert_agree, random_params
 
@@ -34,7 +44,7 @@ class Epochs:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, losses: list[float], weights: list[float] | None = None):
         self.losses, self.weights = iter(losses), iter(weights or range(1, len(losses) + 1))
-        monkeypatch.setattr(fitting, "train_epoch", self)
+        monkeypatch.setattr(stopping, "train_epoch", self)
 
     def __call__(self, state: TrainingState, *_: Any) -> tuple[TrainingState, Array]:
         return TrainingState(single(next(self.weights)), state.optimizer_state), jnp.float64(next(self.losses))

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
-from jaxmlp import estimator_task
-from jaxmlp.estimator_settings import check_settings
-from jaxmlp.estimator_task import Task, numbers_of, pieces, prepare, random_of, report_to, train
-from jaxmlp.fitting import epochs_a_call, training_data
+from jaxmlp.classifier import one_fit
+from jaxmlp.classifier.one_fit import Task, numbers_of, pieces, prepare, random_of, report_to, train
+from jaxmlp.classifier.settings import check_settings
+from jaxmlp.classifier.stopping import epochs_a_call, training_data
 from tests.helpers import assert_agree, rejects
 from tests.test_estimator import LABELS, WEIGHTS, X, small, untrained
 
@@ -116,8 +116,8 @@ def test_every_epoch_has_the_next_order_of_the_training_rows_however_calls_are_c
     stops_after: int, calls: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop, reported = Loop(stops_after), list[Any]()
-    monkeypatch.setattr(estimator_task, "fit_epochs", loop)
-    monkeypatch.setattr(estimator_task, "epochs_a_call", lambda *_: 4)
+    monkeypatch.setattr(one_fit, "fit_epochs", loop)
+    monkeypatch.setattr(one_fit, "epochs_a_call", lambda *_: 4)
     task = task_of(early_stopping=True)
     stream = task_of(early_stopping=True).random
     fitted = train(task, numbers_of(small().get_params(), task, 10), lambda *row: reported.append(row))
@@ -135,7 +135,7 @@ def test_every_epoch_has_the_next_order_of_the_training_rows_however_calls_are_c
 
 def test_epochs_go_on_after_those_that_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
     loop, reported = Loop(99), list[Any]()
-    monkeypatch.setattr(estimator_task, "fit_epochs", loop)
+    monkeypatch.setattr(one_fit, "fit_epochs", loop)
     task = task_of()
     numbers = numbers_of(small().get_params(), task, 7)
     state = jax.tree.map(lambda leaf: leaf + 1, train(task, numbers, lambda *_: None).optimizer_state)
@@ -173,7 +173,7 @@ def test_pieces_are_the_rows_in_sequence_filled_up_to_few_sizes(monkeypatch: pyt
         ((part, count),) = pieces(np.ones((rows, 2)))
         assert (part.shape, count, part.sum(), part[:rows].min()) == ((size, 2), rows, 2 * rows, 1)
     assert [(len(part), count) for part, count in pieces(np.zeros((8193, 1)))] == [(4096, 4096), (4096, 4096), (16, 1)]
-    monkeypatch.setattr(estimator_task, "ROWS", 17)
+    monkeypatch.setattr(one_fit, "ROWS", 17)
     for x in (X, sparse.csr_matrix(X)):
         np.testing.assert_array_equal(np.concatenate([part[:count] for part, count in pieces(x)]), X)
 
@@ -181,7 +181,7 @@ def test_pieces_are_the_rows_in_sequence_filled_up_to_few_sizes(monkeypatch: pyt
 def test_predictions_have_a_row_for_each_and_logarithms_are_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = untrained((4, 5, 3))
     whole = fitted.predict_proba(X)
-    monkeypatch.setattr(estimator_task, "ROWS", 17)
+    monkeypatch.setattr(one_fit, "ROWS", 17)
     np.testing.assert_allclose(fitted.predict_proba(X), whole, rtol=1e-12)
     fitted.params_ = jax.tree.map(lambda leaf: 1e4 * leaf, fitted.params_)
     fitted.activation = ["relu"]

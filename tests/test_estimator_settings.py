@@ -13,11 +13,12 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
-from jaxmlp import OPTIMIZERS, Hyperparameters, MLPClassifier, MLPClassifierSweep, Params, estimator
-from jaxmlp.computing import computing
-from jaxmlp.estimator_settings import check_settings, check_weights, class_weights, optimizer_of
-from jaxmlp.estimator_task import Fitted, Task
-from jaxmlp.fitting import Numbers
+from jaxmlp import OPTIMIZERS, Hyperparameters, MLPClassifier, MLPClassifierSweep, Params
+from jaxmlp.classifier import estimator
+from jaxmlp.classifier.one_fit import Fitted, Task
+from jaxmlp.classifier.settings import check_settings, check_weights, class_weights, optimizer_of
+from jaxmlp.classifier.stopping import Numbers
+from jaxmlp.runtime import computing
 from tests.helpers import assert_agree, rejects
 from tests.test_estimator import LABELS, NAMES, VALUES, WEIGHTS, X, small
 

@@ -12,24 +12,14 @@ LIBRARY = Path(jaxmlp.__file__).parent
 MODULES = {".".join(path.relative_to(LIBRARY).with_suffix("").parts): path for path in sorted(LIBRARY.rglob("*.py"))}
 # The rooms of the house: each imports from those above it only.
 ROOMS = [
-    {"errors", "checks", "files"},
+    {"errors", "checks"},
     {"data", "network", "losses", "backprop", "gradients", "optimizers", "randomness", "training"},
-    {"runtime", "computing"},
+    {"runtime"},
     {"checking"},
     {"engine"},
     {"sweep"},
-    {
-        "classifier",
-        "fitting",
-        "estimator",
-        "estimator_settings",
-        "estimator_task",
-        "search",
-        "search_lanes",
-        "search_program",
-        "search_tasks",
-    },
-    {"models", "model_file", "model_format", "estimator_file"},
+    {"classifier"},
+    {"models"},
     {"figures"},
     {"__init__"},
 ]

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxmlp import Layer, MLPClassifier, Model, files, load, model_file, model_format, save
-from jaxmlp.estimator_file import classifier_of, model_of
+from jaxmlp import Layer, MLPClassifier, Model, load, save
+from jaxmlp.models import files, model_file, model_format
+from jaxmlp.models.classifier_model import classifier_of, model_of
 from tests.helpers import assert_agree, rejects
 
 WEIGHTS, BIASES = np.array([[0.5, -1.0, 2.0], [0.0, 0.25, 4.0]]), np.array([1.0, -0.5])

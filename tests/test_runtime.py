@@ -23,7 +23,16 @@ from jaxmlp import (
     runtime,
     train_epochs,
 )
-from jaxmlp.runtime import cache_folder, configure, configure_sweep, environment, loop_options, merge_flags
+from jaxmlp.runtime import (
+    cache_folder,
+    compilation,
+    configure,
+    configure_sweep,
+    device,
+    environment,
+    loop_options,
+    merge_flags,
+)
 from tests.helpers import fresh_python, random_dataset, random_params, rejects
 
 
@@ -126,7 +135,8 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     unset = {"jax_default_matmul_precision": None, "jax_compilation_cache_dir": None}
     monkeypatch.setattr(type(jax.config), "values", jax.config.values | unset)
     monkeypatch.setattr(jax.config, "update", found.__setitem__)
-    monkeypatch.setattr(runtime, "started", lambda: False)
+    for module in (compilation, device):
+        monkeypatch.setattr(module, "started", lambda: False)
     monkeypatch.setenv("XLA_FLAGS", "")
     return found
 
@@ -155,7 +165,7 @@ def test_each_option_of_configure_changes_its_own_setting_and_no_other(
 def test_sizes_set_flags_for_one_sample_an_update_which_is_the_default_but_none_for_a_gpu(
     changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "find_device", lambda _: None)
+    monkeypatch.setattr(device, "find_device", lambda _: None)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     configure("float32", sizes=(4, 3, 3), device="gpu")
     configure("float32", sizes=(4, 3, 3), batch_size=2)
@@ -199,7 +209,8 @@ def test_a_sweep_has_a_device_a_core_and_whole_loops_and_the_users_flags_stay(
     assert "count=7" in flags
     assert "width=256" in flags
     assert flags.count("device_count") == flags.count("vector_width") == 1
-    monkeypatch.setattr(runtime, "started", lambda: True)
+    for module in (compilation, device):
+        monkeypatch.setattr(module, "started", lambda: True)
     monkeypatch.setenv("XLA_FLAGS", "--theirs")
     configure_sweep("float64")
     assert os.environ["XLA_FLAGS"] == "--theirs"

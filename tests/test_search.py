@@ -19,14 +19,10 @@ from jaxmlp import (
     Hyperparameters,
     MLPClassifier,
     MLPClassifierSweep,
-    fitting,
-    search,
-    search_lanes,
-    search_program,
-    search_tasks,
 )
-from jaxmlp.computing import computing
-from jaxmlp.search_lanes import Outcome, train_lanes
+from jaxmlp.classifier import search, search_fits, search_lanes, search_program, stopping
+from jaxmlp.classifier.search_lanes import Outcome, train_lanes
+from jaxmlp.runtime import computing
 from jaxmlp.sweep import blocks
 from jaxmlp.training import TrainingState
 from tests.helpers import assert_agree, rejects
@@ -46,13 +42,13 @@ FULL: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.3, "early_stoppin
 @pytest.fixture
 def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     counted: list[int] = []
-    original = fitting.train_epoch
+    original = stopping.train_epoch
 
     def counting(*arguments: Any) -> Any:
         counted.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(fitting, "train_epoch", counting)
+    monkeypatch.setattr(stopping, "train_epoch", counting)
     jax.clear_caches()
     yield counted
     jax.clear_caches()
@@ -110,11 +106,11 @@ def test_an_epoch_of_a_group_is_each_lanes_own_on_what_the_group_shares(monkeypa
     table = search_program.Table(jnp.array([[0.25], [0.125], [0.0]]), jnp.array([1, 2, 0]))
     group = search_program.Groups(jnp.array([2.0, 3.0, 0.0]), jnp.array([0, 2]), 5.0, (jnp.array([7.0]),))
     lanes, zero = jnp.array([0.5, 0.75]), jnp.zeros(2, jnp.int32)
-    numbers = fitting.Numbers(Hyperparameters(lanes, lanes), lanes, lanes, zero, zero)
-    begun = fitting.Progress(TrainingState((), ()), (), lanes, zero, zero, jnp.ones(2, bool))  # pyright: ignore
+    numbers = stopping.Numbers(Hyperparameters(lanes, lanes), lanes, lanes, zero, zero)
+    begun = stopping.Progress(TrainingState((), ()), (), lanes, zero, zero, jnp.ones(2, bool))  # pyright: ignore
     orders = jnp.array([[1, 0], [0, 1], [1, 0]])
     found, losses, scores = search_program._group(  # pyright: ignore[reportPrivateUsage]
-        begun, orders, group, numbers, table, fitting.Program(Config(batch_size=2)), 3
+        begun, orders, group, numbers, table, stopping.Program(Config(batch_size=2)), 3
     )
     assert found.epoch.tolist() == [2, 2]
     assert losses[:2].tolist() == [[205010.5, 205010.75], [205000.5, 205000.75]]
@@ -138,9 +134,9 @@ def test_a_lane_is_the_classifier_fitted_on_its_fold(settings: dict[str, Any], s
     ]  # fmt: skip
     folds = list(StratifiedKFold(3).split(X, LABELS))
     assert {len(train) for train, _ in folds} == {26, 27}
-    samples = search_tasks.Samples(X, LABELS, np.arange(3), WEIGHTS)
+    samples = search_fits.Samples(X, LABELS, np.arange(3), WEIGHTS)
     with computing("float64"):
-        outcomes = train_lanes(search_tasks.lanes(candidates, samples, folds), samples, folds, "auto", lambda *_: None)
+        outcomes = train_lanes(search_fits.lanes(candidates, samples, folds), samples, folds, "auto", lambda *_: None)
     assert len(outcomes) == 12
     for outcome in outcomes[::5]:
         train, test = folds[outcome.lane.fold]

@@ -9,9 +9,10 @@ import pytest
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import LeaveOneGroupOut, ParameterSampler
 
-from jaxmlp import MLPClassifier, MLPClassifierSweep, Params, search
-from jaxmlp.search_lanes import Outcome
-from jaxmlp.search_tasks import Folds, Lane, Samples
+from jaxmlp import MLPClassifier, MLPClassifierSweep, Params
+from jaxmlp.classifier import search
+from jaxmlp.classifier.search_fits import Folds, Lane, Samples
+from jaxmlp.classifier.search_lanes import Outcome
 from tests.helpers import assert_agree, rejects
 from tests.test_estimator import LABELS, NAMES, WEIGHTS, X, small
 

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmlp import Layer, search_lanes
+from jaxmlp import Layer
+from jaxmlp.classifier import search_lanes
+from jaxmlp.classifier.search_fits import Lane, Samples, common_program, lanes, programs
+from jaxmlp.classifier.search_lanes import Outcome, train_lanes
+from jaxmlp.classifier.search_program import pad_params, unpad_params
 from jaxmlp.network import sizes_of
-from jaxmlp.search_lanes import Outcome, train_lanes
-from jaxmlp.search_program import pad_params, unpad_params
-from jaxmlp.search_tasks import Lane, Samples, common_program, lanes, programs
 from jaxmlp.sweep.blocks import device_mesh
 from tests.helpers import assert_agree
 from tests.test_estimator import LABELS, WEIGHTS, X, small

@@ -16,12 +16,12 @@ from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from jaxmlp.computing import computing
+from jaxmlp.classifier.estimator import MLPClassifier
+from jaxmlp.classifier.search_fits import Folds, Samples, lanes
+from jaxmlp.classifier.search_lanes import Outcome, train_lanes
+from jaxmlp.classifier.settings import check_settings, check_weights
 from jaxmlp.errors import InputError
-from jaxmlp.estimator import MLPClassifier
-from jaxmlp.estimator_settings import check_settings, check_weights
-from jaxmlp.search_lanes import Outcome, train_lanes
-from jaxmlp.search_tasks import Folds, Samples, lanes
+from jaxmlp.runtime import computing
 
 __all__ = ["MLPClassifierSweep"]
 

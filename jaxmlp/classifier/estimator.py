@@ -12,11 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from jaxmlp.computing import computing
+from jaxmlp.classifier.one_fit import Fitted, numbers_of, pieces, prepare, random_of, report_to, train
+from jaxmlp.classifier.settings import Settings, check_settings, check_weights
 from jaxmlp.errors import InputError
-from jaxmlp.estimator_settings import Settings, check_settings, check_weights
-from jaxmlp.estimator_task import Fitted, numbers_of, pieces, prepare, random_of, report_to, train
 from jaxmlp.network import Params, Trace, forward_trace, sizes_of
+from jaxmlp.runtime import computing
 
 __all__ = ["MLPClassifier"]
 

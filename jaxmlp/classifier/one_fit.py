@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from jaxmlp.classifier.settings import MAX_INT, Settings, class_weights
+from jaxmlp.classifier.stopping import Numbers, Program, epochs_a_call, fit_epochs, start, training_data
 from jaxmlp.data import Dataset
 from jaxmlp.errors import InputError
-from jaxmlp.estimator_settings import MAX_INT, Settings, class_weights
-from jaxmlp.fitting import Numbers, Program, epochs_a_call, fit_epochs, start, training_data
 from jaxmlp.network import Params
 from jaxmlp.optimizers import Hyperparameters
 from jaxmlp.randomness import LectureStream
@@ -32,7 +32,7 @@ class Task(NamedTuple):
 
     Attributes:
         params: initial parameters.
-        data: see `jaxmlp.fitting.training_data`.
+        data: see `jaxmlp.classifier.stopping.training_data`.
         training: rows of ``data`` to train on.
         validation: rows of ``data`` that early stopping looks at.
         mean_weight: of the training rows; ``data`` has the weights divided by it.
@@ -120,7 +120,7 @@ def train(task: Task, numbers: Numbers, report: Report, done: int = 0, optimizer
     """Call the compiled program until training stops; ``done`` epochs lie behind the task's parameters.
 
     How the epochs are cut into calls makes no difference, apart from what the compiler rounds differently. To be called
-    within `jaxmlp.computing`, like `prepare`.
+    within `jaxmlp.runtime.scoped`, like `prepare`.
     """
     n, last = len(task.training), int(numbers.last_epoch)
     losses: list[float] = []

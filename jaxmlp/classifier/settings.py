@@ -11,8 +11,8 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
+from jaxmlp.classifier.stopping import Program
 from jaxmlp.errors import InputError
-from jaxmlp.fitting import Program
 from jaxmlp.network import ActivationName, check_sizes, hidden_activations
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
 from jaxmlp.randomness import check_seed

@@ -5,17 +5,17 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from jaxmlp.classifier import MLPClassifier
 from jaxmlp.errors import InputError
-from jaxmlp.estimator import MLPClassifier
-from jaxmlp.estimator_file import classifier_of, model_of
-from jaxmlp.files import whole_file
-from jaxmlp.model_format import MAX_HEADER, Model, check_header, decode, encode
+from jaxmlp.models.classifier_model import classifier_of, model_of
+from jaxmlp.models.files import whole_file
+from jaxmlp.models.model_format import MAX_HEADER, Model, check_header, decode, encode
 
 __all__ = ["load", "save"]
 
 
 def save(path: str | os.PathLike[str], model: Model | MLPClassifier, overwrite: bool = False) -> None:
-    """Write a network to a safetensors file, see `jaxmlp.model_format`; whole, or not at all.
+    """Write a network to a safetensors file, see `jaxmlp.models.model_format`; whole, or not at all.
 
     Args:
         path: of the file, in a folder that exists.

@@ -1,29 +1,23 @@
-"""What a program decides before JAX computes anything: precision, device, CPU compilation; and where it ran."""
+"""Precision and CPU compilation, decided before JAX computes anything."""
 
 import itertools
 import os
-import platform
 import sys
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from jaxmlp.data import check_dtype
 from jaxmlp.errors import InputError
 from jaxmlp.network import check_sizes
+from jaxmlp.runtime.device import choose_device, started
 
-__all__ = [
-    "DEVICES", "cache_folder", "choose_device", "configure", "configure_sweep", "environment", "find_device",
-    "loop_options", "merge_flags", "started",
-]  # fmt: skip
+__all__ = ["cache_folder", "configure", "configure_sweep", "loop_options", "merge_flags"]
 
 EXTRA = "--xla_backend_extra_options="
-DEVICES = ("auto", "cpu", "gpu")
 
 # Blocks of small networks: the loop over updates as one kernel (see `loop_options`). Without unrolling, compilation
 # takes half the time and the kernel is no slower.
@@ -73,35 +67,6 @@ def configure(
         _use_cache(cache_folder() if cache is True else Path(cache))
 
 
-def choose_device(device: str) -> None:
-    """Compute on a "cpu", a "gpu" (starts JAX to see whether there is one), or by JAX's own choice ("auto").
-
-    How much of a GPU's memory JAX takes is left to JAX's own settings. Raises InputError for another name, where JAX
-    finds no such device, or where it already runs on the other kind.
-    """
-    if device not in DEVICES:
-        raise InputError(f"device is {device!r}, expected one of {', '.join(DEVICES)}")
-    if device == "auto":
-        return
-    if device == "cpu" and not started():
-        jax.config.update("jax_platforms", "cpu")
-        return
-    find_device(device)
-    if jax.default_backend() != device:
-        raise InputError(f"device is {device!r} while JAX already runs on {jax.default_backend()}: choose it first")
-
-
-def find_device(device: str) -> Any:
-    """The first `jax.Device` that is a "cpu" or a "gpu" (starts JAX); raises InputError for another name or none."""
-    if device not in DEVICES[1:]:
-        raise InputError(f"device is {device!r}, expected one of {', '.join(DEVICES)}")
-    try:
-        return jax.devices(device)[0]
-    except (RuntimeError, AssertionError):  # the latter where JAX_PLATFORMS names nothing that is there
-        install = "expected a driver for it, and pip install 'jaxmlp[cuda13]' (an older driver: 'jaxmlp[cuda12]')"
-        raise InputError(f"device is {device!r}, but JAX finds none: {install}") from None
-
-
 # What compiling the loop over updates whole gains: time with XLA's default flags over time with the loop whole,
 # 64-w-10, float32, updates alone (jax 0.10.2, 2 cores of an AMD EPYC with AVX2, shared with other work: 10 % is noise).
 #
@@ -145,18 +110,6 @@ def loop_options(sizes: Sequence[int], batch_size: int) -> dict[str, str]:
     if 16 <= max(sizes[1:-1], default=0) <= 32:
         options["xla_cpu_disable_loop_unrolling"] = ""
     return options
-
-
-def started() -> bool:
-    """Whether JAX has already started its devices, after which flags and choice of device are ignored."""
-    # JAX has no public question for this, but documents that this setting raises from that moment on.
-    current = jax.config.values["jax_num_cpu_devices"]
-    try:
-        jax.config.update("jax_num_cpu_devices", 2 if current == 1 else 1)
-    except RuntimeError:
-        return True
-    jax.config.update("jax_num_cpu_devices", current)
-    return False
 
 
 def merge_flags(flags: str, options: Mapping[str, str]) -> str:
@@ -204,25 +157,6 @@ def configure_sweep(dtype: str) -> None:
     configure(dtype)
 
 
-def environment() -> dict[str, Any]:
-    """Versions, machine and device, as a JSON-ready dictionary: what one needs to judge or repeat a measurement."""
-    device = jax.devices()[0]
-    return {
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("jaxmlp", "jax", "jaxlib", "numpy", "optax", "scikit-learn")},
-        },
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "system": f"{platform.system()} {platform.release()}",
-        "cores": os.cpu_count(),
-        "device": device.device_kind,
-        "platform": device.platform,
-        "devices": jax.device_count(),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-    }
-
-
 def _set_flags(options: Mapping[str, str]) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     try:
@@ -248,12 +182,3 @@ def _use_cache(folder: Path) -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # 1 s by default, more than ours take
-
-
-def _processor() -> str:
-    """The processor's name: Linux tells it in a file only."""
-    try:
-        with open("/proc/cpuinfo") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()

@@ -40,7 +40,7 @@ class Model:
         activation: of the hidden layers, one name or a tuple of one a layer.
         classes: the labels of the outputs, numbers, booleans or strings ``[n_L]``; None: 0 .. n_L - 1.
         details: how it was trained: whatever JSON can hold.
-        classifier: the parameters and curves of a classifier, see `jaxmlp.estimator_file`.
+        classifier: the parameters and curves of a classifier, see `jaxmlp.models.classifier_model`.
     """
 
     params: Params

@@ -1,8 +1,8 @@
 """Fitting: epochs of `jaxmlp.training.train_epoch` until a rule stops them, in one compiled program.
 
-The classifier runs this program for one network, its search for many side by side (`jaxmlp.search_program`). What
-scikit-learn's MLPs have and the lecture's training lacks goes into the data and into the gradient, so that the epoch
-stays the same: a sample's weight multiplies its row of targets, the L2 penalty joins the loss.
+The classifier runs this program for one network, its search for many side by side. What scikit-learn's MLPs have and
+the lecture's training lacks goes into the data and into the gradient, so that the epoch stays the same: a sample's
+weight multiplies its row of targets, the L2 penalty joins the loss.
 """
 
 import dataclasses

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp.estimator_settings import Settings, check_settings
-from jaxmlp.estimator_task import Task, prepare, random_of
-from jaxmlp.fitting import Program
+from jaxmlp.classifier.one_fit import Task, prepare, random_of
+from jaxmlp.classifier.settings import Settings, check_settings
+from jaxmlp.classifier.stopping import Program
 from jaxmlp.optimizers import OPTIMIZERS
 
 __all__ = ["Folds", "Lane", "Samples", "common_program", "lanes", "programs"]

@@ -11,12 +11,20 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from jaxmlp.estimator_task import numbers_of
-from jaxmlp.fitting import Numbers, Program
+from jaxmlp.classifier.one_fit import numbers_of
+from jaxmlp.classifier.search_fits import Folds, Lane, Samples, common_program, programs
+from jaxmlp.classifier.search_program import (
+    Groups,
+    Table,
+    accuracies,
+    group_epochs,
+    pad_params,
+    start_groups,
+    unpad_params,
+)
+from jaxmlp.classifier.stopping import Numbers, Program
 from jaxmlp.network import Params, sizes_of
 from jaxmlp.randomness import LectureStream
-from jaxmlp.search_program import Groups, Table, accuracies, group_epochs, pad_params, start_groups, unpad_params
-from jaxmlp.search_tasks import Folds, Lane, Samples, common_program, programs
 from jaxmlp.sweep.blocks import lanes_of
 
 __all__ = ["Outcome", "train_lanes"]
@@ -51,7 +59,7 @@ def train_lanes(
     """Train all lanes, the same depth, program and number of updates in one compiled program.
 
     Args:
-        made: from `lanes`, within `jaxmlp.computing`, like this.
+        made: from `lanes`, within `jaxmlp.runtime.scoped`, like this.
         samples: all rows.
         folds: training and test rows.
         device: "cpu", "gpu" or "auto"; all of that kind are used.

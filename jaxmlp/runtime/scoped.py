@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import jax
 
-from jaxmlp.runtime import find_device
+from jaxmlp.runtime.device import find_device
 
 __all__ = ["computing"]
 

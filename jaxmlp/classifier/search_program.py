@@ -1,8 +1,8 @@
 """The search's compiled program: many fits side by side on all local devices, in groups as a sweep's blocks have them.
 
 A group is up to B fits that share their samples' order: same fold, same seed, same widths. Its lanes run side by side
-(`jax.vmap` of `jaxmlp.fitting.one_epoch`, what a single fit runs too), a device's groups one after the other. Hidden
-layers are padded to the widest, masked as in a sweep, and orders to the longest fold, with rows that count for nothing.
+(`jax.vmap` of `stopping.one_epoch`, what a single fit runs too), a device's groups one after the other. Hidden layers
+are padded to the widest, masked as in a sweep, and orders to the longest fold, with rows that count for nothing.
 """
 
 import functools
@@ -17,8 +17,8 @@ from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 from numpy.typing import NDArray
 
+from jaxmlp.classifier.stopping import Numbers, Program, Progress, one_epoch, run_epochs, start
 from jaxmlp.data import Dataset
-from jaxmlp.fitting import Numbers, Program, Progress, one_epoch, run_epochs, start
 from jaxmlp.network import Layer, Params, forward
 
 __all__ = ["Groups", "Table", "accuracies", "group_epochs", "pad_params", "start_groups", "unpad_params"]

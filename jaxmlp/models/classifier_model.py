@@ -6,10 +6,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from jaxmlp.classifier import MLPClassifier, check_settings
 from jaxmlp.errors import InputError
-from jaxmlp.estimator import MLPClassifier
-from jaxmlp.estimator_settings import check_settings
-from jaxmlp.model_format import Model
+from jaxmlp.models.model_format import Model
 from jaxmlp.network import sizes_of
 
 __all__ = ["classifier_of", "model_of"]

@@ -1,0 +1,52 @@
+"""On which device JAX computes, and whether it has started."""
+
+from typing import Any
+
+import jax
+
+from jaxmlp.errors import InputError
+
+__all__ = ["DEVICES", "choose_device", "find_device", "started"]
+
+DEVICES = ("auto", "cpu", "gpu")
+
+
+def choose_device(device: str) -> None:
+    """Compute on a "cpu", a "gpu" (starts JAX to see whether there is one), or by JAX's own choice ("auto").
+
+    How much of a GPU's memory JAX takes is left to JAX's own settings. Raises InputError for another name, where JAX
+    finds no such device, or where it already runs on the other kind.
+    """
+    if device not in DEVICES:
+        raise InputError(f"device is {device!r}, expected one of {', '.join(DEVICES)}")
+    if device == "auto":
+        return
+    if device == "cpu" and not started():
+        jax.config.update("jax_platforms", "cpu")
+        return
+    find_device(device)
+    if jax.default_backend() != device:
+        raise InputError(f"device is {device!r} while JAX already runs on {jax.default_backend()}: choose it first")
+
+
+def find_device(device: str) -> Any:
+    """The first `jax.Device` that is a "cpu" or a "gpu" (starts JAX); raises InputError for another name or none."""
+    if device not in DEVICES[1:]:
+        raise InputError(f"device is {device!r}, expected one of {', '.join(DEVICES)}")
+    try:
+        return jax.devices(device)[0]
+    except (RuntimeError, AssertionError):  # the latter where JAX_PLATFORMS names nothing that is there
+        install = "expected a driver for it, and pip install 'jaxmlp[cuda13]' (an older driver: 'jaxmlp[cuda12]')"
+        raise InputError(f"device is {device!r}, but JAX finds none: {install}") from None
+
+
+def started() -> bool:
+    """Whether JAX has already started its devices, after which flags and choice of device are ignored."""
+    # JAX has no public question for this, but documents that this setting raises from that moment on.
+    current = jax.config.values["jax_num_cpu_devices"]
+    try:
+        jax.config.update("jax_num_cpu_devices", 2 if current == 1 else 1)
+    except RuntimeError:
+        return True
+    jax.config.update("jax_num_cpu_devices", current)
+    return False
