@@ -23,7 +23,7 @@ from experiments import command
 from experiments.benchmarks.bars import bars
 from experiments.worker import environment
 from jaxmlp import MLPClassifier, MLPClassifierSweep, runtime
-from jaxmlp.sweep.report import interval
+from jaxmlp.sweep.choosing import interval
 
 THEIRS = "scikit-learn"
 ACTIVATIONS = {"sigmoid": "logistic"}

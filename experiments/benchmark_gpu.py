@@ -20,8 +20,7 @@ from experiments.sweep_contenders import single_call, sweep_call
 from experiments.worker import SWEEP, Entry, Worker
 from experiments.workloads import N_TRAIN, Workload, make
 from jaxmlp import InputError, MLPClassifier, load_digits, runtime
-from jaxmlp.sweep import Data, hold_out, make_space
-from jaxmlp.sweep.fused import ENGINES
+from jaxmlp.sweep import ENGINES, Data, hold_out, make_space
 
 NETWORKS = (64, 1024, 16384)
 SMALL = "64-20-10, 1 sample an update"

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from experiments.gpu_compile import CLOCK, MULTIPROCESSORS, REGISTERS, ptxas
 from jaxmlp import Config, InputError
-from jaxmlp.engine import fused_refusal, load_kernel
-from jaxmlp.engine.shares import warps
+from jaxmlp.engine import fused_refusal, load_kernel, warps
 
 
 class Card(NamedTuple):

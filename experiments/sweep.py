@@ -20,11 +20,24 @@ from typing import Any
 
 from experiments import command, sweep_estimate, sweep_report
 from jaxmlp import InputError, load_digits, runtime
-from jaxmlp.engine import load_kernel
-from jaxmlp.sweep import Block, Data, Space, data_hash, hold_out, make_space, pack, reading, run_sweep, store
-from jaxmlp.sweep.blocks import device_mesh, lanes_of
-from jaxmlp.sweep.fused import ENGINES, refusal
-from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, rungs
+from jaxmlp.engine import device_mesh, lanes_of, load_kernel
+from jaxmlp.sweep import (
+    ATTEMPTS,
+    ENGINES,
+    IN_FLIGHT,
+    Block,
+    Data,
+    Space,
+    data_hash,
+    hold_out,
+    make_space,
+    pack,
+    reading,
+    refusal,
+    run_sweep,
+    rungs,
+    store,
+)
 
 AXES: dict[str, str] = {
     "hidden": "widths of a network's hidden layers, as 20 or 20,10 or none",

@@ -20,9 +20,8 @@ from jaxmlp import (
     initial_state,
     train_epochs,
 )
-from jaxmlp.sweep import Data, Space, data_hash, make_space, pack, run_sweep, store, train_block
-from jaxmlp.sweep.blocks import device_mesh, lanes_of
-from jaxmlp.sweep.runner import IN_FLIGHT
+from jaxmlp.engine import device_mesh, lanes_of
+from jaxmlp.sweep import IN_FLIGHT, Data, Space, data_hash, make_space, pack, run_sweep, store, train_block
 
 __all__ = ["ALONE", "SKLEARN", "STORED", "TORCH", "UNEVALUATED", "calls", "spaces"]
 

@@ -5,10 +5,8 @@ import time
 import jax
 import numpy as np
 
-from jaxmlp.sweep import Block, Data, Trial, pack, train_block
-from jaxmlp.sweep.blocks import device_mesh, lanes_of
-from jaxmlp.sweep.packing import group_bytes, groups_a_block
-from jaxmlp.sweep.runner import rungs
+from jaxmlp.engine import device_mesh, lanes_of
+from jaxmlp.sweep import Block, Data, Trial, group_bytes, groups_a_block, pack, rungs, train_block
 
 CALIBRATED = 3  # programs; the others are taken to be like these
 

@@ -11,15 +11,14 @@ from matplotlib.figure import Figure
 
 from experiments import command
 from jaxmlp import InputError, Model, figures, load_digits, runtime
-from jaxmlp.sweep import data_hash, hold_out, reading, report, store, train_trial
-from jaxmlp.sweep.report import Configuration
-from jaxmlp.sweep.trials import Trial, trial_of
+from jaxmlp.sweep import Trial, choosing, data_hash, hold_out, reading, store, train_trial, trial_of
+from jaxmlp.sweep.choosing import Configuration
 
 CELLS = 20
 """Values of an axis that a heatmap can show."""
 
 
-def percent(found: report.Interval) -> str:
+def percent(found: choosing.Interval) -> str:
     """``91.3 (90.9..91.7)``, or the mean alone."""
     text = f"{100 * found.mean:.2f}"
     return text if np.isnan(found.low) else f"{text} ({100 * found.low:.2f}..{100 * found.high:.2f})"
@@ -41,15 +40,15 @@ def table(found: list[Configuration], axes: list[str], top: int, measures: tuple
 
 def chosen_line(best: Configuration) -> str:
     """The test accuracy of the chosen configuration: the only one that is told."""
-    test = report.interval([row["test_accuracy"] for row in best.rows], 0, 1)
+    test = choosing.interval([row["test_accuracy"] for row in best.rows], 0, 1)
     return f"chosen: 1, test accuracy {percent(test)} % over {len(best.rows)} seeds"
 
 
 def show(rows: list[dict[str, Any]], top: int) -> None:
     """Print the table and the chosen configuration's test accuracy."""
-    found = report.configurations(rows)
+    found = choosing.configurations(rows)
     if found:
-        print(table(found, report.varying(rows), top, report.measure_of(rows)))
+        print(table(found, choosing.varying(rows), top, choosing.measure_of(rows)))
         print(chosen_line(found[0]))
     else:
         print("no trial is done yet")
@@ -57,11 +56,11 @@ def show(rows: list[dict[str, Any]], top: int) -> None:
 
 def draw(rows: list[dict[str, Any]], database: str, across: str, down: str) -> dict[str, Figure]:
     """The figures by file name; those that need an axis to vary only where one does."""
-    found = report.configurations(rows)
+    found = choosing.configurations(rows)
     if not found:
         return {}
-    _, measure = report.measure_of(rows)
-    axes = report.varying(rows)
+    _, measure = choosing.measure_of(rows)
+    axes = choosing.varying(rows)
     title = f"sweep {rows[0]['sweep']}: {len(found):,} configurations, {len(found[0].rows)} seeds"
     drawn: dict[str, Figure] = {}
     if "learning_rate" in axes:
@@ -87,7 +86,7 @@ def progress_line(rows: list[dict[str, Any]]) -> str:
     """How far the sweep is: trials by status, and configurations of which nothing is known yet."""
     counts = collections.Counter(str(row["status"]) for row in rows)
     every, known = (
-        {tuple(row[axis] for axis in report.AXES) for row in part}
+        {tuple(row[axis] for axis in choosing.AXES) for row in part}
         for part in (rows, [row for row in rows if row["status"] != "pending"])
     )
     missing = len(every - known)
@@ -101,8 +100,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``report``."""
     add = parser.add_argument
     add("--top", type=int, default=10, metavar="K", help="lines of the table (%(default)s)")
-    add("--across", choices=report.AXES, default="learning_rate", help="of the heatmap (%(default)s)")
-    add("--down", choices=report.AXES, default="hidden", help="of the heatmap (%(default)s)")
+    add("--across", choices=choosing.AXES, default="learning_rate", help="of the heatmap (%(default)s)")
+    add("--down", choices=choosing.AXES, default="hidden", help="of the heatmap (%(default)s)")
 
 
 def report_command(options: argparse.Namespace) -> int:
@@ -113,7 +112,7 @@ def report_command(options: argparse.Namespace) -> int:
     show(rows, options.top)
     folder = command.output_folder(options.out)
     text = io.StringIO(newline="")
-    report.write_csv(rows, text)
+    choosing.write_csv(rows, text)
     drawn = draw(rows, options.database, options.across, options.down)
     if "parallel.png" in drawn and "heatmap.png" not in drawn:
         axes = f"{options.across} or {options.down}"
@@ -126,10 +125,10 @@ def find_trial(database: str, number: int | None, identity: str | None) -> tuple
     """The trial to export: the one of that id, or the best of the chosen configuration by validation loss."""
     rows = reading.trials(database, number)
     if identity is None:
-        found = report.configurations(rows)
+        found = choosing.configurations(rows)
         if not found:
             raise InputError("no trial is done yet, expected one to export")
-        loss, _ = report.measure_of(rows)
+        loss, _ = choosing.measure_of(rows)
         identity = min(found[0].rows, key=lambda row: row[loss])["id"]
     row = next((row for row in rows if row["id"] == identity), None)
     if row is None or row["status"] != "done":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from experiments import command, sweep
 from jaxmlp import InputError, figures, runtime
-from jaxmlp.sweep import make_space, report
+from jaxmlp.sweep import choosing, make_space
 
 NETWORKS = ("20", "20,10")
 
@@ -24,7 +24,7 @@ class Comparison(NamedTuple):
 
     first: NDArray[np.float64]
     second: NDArray[np.float64]
-    interval: report.Interval
+    interval: choosing.Interval
 
 
 def run(seeds: int, epochs: int, database: str) -> Comparison:
@@ -38,7 +38,7 @@ def run(seeds: int, epochs: int, database: str) -> Comparison:
         np.array([row["test_accuracy"] for row in sorted(rows, key=lambda row: row["seed"]) if row["hidden"] == hidden])
         for hidden in NETWORKS
     )
-    return Comparison(first, second, report.interval(100 * (second - first)))
+    return Comparison(first, second, choosing.interval(100 * (second - first)))
 
 
 def answer(found: Comparison) -> str:

@@ -86,9 +86,9 @@ def without_warp(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
             if name == "warp":
                 raise error
 
-    for name in [name for name in sys.modules if name.split(".")[0] == "warp" or name == "jaxmlp.engine.kernel"]:
+    for name in [name for name in sys.modules if name.split(".")[0] == "warp" or name == "jaxmlp.engine.fused.kernel"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("jaxmlp.engine.kernel", raising=False)
+    monkeypatch.delattr("jaxmlp.engine.fused.kernel", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
 
 

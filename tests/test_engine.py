@@ -25,7 +25,7 @@ from jaxmlp import (
     initial_state,
 )  # fmt: skip
 from jaxmlp.engine import fused_epochs, fused_refusal, load_kernel
-from jaxmlp.engine.shares import divide, thread_size, warps
+from jaxmlp.engine.fused.shares import divide, thread_size, warps
 from jaxmlp.losses import cross_entropy
 from jaxmlp.network import forward
 from jaxmlp.training import train_epoch
@@ -121,7 +121,7 @@ def _scanned(given: Networks, config: Config) -> tuple[TrainingState, Array]:
 
 
 def scanned(given: Networks) -> tuple[TrainingState, Array, Array]:
-    """One epoch of the scan; a network that is no longer finite stays as it was, as in `jaxmlp.sweep.blocks`."""
+    """One epoch of the scan; a network that is no longer finite stays as it was, as in `jaxmlp.engine.program`."""
     new, loss = jax.tree.map(np.asarray, _scanned(without_config(given), given.config))
     finite = [np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1) for leaf in jax.tree.leaves((new, loss))]
     alive = np.logical_and.reduce([np.asarray(given.alive), *finite])

@@ -22,8 +22,8 @@ from jaxmlp import (
 )
 from jaxmlp.classifier import search, search_fits, search_lanes, search_program, stopping
 from jaxmlp.classifier.search_lanes import Outcome, train_lanes
+from jaxmlp.engine import program
 from jaxmlp.runtime import computing
-from jaxmlp.sweep import blocks
 from jaxmlp.training import TrainingState
 from tests.helpers import assert_agree, rejects
 from tests.test_estimator import LABELS, NAMES, WEIGHTS, X, small
@@ -61,7 +61,7 @@ def test_every_fit_is_the_classifiers_own_and_the_program_is_traced_once(
     # The last one has a start of its own, so a group of one lane.
     # Memory for four groups on each of two devices, so that calls end between the groups of one start: 43 parameters of
     # 8 bytes, six times, of 8 lanes, on two devices are 33,024 bytes.
-    monkeypatch.setitem(blocks.LANES, "cpu", 8)
+    monkeypatch.setitem(program.LANES, "cpu", 8)
     monkeypatch.setattr(search_lanes, "MAX_BYTES", 4 * 33_024)
     outcomes: list[Outcome] = []
 

@@ -13,8 +13,8 @@ from jaxmlp.classifier import search_lanes
 from jaxmlp.classifier.search_fits import Lane, Samples, common_program, lanes, programs
 from jaxmlp.classifier.search_lanes import Outcome, train_lanes
 from jaxmlp.classifier.search_program import pad_params, unpad_params
+from jaxmlp.engine.program import device_mesh
 from jaxmlp.network import sizes_of
-from jaxmlp.sweep.blocks import device_mesh
 from tests.helpers import assert_agree
 from tests.test_estimator import LABELS, WEIGHTS, X, small
 

@@ -10,24 +10,24 @@ import pytest
 from jax.sharding import Mesh
 
 from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params, initial_state, load_digits, train
+from jaxmlp.engine import program
 from jaxmlp.sweep import (
     Block,
     Data,
     Outcome,
     Trial,
-    blocks,
+    block_training,
     hold_out,
-    lanes,
     make_space,
     pack,
     packing,
     train_block,
     train_trial,
 )
-from jaxmlp.sweep.trials import initial_weights, order_streams
+from jaxmlp.sweep.trial import initial_weights, order_streams
 from tests.helpers import assert_agree, random_dataset, rejects
 
-LANES = blocks.LANES["cpu"]
+LANES = program.LANES["cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def others(trial: Trial) -> dict[str, Any]:
 @pytest.mark.parametrize("batch_size", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_padded_units_stay_zero_however_they_are_trained(batch_size: int, doubles: Data) -> None:
     trial = Trial((5, 3), "sigmoid", batch_size, "momentum", 0.5, 0.9, 0.01)
-    state = lanes._train(Block(packing.program_of(trial), ((trial,),), True), 3, doubles)[0].state  # pyright: ignore[reportPrivateUsage]
+    state = block_training._train(Block(packing.program_of(trial), ((trial,),), True), 3, doubles)[0].state  # pyright: ignore[reportPrivateUsage]
     first, second, third = state.params
     assert first.weights.shape[2:] == (8, 4)
     for padding in (first.weights[0, 0, 5:], first.biases[0, 0, 5:], second.weights[0, 0, 3:],
@@ -132,7 +132,7 @@ def test_padded_units_stay_zero_however_they_are_trained(batch_size: int, double
 
 
 def test_every_optimiser_starts_from_zeros() -> None:
-    # `lanes.place` lays their states out as zeros.
+    # `block_training.place` lays their states out as zeros.
     for optimizer in OPTIMIZERS.values():
         params = (Layer(jnp.ones((2, 3)), jnp.ones(2)),)
         state = initial_state(params, Hyperparameters(0.1, 0.5, 0.1), Config(optimizer=optimizer))
@@ -162,7 +162,7 @@ def test_bits_depend_on_the_trial_alone(crowd: list[Trial], singles: Data, monke
     assert_same_bits({crowd[50].id: train_trial(crowd[50], 2, singles)[1]}, sweep)
     # One device instead of two: sharded equals unsharded.
     one = Mesh(np.asarray(jax.local_devices()[:1]), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
-    monkeypatch.setattr(lanes, "device_mesh", lambda: one)
+    monkeypatch.setattr(block_training, "device_mesh", lambda: one)
     assert_same_bits(by_id(list(pack(crowd, singles, LANES)), 2, singles), sweep)
 
 
@@ -173,7 +173,7 @@ def test_bits_of_batches_depend_on_the_trial_alone(singles: Data, monkeypatch: p
     for trial in trials[13::20]:
         assert_same_bits({trial.id: train_trial(trial, 2, singles)[1]}, sweep)
     one = Mesh(np.asarray(jax.local_devices()[:1]), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
-    monkeypatch.setattr(lanes, "device_mesh", lambda: one)
+    monkeypatch.setattr(block_training, "device_mesh", lambda: one)
     assert_same_bits(by_id(list(pack(trials, singles, LANES)), 2, singles), sweep)
 
 
@@ -217,7 +217,7 @@ def test_neighbours_of_a_trial_that_diverges_keep_every_bit(crowd: list[Trial], 
 def test_a_lane_that_is_not_alive_is_never_trained_nor_one_with_an_infinite_parameter_done(
     crowd: list[Trial], singles: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = lanes.place
+    place = block_training.place
 
     def without_the_second(*arguments: Any) -> Any:
         laid_out = place(*arguments)
@@ -225,9 +225,9 @@ def test_a_lane_that_is_not_alive_is_never_trained_nor_one_with_an_infinite_para
         np.asarray(laid_out.state.params[0].biases)[0, 2, 0] = -np.inf  # a unit that relu turns off: no loss sees it
         return laid_out
 
-    monkeypatch.setattr(lanes, "place", without_the_second)
+    monkeypatch.setattr(block_training, "place", without_the_second)
     block = Block(packing.program_of(crowd[0]), (tuple(crowd[:3]),), False)
-    after, measures, _ = lanes._train(block, 2, singles)  # pyright: ignore[reportPrivateUsage]
+    after, measures, _ = block_training._train(block, 2, singles)  # pyright: ignore[reportPrivateUsage]
     assert np.asarray(measures.alive)[0, :3].tolist() == [[True, True], [False, False], [False, False]]
     assert np.all(np.isfinite(np.asarray(measures.loss)[0, :3]))
     for number, weights in enumerate(initial_weights(crowd[1], 4, 3)):
@@ -258,7 +258,7 @@ def test_the_shape_of_a_block_keeps_within_its_memory(doubles: Data, monkeypatch
     one_group = packing.group_bytes(block.program, 4, 3, LANES, 8)
     for limit, groups in ((2**29, packing.GROUPS), (4 * one_group, 4)):
         monkeypatch.setattr(packing, "MAX_BYTES", limit)
-        assert lanes._train(block, 1, doubles)[0].alive.shape == (groups, LANES)  # pyright: ignore[reportPrivateUsage]
+        assert block_training._train(block, 1, doubles)[0].alive.shape == (groups, LANES)  # pyright: ignore[reportPrivateUsage]
 
 
 def test_packing_fills_groups_and_shares_orders_where_seeds_allow(doubles: Data) -> None:

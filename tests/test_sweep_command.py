@@ -14,7 +14,7 @@ import pytest
 
 from experiments import benchmark, predict, sweep, sweep_report, width_or_luck
 from jaxmlp import InputError, Model, load
-from jaxmlp.sweep import report, trials
+from jaxmlp.sweep import choosing, trials
 from tests.test_experiments import assert_figure, files
 
 SMALL = ["--hidden", "4", "8", "--learning-rate", "0.1", "0.5", "--seeds", "0:3", "--epochs", "1"]
@@ -145,7 +145,7 @@ def test_a_report_where_a_folder_stands_is_one_line(
 
 
 def test_what_is_known_of_a_sweep_is_said() -> None:
-    row: dict[str, Any] = {**dict.fromkeys(report.AXES, 1), "sweep": 2}
+    row: dict[str, Any] = {**dict.fromkeys(choosing.AXES, 1), "sweep": 2}
     rows = [
         {**row, "hidden": hidden, "status": status}
         for hidden, status in [("4", "done"), ("4", "pending"), ("8", "pruned"), ("9", "pending"), ("9", "pending")]

@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from jaxmlp import figures
-from jaxmlp.sweep.report import Configuration, Interval
+from jaxmlp.sweep.choosing import Configuration, Interval
 
 
 def configuration(hidden: str, rate: float, accuracy: float, momentum: float | None = None) -> Configuration:

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from experiments import sweep
+from jaxmlp.engine import program
 from jaxmlp.sweep import (
     Data,
     Trial,
-    blocks,
+    block_training,
     data_hash,
     hold_out,
-    lanes,
     make_space,
     pack,
     reading,
@@ -31,10 +31,10 @@ from jaxmlp.sweep import (
     train_trial,
     trials,
 )
-from jaxmlp.sweep.fused import ENGINES
+from jaxmlp.sweep.packing import ENGINES
 from tests.helpers import MISSING_WARP, assert_agree, random_dataset, rejects, without_warp
 
-LANES = blocks.LANES["cpu"]
+LANES = program.LANES["cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,9 @@ def test_the_fused_engine_alone_calls_the_kernel(doubles: Data) -> None:
     called: dict[str, bool] = {}
     for engine in ENGINES:
         (block,) = pack([Trial((5, 3), "tanh", 4)], doubles, LANES, engine)
-        laid_out, orders = lanes.place(block, doubles, (2, LANES), [0]), np.zeros((2, LANES, 18), np.int32)
-        lowered = blocks.block_epoch.lower(
-            laid_out, orders, np.ones(2, np.int32), doubles, np.bool_(False), block.program, blocks.device_mesh()
+        laid_out, orders = block_training.place(block, doubles, (2, LANES), [0]), np.zeros((2, LANES, 18), np.int32)
+        lowered = program.block_epoch.lower(
+            laid_out, orders, np.ones(2, np.int32), doubles, np.bool_(False), block.program, program.device_mesh()
         )
         called[engine] = "epochs_kernel" in lowered.as_text()
     assert called == {"scan": False, "fused": True}

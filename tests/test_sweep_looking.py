@@ -12,8 +12,8 @@ import pytest
 from experiments import sweep, sweep_report
 from jaxmlp import Model, load_digits
 from jaxmlp.sweep import data_hash, hold_out, make_space, store
-from jaxmlp.sweep.lanes import Outcome
-from jaxmlp.sweep.trials import Trial
+from jaxmlp.sweep.block_training import Outcome
+from jaxmlp.sweep.trial import Trial
 from tests.commands import catch_writes, legend_of
 from tests.helpers import random_params, rejects
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from jaxmlp import accuracy, cross_entropy, forward
-from jaxmlp.sweep.measures import columns, measure, scores
-from jaxmlp.sweep.validation import hold_out
+from jaxmlp.engine.held_out import hold_out
+from jaxmlp.engine.measures import columns, measure, scores
 from tests.helpers import assert_agree, random_dataset, random_params
 
 # Few different numbers, so that ties are common.

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmlp.sweep import Block, Data, Trial, blocks, data_hash, hold_out, lanes, pack, packing
-from jaxmlp.sweep.blocks import Program
-from jaxmlp.sweep.measures import Measures, columns
-from jaxmlp.sweep.trials import initial_weights
+from jaxmlp.engine import program
+from jaxmlp.engine.measures import Measures, columns
+from jaxmlp.engine.program import Program
+from jaxmlp.sweep import Block, Data, Trial, block_training, data_hash, hold_out, pack, packing
+from jaxmlp.sweep.trial import initial_weights
 from tests.helpers import assert_agree, random_dataset, rejects
 
 BASE = Trial((2, 3), "tanh", 4, "momentum", 0.1, 0.8, 0.01, 1.5, 7)
@@ -124,7 +125,7 @@ def test_a_blocks_groups_fit_its_memory(data: Data, monkeypatch: pytest.MonkeyPa
 
 def test_each_lane_has_its_own_trials_weights_masks_and_settings(data: Data) -> None:
     groups, slots = tuple((BASE, other) for other in CROWD[1:]), [7, 5, 3, 1, 0, 2]
-    laid_out = lanes.place(Block(packing.program_of(BASE), groups, False), data, (8, 3), slots)
+    laid_out = block_training.place(Block(packing.program_of(BASE), groups, False), data, (8, 3), slots)
     taken = {(slot, lane): trial for slot, group in zip(slots, groups, strict=True) for lane, trial in enumerate(group)}
     rate, momentum, decay = laid_out.hyperparameters
     for at in np.ndindex(8, 3):
@@ -147,7 +148,7 @@ def test_each_lane_has_its_own_trials_weights_masks_and_settings(data: Data) -> 
 
 def test_without_momentum_or_decay_a_lane_has_none(data: Data) -> None:
     trial = Trial((3,))
-    laid_out = lanes.place(Block(packing.program_of(trial), ((trial,),), True), data, (1, 2), [0])
+    laid_out = block_training.place(Block(packing.program_of(trial), ((trial,),), True), data, (1, 2), [0])
     assert np.asarray(laid_out.hyperparameters.momentum).tolist() == [[0, 0]]
     assert laid_out.hyperparameters.weight_decay is None
 
@@ -158,7 +159,7 @@ def test_each_lane_follows_the_orders_of_its_own_seed(shared: bool) -> None:
     if not shared:
         groups = ((groups[0][0], groups[1][0]), (groups[1][1],))
     block = Block(packing.program_of(groups[0][0]), groups, shared)
-    drawn = list(lanes._orders(block, 3, [1, 0], (3, 2, 7)))  # pyright: ignore[reportPrivateUsage]
+    drawn = list(block_training._orders(block, 3, [1, 0], (3, 2, 7)))  # pyright: ignore[reportPrivateUsage]
     streams = {seed: np.random.RandomState((seed, 2**32 - 1)) for seed in (4, 6)}
     assert len(drawn) == 3
     for orders in drawn:
@@ -177,7 +178,7 @@ def test_an_outcome_is_of_the_finite_epochs_of_its_own_lane() -> None:
     alive[1, 0, 2] = False
     leaves: Any = [*numbers, alive]
     measures = Measures(*leaves)
-    stopped, whole = (lanes._outcome(measures, at) for at in ((1, 0), (0, 1)))  # pyright: ignore[reportPrivateUsage]
+    stopped, whole = (block_training._outcome(measures, at) for at in ((1, 0), (0, 1)))  # pyright: ignore[reportPrivateUsage]
     assert (whole.status, whole.loss.tolist(), whole.validation_loss.tolist()) == ("done", [3, 4, 5], [15, 16, 17])
     assert (whole.validation_accuracy.tolist(), *whole[4:]) == ([27, 28, 29], 41, 53)
     assert (stopped.status, stopped.loss.tolist(), stopped.validation_loss.tolist()) == ("diverged", [6, 7], [18, 19])
@@ -188,5 +189,5 @@ def test_an_outcome_is_of_the_finite_epochs_of_its_own_lane() -> None:
 def test_a_cpu_has_16_lanes_and_other_devices_1024() -> None:
     for platform, count in (("cpu", 16), ("gpu", 1024)):
         mesh: Any = SimpleNamespace(devices=np.array([SimpleNamespace(platform=platform)]))
-        assert blocks.lanes_of(mesh) == count
-    assert blocks.device_mesh().devices.tolist() == jax.devices()
+        assert program.lanes_of(mesh) == count
+    assert program.device_mesh().devices.tolist() == jax.devices()

@@ -35,7 +35,7 @@ from jaxmlp.sweep import (
     train_trial,
     trials,
 )
-from jaxmlp.sweep.fused import ENGINES
+from jaxmlp.sweep.packing import ENGINES
 from jaxmlp.sweep.runner import work
 from tests.helpers import random_dataset, rejects
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jaxmlp import hand_derived_gradient
-from jaxmlp.sweep.lane_sums import cross_entropy
-from jaxmlp.sweep.side_by_side import lanes_gradient
+from jaxmlp.engine.interleaved import lanes_gradient
+from jaxmlp.engine.interleaved_sums import cross_entropy
 from tests.helpers import assert_agree, random_batch, random_params
 
 LANES = 3

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxmlp import InputError
-from jaxmlp.sweep import Outcome, Trial, database, make_space, reading, report, store, trials
+from jaxmlp.sweep import Outcome, Trial, choosing, database, make_space, reading, store, trials
 from tests.helpers import rejects
 
 SPACE = make_space({"learning_rate": [0.1, 0.2], "seeds": ["0:3"]})
@@ -219,7 +219,7 @@ def test_two_readers_see_whole_blocks_while_a_sweep_is_written(tmp_path: Path) -
             while counts[-1] < 400:
                 done = [row for row in trials(path) if row["status"] == "done"]
                 counts.append(len(done))
-                assert report.configurations(done) or not done
+                assert choosing.configurations(done) or not done
             return counts
 
         with concurrent.futures.ThreadPoolExecutor(2) as pool:

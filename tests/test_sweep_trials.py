@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxmlp.sweep import Trial
-from jaxmlp.sweep.trials import initial_weights, order_streams, padded, trial_of
+from jaxmlp.sweep.trial import initial_weights, order_streams, padded, trial_of
 from tests.helpers import assert_agree
 
 

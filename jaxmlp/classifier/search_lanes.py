@@ -23,9 +23,9 @@ from jaxmlp.classifier.search_program import (
     unpad_params,
 )
 from jaxmlp.classifier.stopping import Numbers, Program
+from jaxmlp.engine import lanes_of
 from jaxmlp.network import Params, sizes_of
 from jaxmlp.randomness import LectureStream
-from jaxmlp.sweep.blocks import lanes_of
 
 __all__ = ["Outcome", "train_lanes"]
 

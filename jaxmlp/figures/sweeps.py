@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from jaxmlp.figures.style import OKABE_ITO
-from jaxmlp.sweep.report import Configuration, Interval
+from jaxmlp.sweep.choosing import Configuration, Interval
 
 __all__ = ["best_curves", "by_axis", "difference", "heatmap", "label", "parallel_coordinates"]
 

@@ -1,23 +1,27 @@
 """Packing: trials into blocks, which a compiled program trains together."""
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from jaxmlp.engine import Data, Program, fused_refusal, load_kernel
 from jaxmlp.errors import InputError
-from jaxmlp.sweep.blocks import Program
-from jaxmlp.sweep.fused import with_engine
-from jaxmlp.sweep.trials import Trial, padded
-from jaxmlp.sweep.validation import Data
+from jaxmlp.optimizers import OPTIMIZERS
+from jaxmlp.sweep.trial import Trial, padded
+from jaxmlp.training import Config
 
-__all__ = ["GROUPS", "Block", "group_bytes", "groups_a_block", "pack", "program_of"]
+__all__ = [
+    "ENGINES", "GROUPS", "Block", "group_bytes", "groups_a_block", "pack", "program_of", "refusal", "with_engine",
+]  # fmt: skip
 
 GROUPS = 32
 """Groups a block, where memory allows: what a crash can lose, against the time a call costs beside training."""
 MAX_BYTES = 2**29
 """Of a block's parameters, gradients and optimiser states together, about."""
 MAX_PADDING = 0.05
+ENGINES = ("scan", "fused")
 
 
 class Block(NamedTuple):
@@ -68,6 +72,27 @@ def groups_a_block(program: Program, n_in: int, n_out: int, lanes: int, itemsize
     return max(1, min(GROUPS, MAX_BYTES // size))
 
 
+def refusal(program: Program, data: Data) -> str | None:
+    """Why the fused engine cannot train this Program, in words, or None if it can."""
+    sizes = (data.dataset.x_train.shape[1], *program.widths, data.dataset.y_train.shape[1])
+    config = Config(program.activation, program.batch_size, OPTIMIZERS[program.optimizer])
+    return fused_refusal(sizes, config, data.dataset.x_train.dtype)
+
+
+def with_engine(program: Program, data: Data, engine: str) -> Program:
+    """The same Program, with the fused engine where that is wanted and not refused.
+
+    Raises:
+        InputError: another engine, or the fused one where NVIDIA Warp is not installed.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
+    if engine == "scan":
+        return program
+    load_kernel()
+    return program if refusal(program, data) else dataclasses.replace(program, engine=engine)
+
+
 def pack(trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan") -> Iterator[Block]:
     """Sort trials into blocks: same program, then same seed.
 
@@ -75,7 +100,7 @@ def pack(trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan") 
         trials: in any order.
         data: that they will be trained on.
         lanes: B.
-        engine: "fused" for those programs that `jaxmlp.sweep.fused.refusal` doesn't refuse.
+        engine: "fused" for those programs that `refusal` doesn't refuse.
 
     Raises:
         InputError: an unknown engine, networks too large for a block, a batch larger than the training set.

@@ -11,13 +11,12 @@ import jax
 import numpy as np
 
 from jaxmlp import runtime
+from jaxmlp.engine import Data, device_mesh, lanes_of
 from jaxmlp.errors import InputError
 from jaxmlp.sweep import reading, store
-from jaxmlp.sweep.blocks import device_mesh, lanes_of
-from jaxmlp.sweep.lanes import Outcome, train_block
+from jaxmlp.sweep.block_training import Outcome, train_block
 from jaxmlp.sweep.packing import Block, pack
-from jaxmlp.sweep.trials import Trial
-from jaxmlp.sweep.validation import Data
+from jaxmlp.sweep.trial import Trial
 
 __all__ = ["ATTEMPTS", "Progress", "run_sweep", "rungs", "work"]
 

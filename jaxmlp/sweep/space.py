@@ -12,7 +12,7 @@ from jaxmlp.errors import InputError
 from jaxmlp.network import ACTIVATIONS, check_sizes
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
 from jaxmlp.randomness import check_seed
-from jaxmlp.sweep.trials import MOMENTUM_OPTIMIZERS, Trial
+from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial
 
 __all__ = ["MAX_TRIALS", "Range", "Space", "make_space", "parse_hidden", "parse_number", "parse_seeds"]
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jaxmlp.errors import InputError
+from jaxmlp.sweep.block_training import Outcome
 from jaxmlp.sweep.database import opened, transaction
-from jaxmlp.sweep.lanes import Outcome
-from jaxmlp.sweep.trials import Trial, id_of, trial_of
+from jaxmlp.sweep.trial import Trial, id_of, trial_of
 
 __all__ = [
     "METRICS", "Entry", "Identity", "Sweep", "begin", "checksum", "fail", "find_sweeps", "opened", "pending", "record",

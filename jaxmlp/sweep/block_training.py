@@ -13,14 +13,11 @@ from jax.experimental import multihost_utils  # public, documented, and the only
 from jax.sharding import NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
+from jaxmlp.engine import Data, Lanes, Measures, block_epoch, device_mesh, lanes_of
 from jaxmlp.network import Layer, Params
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
-from jaxmlp.sweep.blocks import Lanes, block_epoch, device_mesh, lanes_of
-from jaxmlp.sweep.fused import with_engine
-from jaxmlp.sweep.measures import Measures
-from jaxmlp.sweep.packing import Block, groups_a_block, program_of
-from jaxmlp.sweep.trials import Trial, initial_weights, order_streams
-from jaxmlp.sweep.validation import Data
+from jaxmlp.sweep.packing import Block, groups_a_block, program_of, with_engine
+from jaxmlp.sweep.trial import Trial, initial_weights, order_streams
 from jaxmlp.training import Config, TrainingState, initial_state
 
 __all__ = ["Outcome", "train_block", "train_trial"]

@@ -1,7 +1,7 @@
 """The fused kernel: a block of threads trains one network for whole epochs, its weights on chip all the while.
 
 Written in NVIDIA Warp, which compiles the same source for a CPU (blocks of one thread) and for NVIDIA's GPUs. The
-passes over one sample are in `jaxmlp.engine.passes`, the update is here. `jaxmlp.engine.launch` calls it from JAX.
+passes over one sample are in `passes.py`, the update is here. `launch.py` calls it from JAX.
 """
 
 # What Warp compiles is Python in form only: its types are values made here, which no type checker can follow.
@@ -14,7 +14,7 @@ from typing import Any
 
 import warp as wp
 
-from jaxmlp.engine.passes import (
+from jaxmlp.engine.fused.passes import (
     Plan,
     backward_layer,
     block_sum,
@@ -23,10 +23,10 @@ from jaxmlp.engine.passes import (
     forward_layer,
     loss_and_delta,
 )  # fmt: skip
-from jaxmlp.engine.passes import (
+from jaxmlp.engine.fused.passes import (
     plan as plan_of,
 )
-from jaxmlp.engine.shares import COPIES
+from jaxmlp.engine.fused.shares import COPIES
 
 __all__ = ["epochs_kernel"]
 
@@ -142,8 +142,8 @@ def epochs_kernel(
 
     Args:
         sizes: ``(n_0, .., n_L)``.
-        activations: of `jaxmlp.engine.passes.KINDS`, one a hidden layer.
-        optimizer: of `jaxmlp.engine.shares.COPIES`.
+        activations: of `jaxmlp.engine.fused.passes.KINDS`, one a hidden layer.
+        optimizer: of `jaxmlp.engine.fused.shares.COPIES`.
         decays: whether there is weight decay.
         batched: whether the batch size is over 1.
         dtype: float32 or float64.

@@ -1,8 +1,8 @@
 """The fused engine: whole epochs of many networks in one launch, instead of some ten launches an update.
 
 On a GPU each operation of `jaxmlp.training.train_epoch` is a launch of its own, and a launch takes longer than the
-arithmetic of one sample. Here each network is one block of threads of `jaxmlp.engine.kernel`, which makes every update
-of the epochs with the gradient derived by hand. NVIDIA Warp, the extra ``fused``, is imported when first needed.
+arithmetic of one sample. Here each network is one block of threads of `kernel.py`, which makes every update of the
+epochs with the gradient derived by hand. NVIDIA Warp, the extra ``fused``, is imported when first needed.
 """
 
 import itertools
@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 
 from jaxmlp.data import Dataset
-from jaxmlp.engine.shares import COPIES, Division, divide, thread_size, warps
+from jaxmlp.engine.fused.shares import COPIES, Division, divide, thread_size, warps
 from jaxmlp.errors import InputError
 from jaxmlp.network import ACTIVATIONS, hidden_activations, sizes_of
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, adam
@@ -35,13 +35,13 @@ STACK = 2**18
 
 
 def load_kernel() -> ModuleType:
-    """The module `jaxmlp.engine.kernel`; raises InputError, naming the extra, where Warp is missing or fails."""
+    """The module `jaxmlp.engine.fused.kernel`; raises InputError, naming the extra, where Warp is missing or fails."""
     try:
         if "warp" not in sys.modules:  # whoever imported it has their own wishes of what it says
             import warp
 
             warp.config.log_level = warp.LOG_ERROR
-        from jaxmlp.engine import kernel
+        from jaxmlp.engine.fused import kernel
 
         kernel.wp.init()
         _ = kernel.wp.jax_kernel, kernel.wp.ref  # which versions that are too old don't have

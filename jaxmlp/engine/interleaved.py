@@ -23,10 +23,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxmlp.data import Dataset
+from jaxmlp.engine.interleaved_sums import cross_entropy, dot, product, product_back
 from jaxmlp.losses import GradientFunction
 from jaxmlp.network import ActivationName, Layer, Params, hidden_activations
 from jaxmlp.optimizers import Hyperparameters, sgd
-from jaxmlp.sweep.lane_sums import cross_entropy, dot, product, product_back
 from jaxmlp.training import Config, TrainingState, train_epoch
 
 __all__ = ["TOGETHER", "epoch_side_by_side", "lanes_gradient"]

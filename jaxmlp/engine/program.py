@@ -19,13 +19,13 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from jaxmlp.data import Dataset
+from jaxmlp.engine.fused import fused_epochs
+from jaxmlp.engine.held_out import Data
+from jaxmlp.engine.interleaved import epoch_side_by_side
+from jaxmlp.engine.measures import Measures, columns, measure
 from jaxmlp.losses import cross_entropy
 from jaxmlp.network import Params, forward
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
-from jaxmlp.sweep.fused import fused_share
-from jaxmlp.sweep.measures import Measures, columns, measure
-from jaxmlp.sweep.side_by_side import epoch_side_by_side
-from jaxmlp.sweep.validation import Data
 from jaxmlp.training import Config, TrainingState, train_epoch
 
 __all__ = ["Lanes", "Program", "block_epoch", "device_mesh", "lanes_of"]
@@ -112,13 +112,43 @@ def _config(program: Program) -> Config:
     return Config(program.activation, program.batch_size, OPTIMIZERS[program.optimizer])
 
 
+def _fused_share(
+    state: TrainingState,
+    hyperparameters: Hyperparameters,
+    masks: tuple[Array, ...],
+    alive: Array,
+    orders: Array,
+    dataset: Dataset,
+    config: Config,
+    on_cpu: bool,
+) -> tuple[TrainingState, Array, Array]:
+    """Train all lanes of a device for an epoch: the new state, the losses and who is alive, leaves ``[G, B, ...]``.
+
+    Args:
+        state: as `Lanes` has it.
+        hyperparameters: leaves ``[G, B]``.
+        masks: leaves ``[G, B, n_l]``.
+        alive: ``[G, B]``.
+        orders: ``[G, B, n]``, or ``[G, 1, n]`` where a group shares one.
+        dataset: for all of them.
+        config: static.
+        on_cpu: whether the device is a CPU.
+    """
+    groups = alive.shape
+    flat: Any = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (state, hyperparameters, masks, alive))
+    order, threads = orders.reshape(-1, 1, orders.shape[2]), 1 if on_cpu else None
+    new, losses, lives = fused_epochs(flat[0], dataset, order, flat[1], config, flat[2], flat[3], threads=threads)
+    whole = jax.tree.map(lambda leaf: leaf.reshape(*groups, *leaf.shape[1:]), new)
+    return whole, losses.reshape(groups), lives.reshape(groups)
+
+
 def _device_epoch(
     lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array, program: Program, on_cpu: bool
 ) -> tuple[Lanes, Measures]:
     """One device's share of an epoch: the first ``groups[0]`` of its groups, one after the other."""
     samples, config, fused = columns(data), _config(program), None
     if program.engine == "fused":
-        fused = fused_share(*lanes, orders, data.dataset, config, on_cpu=on_cpu)
+        fused = _fused_share(*lanes, orders, data.dataset, config, on_cpu=on_cpu)
 
     def group(number: Array, carry: tuple[Lanes, Measures]) -> tuple[Lanes, Measures]:
         lanes, measures = carry

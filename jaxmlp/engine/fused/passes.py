@@ -1,7 +1,7 @@
 """Forward and backward pass of one sample, as the threads of the fused kernel's block make them together.
 
-Equations (1) to (6) are those of `jaxmlp.backprop`, copied for the kernel. `jaxmlp.engine.shares` says which thread
-holds what; a function made here for a layer knows its share as constants, so that a GPU's compiler unrolls every loop
+Equations (1) to (6) are those of `jaxmlp.backprop`, copied for the kernel. `shares.py` says which thread holds what; a
+function made here for a layer knows its share as constants, so that a GPU's compiler unrolls every loop
 and keeps a thread's numbers in registers.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import warp as wp
 
-from jaxmlp.engine.shares import Share, divide
+from jaxmlp.engine.fused.shares import Share, divide
 
 __all__ = [
     "KINDS", "Plan", "backward_layer", "block_sum", "element", "everywhere", "forward_layer", "loss_and_delta", "plan",

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxmlp.engine.held_out import Data
 from jaxmlp.network import ActivationName, Params, hidden_activations
-from jaxmlp.sweep.validation import Data
 
 __all__ = ["Columns", "Measures", "columns", "measure", "scores"]
 
