@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments import command
 from jaxmlp import figures, load_images
-from jaxmlp.data import Floats, Integers
+from jaxmlp.checks import Floats, Integers
 
 
 class Gallery(NamedTuple):

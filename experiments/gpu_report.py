@@ -21,9 +21,8 @@ import numpy as np
 
 from experiments import command, fused_compile, gpu_compile
 from jaxmlp import Config, Dataset, Hyperparameters, Layer, TrainingState, automatic_gradient, runtime, train_epochs
-from jaxmlp.engine import fused_epochs
-from jaxmlp.losses import cross_entropy
-from jaxmlp.network import check_sizes, forward
+from jaxmlp.checks import check_sizes
+from jaxmlp.engine import fused_epochs, layout, penalised_gradient
 from jaxmlp.training import train_epoch
 
 ROWS = 1497
@@ -75,10 +74,7 @@ def tasks(sizes: tuple[int, ...], networks: int) -> list[Task]:
 
     def scan(state: Any, dataset: Any, orders: Any, hyperparameters: Any, masks: Any, alive: Any) -> Any:
         def each(state: Any, hyperparameters: Any, masks: Any) -> Any:
-            def loss(params: Any, x: Any, y: Any) -> Any:
-                return cross_entropy(forward(params, x, config.activation, masks), y)
-
-            gradient = jax.value_and_grad(loss)
+            gradient = penalised_gradient(layout.masked(config.activation, masks))
             return train_epoch(state, dataset, orders[0, 0], hyperparameters, config, gradient)
 
         new, losses = jax.vmap(each)(state, hyperparameters, masks)

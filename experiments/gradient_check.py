@@ -45,7 +45,7 @@ from jaxmlp import (
     train_epochs,
 )  # fmt: skip
 from jaxmlp.checking import StepSweep
-from jaxmlp.randomness import check_seed
+from jaxmlp.checks import check_seed
 
 EPOCHS = 5
 

@@ -163,7 +163,7 @@ def notices(blocks: list[Block], data: Data, engine: str) -> list[str]:
     said: dict[str, None] = {}
     if device_mesh().devices.flat[0].platform == "cpu":
         said["on a CPU the scan is faster than the fused engine, which is made for GPUs"] = None
-    for program in (block.program for block in blocks if block.program.engine == "scan"):
+    for program in (block.config for block in blocks if block.config.engine == "scan"):
         said[f"the scan trains some networks instead: {refusal(program, data)}"] = None
     return list(said)
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxmlp.engine import device_mesh, lanes_of
-from jaxmlp.sweep import Block, Data, Trial, group_bytes, groups_a_block, pack, rungs, train_block
+from jaxmlp.sweep import Block, Data, Trial, bytes_per_group, groups_per_block, pack, rungs, train_block
 
 CALIBRATED = 3  # programs; the others are taken to be like these
 
@@ -16,21 +16,20 @@ def estimate(trials: list[Trial], data: Data, epochs: int, halving: int, engine:
     data = jax.tree.map(np.asarray, data)
     lanes = lanes_of(device_mesh())
     blocks = list(pack(trials, data, lanes, engine))
-    programs = list(dict.fromkeys(block.program for block in blocks))
-    x, y = data.dataset.x_train, data.dataset.y_train
+    programs = list(dict.fromkeys(block.config for block in blocks))
+    n = len(data.dataset.x_train)
     # Each rung trains its survivors from the start: shares of all trials times its epochs.
     passes = sum(step / (halving or 1) ** rung for rung, step in enumerate(rungs(epochs, halving)))
-    updates = sum(len(block.trials) * -(-len(x) // block.program.batch_size) for block in blocks) * passes
-    ends = x.shape[1], y.shape[1], lanes, x.dtype.itemsize
-    size = max(groups_a_block(program, *ends) * group_bytes(program, *ends) for program in programs)
+    updates = sum(len(block.trials) * -(-n // block.config.batch_size) for block in blocks) * passes
+    size = max(groups_per_block(*of) * bytes_per_group(*of) for of in ((config, data, lanes) for config in programs))
     seconds = compiling = 0.0
     for program in programs[:CALIBRATED]:
-        same = [block for block in blocks if block.program == program]
+        same = [block for block in blocks if block.config == program]
         first, once, twice = (_timed(same[0], count, data) for count in (1, 1, 3))
         epoch = max((twice - once) / 2, 0.0)
         compiling += max(first - once, 0.0)
         seconds += epoch * passes * sum(len(block.groups) for block in same) / len(same[0].groups)
-    known = sum(block.program in programs[:CALIBRATED] for block in blocks)
+    known = sum(block.config in programs[:CALIBRATED] for block in blocks)
     compiling *= len(programs) / min(CALIBRATED, len(programs))
     seconds *= len(blocks) / known
     return (

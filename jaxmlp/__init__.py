@@ -1,65 +1,76 @@
 """jaxmlp: multilayer perceptrons small enough to understand completely.
 
 Parameters are a pytree, the forward pass a pure function, its gradient derived by hand and by JAX, training one
-compiled program. Nothing here prints, parses arguments or changes JAX's settings on import.
-The classifier for scikit-learn and the model files are imported when first asked for: whoever trains the lecture's
-networks doesn't wait for them.
+compiled program. Nothing here prints, parses arguments or changes JAX's settings on import. The lecture is imported at
+once, the tools (gradient checks, sweeps, the classifier, model files, figures) when they are first used.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 from jaxmlp.backprop import hand_derived_gradient
-from jaxmlp.checking import (
-    Diagnosis,
-    DifferentGradientsError,
-    Finding,
-    GradientReport,
-    HessianVectorProduct,
-    NumericalGradient,
-    Tolerance,
-    automatic_deltas,
-    automatic_hessian_vector,
-    compare_backward,
-    compare_gradients,
-    compare_trees,
-    hand_derived_hessian_vector,
-    numerical_gradient,
-)  # fmt: skip
 from jaxmlp.data import Dataset, load_digits, load_images, make_dataset, standardise
 from jaxmlp.errors import InputError
 from jaxmlp.gradients import automatic_gradient
 from jaxmlp.losses import GradientFunction, accuracy, cross_entropy
-from jaxmlp.network import ACTIVATIONS, Activation, Layer, Params, Trace, forward, forward_trace, init_params
+from jaxmlp.network import ACTIVATIONS, Activation, Layer, Params, Trace, forward, forward_trace
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, sgd
-from jaxmlp.randomness import KeyStream, LectureStream
+from jaxmlp.randomness import KeyStream, LectureStream, init_params
 from jaxmlp.training import Config, History, TrainingState, initial_state, train, train_epochs
 
 if TYPE_CHECKING:
+    from jaxmlp import checking, classifier, engine, figures, models, runtime, sweep
+    from jaxmlp.checking import (
+        Diagnosis,
+        DifferentGradientsError,
+        Finding,
+        GradientReport,
+        HessianVectorProduct,
+        NumericalGradient,
+        Tolerance,
+        automatic_deltas,
+        automatic_hessian_vector,
+        compare_backward,
+        compare_gradients,
+        compare_trees,
+        hand_derived_hessian_vector,
+        numerical_gradient,
+    )  # fmt: skip
     from jaxmlp.classifier import MLPClassifier, MLPClassifierSweep
     from jaxmlp.models import Model, load, save
 
+__version__ = "0.1.0"
 __all__ = [
     "ACTIVATIONS", "OPTIMIZERS", "Activation", "Config", "Dataset", "Diagnosis", "DifferentGradientsError", "Finding",
     "GradientFunction", "GradientReport", "HessianVectorProduct", "History", "Hyperparameters", "InputError",
     "KeyStream", "Layer", "LectureStream", "MLPClassifier", "MLPClassifierSweep", "Model", "NumericalGradient",
     "Params", "Tolerance", "Trace", "TrainingState", "accuracy", "automatic_deltas", "automatic_gradient",
-    "automatic_hessian_vector", "compare_backward", "compare_gradients", "compare_trees", "cross_entropy", "forward",
-    "forward_trace", "hand_derived_gradient", "hand_derived_hessian_vector", "init_params", "initial_state", "load",
-    "load_digits", "load_images", "make_dataset", "numerical_gradient", "save", "sgd", "standardise", "train",
-    "train_epochs",
+    "automatic_hessian_vector", "checking", "classifier", "compare_backward", "compare_gradients", "compare_trees",
+    "cross_entropy", "engine", "figures", "forward", "forward_trace", "hand_derived_gradient",
+    "hand_derived_hessian_vector", "init_params", "initial_state", "load", "load_digits", "load_images", "make_dataset",
+    "models", "numerical_gradient", "runtime", "save", "sgd", "standardise", "sweep", "train", "train_epochs",
 ]  # fmt: skip
 
-_LAZY = {
-    "MLPClassifier": "classifier",
-    "MLPClassifierSweep": "classifier",
-    "Model": "models",
-    "load": "models",
-    "save": "models",
-}
+# By package, what is imported on first use; the packages' own names besides.
+_TOOLS = {
+    "checking": (
+        "Diagnosis", "DifferentGradientsError", "Finding", "GradientReport", "HessianVectorProduct",
+        "NumericalGradient", "Tolerance", "automatic_deltas", "automatic_hessian_vector", "compare_backward",
+        "compare_gradients", "compare_trees", "hand_derived_hessian_vector", "numerical_gradient",
+    ),
+    "classifier": ("MLPClassifier", "MLPClassifierSweep"),
+    "models": ("Model", "load", "save"),
+    "engine": (), "figures": (), "runtime": (), "sweep": (),
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    for package, names in _TOOLS.items():
+        if name == package or name in names:
+            module = importlib.import_module(f"{__name__}.{package}")
+            return module if name == package else getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,21 +2,16 @@
 
 from typing import Any, NamedTuple, cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import sklearn.datasets
 from jax import Array
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from jaxmlp.checks import Floats, Integers, check_dtype, check_finite, check_labels
 from jaxmlp.errors import InputError
 
-__all__ = [
-    "Dataset", "check_dataset", "check_dtype", "load_digits", "load_images", "make_dataset", "one_hot", "standardise",
-]  # fmt: skip
-
-Floats = NDArray[np.floating[Any]]
-Integers = NDArray[np.integer[Any]]
+__all__ = ["Dataset", "check_dataset", "load_digits", "load_images", "make_dataset", "one_hot", "standardise"]
 
 
 class Dataset(NamedTuple):
@@ -37,24 +32,6 @@ class Dataset(NamedTuple):
     x_test: Array
     y_test: Array
     labels_test: Array
-
-
-def check_dtype(dtype: str | np.dtype[Any] | type | None) -> np.dtype[Any]:
-    """``dtype`` as a NumPy dtype.
-
-    Raises:
-        InputError: neither float32 nor float64, or float64 while JAX's 64-bit mode is off (JAX would silently
-            compute in float32).
-    """
-    try:
-        checked = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
-    except TypeError:
-        checked = None
-    if checked is None or checked not in (np.dtype("float32"), np.dtype("float64")):
-        raise InputError(f"dtype is {dtype!s}, expected float32 or float64")
-    if jax.dtypes.canonicalize_dtype(checked) != checked:
-        raise InputError("dtype is float64 while JAX computes in float32, expected jax_enable_x64 to be set first")
-    return checked
 
 
 def standardise(x: Floats) -> Floats:
@@ -93,23 +70,22 @@ def load_digits(dtype: str | np.dtype[Any] | type = "float32", n_test: int = 300
     if not 1 <= n_test < n:
         raise InputError(f"n_test is {n_test}, expected 1..{n - 1}")
     x = standardise(images.reshape(n, -1))
-    return make_dataset(x[n_test:], labels[n_test:], x[:n_test], labels[:n_test], 10, dtype)
+    return make_dataset(
+        x_train=x[n_test:], labels_train=labels[n_test:], x_test=x[:n_test], labels_test=labels[:n_test],
+        n_classes=10, dtype=dtype,
+    )  # fmt: skip
 
 
 def make_dataset(
-    x_train: ArrayLike,
-    labels_train: ArrayLike,
-    x_test: ArrayLike,
-    labels_test: ArrayLike,
-    n_classes: int,
+    x_train: ArrayLike, labels_train: ArrayLike, x_test: ArrayLike, labels_test: ArrayLike, n_classes: int,
     dtype: str | np.dtype[Any] | type = "float32",
-) -> Dataset:
+) -> Dataset:  # fmt: skip
     """A checked Dataset from samples ``[n, n_in]`` and integer labels ``[n]``; errors as `check_dataset`."""
     dtype = check_dtype(dtype)
     arrays: list[Array] = []
     for x, labels in ((x_train, labels_train), (x_test, labels_test)):
         labels = np.asarray(labels)
-        _check_labels(labels, n_classes)
+        check_labels(labels, n_classes)
         arrays += [
             jnp.asarray(np.asarray(x, dtype)),
             jnp.asarray(one_hot(labels, n_classes, dtype)),
@@ -133,22 +109,7 @@ def check_dataset(dataset: Dataset) -> None:
             )
         if not x.dtype == y.dtype == dtype:
             raise InputError(f"{name} data has dtypes {x.dtype} and {y.dtype}, expected {dtype} for both")
-        _check_finite(np.asarray(x), name)
-        _check_labels(np.asarray(labels), n_classes)
+        check_finite(np.asarray(x), name)
+        check_labels(np.asarray(labels), n_classes)
         if not np.array_equal(y, one_hot(np.asarray(labels), n_classes, dtype)):
             raise InputError(f"{name} targets are not the one-hot rows of the labels")
-
-
-def _check_finite(x: Floats, name: str) -> None:
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        row, column = bad[0]
-        raise InputError(f"{name} input [{row}, {column}] is {x[row, column]}, expected a finite number")
-
-
-def _check_labels(labels: Integers, n_classes: int) -> None:
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"labels have dtype {labels.dtype} and shape {labels.shape}, expected integers [n]")
-    bad = labels[(labels < 0) | (labels >= n_classes)]
-    if len(bad):
-        raise InputError(f"label {bad[0]} is outside 0..{n_classes - 1}")

@@ -1,20 +1,18 @@
 """The network: parameters as a pytree, forward pass, activation table (lecture, step 2)."""
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from jaxmlp.data import check_dtype
-from jaxmlp.errors import InputError, is_integer
+from jaxmlp.errors import InputError
 
 __all__ = [
-    "ACTIVATIONS", "Activation", "ActivationName", "Activations", "Layer", "Params", "Trace", "check_sizes", "forward",
-    "forward_trace", "hidden_activations", "init_params", "sizes_of",
+    "ACTIVATIONS", "Activation", "ActivationName", "Activations", "Layer", "Params", "Trace", "forward",
+    "forward_trace", "hidden_activations", "pre_activation", "sizes_of",
 ]  # fmt: skip
 
 
@@ -86,20 +84,13 @@ def pre_activation(layer: Layer, h: Array) -> Array:
     return jnp.einsum("oi,...i->...o", layer.weights, h) + layer.biases
 
 
-def forward(
-    params: Params,
-    x: Array,
-    activation: Activations = "sigmoid",
-    masks: tuple[Array, ...] | None = None,
-) -> Array:
+def forward(params: Params, x: Array, activation: Activations = "sigmoid") -> Array:
     """The logits of the network: pure, for one sample or any batch of them.
 
     Args:
         params: L layers of widths ``n_0 .. n_L``.
         x: ``[..., n_0]``, the dtype of the parameters.
         activation: of the hidden layers: a name of `ACTIVATIONS`, an `Activation`, or a tuple of one per hidden layer.
-        masks: one a hidden layer, ``[n_l]``, multiplied with its activations. A unit whose mask and weights, in and
-            out, are 0 is as good as absent: its gradients are 0 (this is how a sweep trains widths together).
 
     Returns:
         Logits ``g_L [..., n_L]``.
@@ -109,15 +100,10 @@ def forward(
 
     Source: lecture, step 2, forward.
     """
-    return forward_trace(params, x, activation, masks).pre_activations[-1]
+    return forward_trace(params, x, activation).pre_activations[-1]
 
 
-def forward_trace(
-    params: Params,
-    x: Array,
-    activation: Activations = "sigmoid",
-    masks: tuple[Array, ...] | None = None,
-) -> Trace:
+def forward_trace(params: Params, x: Array, activation: Activations = "sigmoid") -> Trace:
     """The forward pass with every layer's pre-activation g and activation h; arguments and errors as `forward`.
 
     Source: lecture, step 2: ``g_l = W_l h_(l-1) + b_l``, ``h_l = phi(g_l)``, ``h_L = softmax(g_L)``.
@@ -126,24 +112,9 @@ def forward_trace(
     g: list[Array] = []
     h: list[Array] = [x]
     for layer, phi in zip(params, [*values, jax.nn.softmax], strict=True):
-        if masks is not None and g:
-            h[-1] = h[-1] * masks[len(g) - 1]
         g.append(pre_activation(layer, h[-1]))
         h.append(phi(g[-1]))
     return Trace(tuple(g), tuple(h))
-
-
-def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """``sizes = (n_0, .., n_L)`` as a tuple; raises InputError for a width below 1 or over 100 million parameters."""
-    for width in sizes:
-        if not is_integer(width) or width < 1:
-            raise InputError(f"width is {width}, expected a whole number of 1 or more")
-    if len(sizes) < 2:
-        raise InputError(f"sizes are {tuple(sizes)}, expected at least inputs and outputs")
-    count = sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(sizes))
-    if count > 10**8:
-        raise InputError(f"sizes {tuple(sizes)} make {count:,} parameters, expected at most 100,000,000")
-    return tuple(int(width) for width in sizes)
 
 
 def sizes_of(params: Params) -> tuple[int, ...]:
@@ -161,25 +132,3 @@ def sizes_of(params: Params) -> tuple[int, ...]:
         if (weights, biases) != ((n_out, n_in), (n_out,)):
             raise InputError(f"layer {number} has shapes {weights} and {biases}, expected {n_out, n_in} and {(n_out,)}")
     return sizes
-
-
-def init_params(
-    key: Array, sizes: Sequence[int], dtype: str | np.dtype[Any] | type = "float32", scale: float = 1.0
-) -> Params:
-    """Initial parameters: weights normal with standard deviation ``scale / sqrt(n_in)``, biases zero.
-
-    Args:
-        key: a ``jax.random.key``, consumed here (split once a layer).
-        sizes: ``(n_0, .., n_L)``.
-        dtype: float32 or float64.
-        scale: of the standard deviation; 1 is the lecture's.
-
-    Raises:
-        InputError: a width below 1, too many parameters, an unsupported dtype.
-    """
-    sizes, dtype = check_sizes(sizes), check_dtype(dtype)
-    keys = jax.random.split(key, len(sizes) - 1)
-    return tuple(
-        Layer(jax.random.normal(k, (n_out, n_in), dtype) * (scale / n_in**0.5), jnp.zeros(n_out, dtype))
-        for k, (n_in, n_out) in zip(keys, itertools.pairwise(sizes), strict=True)
-    )

@@ -1,8 +1,10 @@
 """The numbers that training traces, and the optax optimisers made from them."""
 
+import dataclasses
+import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import optax
@@ -10,7 +12,11 @@ from jax import Array
 
 from jaxmlp.errors import InputError
 
-__all__ = ["OPTIMIZERS", "Hyperparameters", "adam", "check_hyperparameters", "momentum", "nesterov", "sgd"]
+__all__ = [
+    "OPTIMIZERS", "Hyperparameters", "adam", "check_hyperparameters", "momentum", "nesterov", "optimizer_of", "sgd",
+]  # fmt: skip
+
+Factory = Callable[["Hyperparameters"], optax.GradientTransformation]
 
 
 class Hyperparameters(NamedTuple):
@@ -56,7 +62,7 @@ def _decayed(optimizer: optax.GradientTransformation, hyperparameters: Hyperpara
     return optax.chain(optax.add_decayed_weights(hyperparameters.weight_decay), optimizer)
 
 
-OPTIMIZERS: dict[str, Callable[[Hyperparameters], optax.GradientTransformation]] = {
+OPTIMIZERS: dict[str, Factory] = {
     "sgd": sgd,
     "momentum": momentum,
     "nesterov": nesterov,
@@ -73,3 +79,39 @@ def check_hyperparameters(hyperparameters: Hyperparameters) -> None:
         raise InputError(f"momentum is {momentum}, expected 0 <= momentum < 1")
     if decay is not None and (np.ndim(decay) or not (math.isfinite(decay) and decay >= 0)):
         raise InputError(f"weight decay is {decay}, expected a finite number, 0 or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fixed:
+    """A ready-made optax transformation in the place of one made from hyperparameters; equal where that is."""
+
+    transformation: Any
+
+    def __call__(self, _: Hyperparameters) -> optax.GradientTransformation:
+        return self.transformation
+
+
+@dataclasses.dataclass(frozen=True)
+class _FromRate:
+    """An optax optimiser that is made from the learning rate, such as ``optax.lion``; equal where its parts are."""
+
+    make: Any
+    arguments: tuple[Any, ...] = ()
+    keywords: tuple[tuple[str, Any], ...] = ()
+
+    def __call__(self, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+        return self.make(*self.arguments, hyperparameters.learning_rate, **dict(self.keywords))
+
+
+def optimizer_of(optimizer: Any) -> Factory:
+    """The optimiser's factory from a name of `OPTIMIZERS`, an optax transformation, or a function of the rate."""
+    if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
+        return OPTIMIZERS[optimizer]
+    if isinstance(optimizer, optax.GradientTransformation):
+        return _Fixed(optimizer)
+    if isinstance(optimizer, functools.partial):  # clones have copies of it, which are unequal though of equal parts
+        return _FromRate(optimizer.func, optimizer.args, tuple(sorted(optimizer.keywords.items())))
+    if callable(optimizer):
+        return _FromRate(optimizer)
+    names = ", ".join(OPTIMIZERS)
+    raise InputError(f"optimizer is {optimizer!r}, expected {names}, an optax transformation or a function of the rate")

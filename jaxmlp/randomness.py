@@ -1,43 +1,36 @@
-"""Where chance enters: the lecture's RandomState stream, or jax.random keys. Nothing else here draws anything.
+"""Random numbers: initial weights and sample orders, from the lecture's RandomState stream or from jax.random keys.
 
-The lecture draws everything from one legacy Mersenne Twister stream: first the weights, layer by layer, then one
-permutation an epoch. `LectureStream` keeps that order; with keys the order does not matter.
+The lecture draws everything from one Mersenne Twister stream: first the initial weights, layer by layer, then one
+permutation per epoch. `LectureStream` keeps this order; with keys the order does not matter.
 """
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxmlp.data import check_dtype
-from jaxmlp.errors import InputError, is_integer
-from jaxmlp.network import Layer, Params, check_sizes, init_params
+from jaxmlp.checks import check_dtype, check_seed, check_sizes
+from jaxmlp.network import Layer, Params
 
-__all__ = ["KeyStream", "LectureStream", "check_seed"]
-
-
-def check_seed(seed: int) -> int:
-    """``seed``; raises InputError unless it is a whole number in 0..2**32-1, the range of the lecture's generator."""
-    if not is_integer(seed) or not 0 <= seed < 2**32:
-        raise InputError(f"seed is {seed}, expected 0..{2**32 - 1}")
-    return seed
+__all__ = ["KeyStream", "LectureStream", "init_params"]
 
 
 class LectureStream:
-    """Initial parameters and sample orders exactly as the lecture draws them (steps 2 and 3).
+    """Initial weights and sample orders exactly as the lecture draws them (steps 2 and 3).
 
-    Ask for the parameters first, then for the orders epoch after epoch: each call moves the stream on. In the place of
-    a seed it takes a RandomState, which it moves on.
+    Ask for the parameters first, then for the orders of one epoch after the other: each call moves the stream on.
+    Instead of a seed it takes a RandomState, and moves that one on.
     """
 
     def __init__(self, seed: int | np.random.RandomState) -> None:
         self.random = seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(check_seed(seed))
 
     def params(self, sizes: Sequence[int], dtype: str) -> Params:
-        """Weights ``normal(0, 1/sqrt(n_in), (n_out, n_in))`` in float64, cast to ``dtype``; biases zero."""
+        """Initial weights ``normal(0, 1/sqrt(n_in), (n_out, n_in))`` in float64, cast to ``dtype``; biases zero."""
         sizes, dtype_ = check_sizes(sizes), check_dtype(dtype)
         return tuple(
             Layer(
@@ -54,14 +47,14 @@ class LectureStream:
 
 
 class KeyStream:
-    """The same from ``jax.random.key(seed)``: one key for the parameters, one for each epoch's order."""
+    """The same from ``jax.random.key(seed)``: one key for the initial weights, one for each epoch's order."""
 
     def __init__(self, seed: int) -> None:
         self._params_key, self._order_key = jax.random.split(jax.random.key(check_seed(seed)))
         self._epoch = 0
 
     def params(self, sizes: Sequence[int], dtype: str) -> Params:
-        """`jaxmlp.init_params` from this seed; the same at every call."""
+        """`init_params` from this seed; the same at every call."""
         return init_params(self._params_key, sizes, dtype)
 
     def orders(self, epochs: int, n_train: int) -> Array:
@@ -70,3 +63,25 @@ class KeyStream:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(self._order_key, numbers)
         self._epoch += epochs
         return jax.vmap(lambda key: jax.random.permutation(key, jnp.arange(n_train, dtype=jnp.int32)))(keys)
+
+
+def init_params(
+    key: Array, sizes: Sequence[int], dtype: str | np.dtype[Any] | type = "float32", scale: float = 1.0
+) -> Params:
+    """Initial parameters: weights normal with standard deviation ``scale / sqrt(n_in)``, biases zero.
+
+    Args:
+        key: a ``jax.random.key``, consumed here (split once per layer).
+        sizes: ``(n_0, .., n_L)``.
+        dtype: float32 or float64.
+        scale: of the standard deviation; 1 is the lecture's.
+
+    Raises:
+        InputError: a width below 1, too many parameters, an unsupported dtype.
+    """
+    sizes, dtype = check_sizes(sizes), check_dtype(dtype)
+    keys = jax.random.split(key, len(sizes) - 1)
+    return tuple(
+        Layer(jax.random.normal(k, (n_out, n_in), dtype) * (scale / n_in**0.5), jnp.zeros(n_out, dtype))
+        for k, (n_in, n_out) in zip(keys, itertools.pairwise(sizes), strict=True)
+    )

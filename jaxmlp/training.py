@@ -1,8 +1,10 @@
 """Training: stochastic gradient descent, compiled as a scan over updates inside a scan over epochs (lecture, step 3).
 
-The update is the lecture's ``W -= lr * dL/dW``, ``b -= lr * dL/db``, by way of `optax.sgd`. One sample an update is
-batch size 1 of the same code. What is static (`Config`, the gradient function) costs a compilation; what is traced
-(`Hyperparameters`, parameters, data, orders) never does.
+    (7)  W_l <- W_l - eta dL/dW_l,   b_l <- b_l - eta dL/db_l       eta: the learning rate
+
+`optax.sgd` gives the changes ``-eta dL/dW``; other optimisers of optax give other changes. One sample per update is
+batch size 1 of the same code. What is static (`Config`, the gradient function) costs a compilation for every new value;
+what is traced (`Hyperparameters`, parameters, data, orders) never does.
 """
 
 import dataclasses
@@ -25,7 +27,7 @@ from jaxmlp.optimizers import Hyperparameters, check_hyperparameters, sgd
 
 __all__ = [
     "Config", "History", "Hyperparameters", "TrainingState", "check_training", "initial_state", "sgd", "train",
-    "train_epoch", "train_epochs",
+    "train_epoch", "train_epochs", "typed", "update",
 ]  # fmt: skip
 
 
@@ -34,8 +36,8 @@ class Config:
     """What training is compiled for, beside shapes and dtype.
 
     Attributes:
-        activation: of the hidden layers, one name or a tuple of one a layer.
-        batch_size: samples an update; a last, smaller batch takes what is left of an epoch.
+        activation: of the hidden layers, one name, or a tuple of one per hidden layer.
+        batch_size: samples per update; the last batch of an epoch has what is left.
         optimizer: makes the optax optimiser from the hyperparameters.
     """
 
@@ -52,7 +54,7 @@ class TrainingState(NamedTuple):
 
 
 class History(NamedTuple):
-    """One row an epoch, each ``[epochs]`` of the parameters' dtype.
+    """One row per epoch, each ``[epochs]`` of the parameters' dtype.
 
     Attributes:
         loss: mean over samples of the loss seen before each update.
@@ -71,39 +73,26 @@ def initial_state(params: Params, hyperparameters: Hyperparameters, config: Conf
 
 
 def update(
-    state: TrainingState,
-    x: Array,
-    y: Array,
-    gradient_function: GradientFunction,
+    state: TrainingState, x: Array, y: Array, gradient_function: GradientFunction,
     optimizer: optax.GradientTransformation,
-) -> tuple[TrainingState, Array]:
-    """One update from the batch ``x [B, n_0], y [B, n_L]``, or one sample: the new state, and the loss before it."""
+) -> tuple[TrainingState, Array]:  # fmt: skip
+    """One update (7) from a batch ``x [B, n_0], y [B, n_L]`` or one sample: the new state, and the loss before it."""
     loss, gradient = gradient_function(state.params, x, y)
-    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
-    params = jax.tree.map(jnp.add, state.params, updates)
+    changes, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+    params = jax.tree.map(jnp.add, state.params, changes)  # (7): W + (-eta dL/dW), and the same for b
     return TrainingState(params, optimizer_state), loss
 
 
 def train_epoch(
-    state: TrainingState,
-    dataset: Dataset,
-    order: Array,
-    hyperparameters: Hyperparameters,
-    config: Config,
+    state: TrainingState, dataset: Dataset, order: Array, hyperparameters: Hyperparameters, config: Config,
     gradient_function: GradientFunction,
-) -> tuple[TrainingState, Array]:
-    """One epoch, the loop that every runner shares: to be traced; arguments as `train_epochs`, ``order [n]``.
-
-    Several networks can be trained at once where all arrays have them in their last axis, the learning rate and the
-    gradient function's losses as well; the order, ``[n]`` or ``[n, networks]``, is then theirs together or each one's.
+) -> tuple[TrainingState, Array]:  # fmt: skip
+    """One epoch, the loop that every way of training shares: to be traced; arguments as `train_epochs`, ``order [n]``.
 
     Returns:
         The state after the epoch, and the mean over samples of the loss seen before each update.
     """
-    dtype = state.params[0].weights.dtype
-    # A strongly typed float64 learning rate would turn float32 parameters into float64.
-    hyperparameters = jax.tree.map(lambda value: jnp.asarray(value, dtype), hyperparameters)
-    optimizer = config.optimizer(hyperparameters)
+    optimizer = config.optimizer(typed(hyperparameters, state.params))
     n, size = len(order), config.batch_size
     full = n - n % size
 
@@ -112,25 +101,26 @@ def train_epoch(
         state, loss = update(state, dataset.x_train[rows], dataset.y_train[rows], gradient_function, optimizer)
         return (state, total + (loss * len(rows) if size > 1 else loss)), None
 
-    carry = (state, jnp.zeros_like(hyperparameters.learning_rate))
-    # One sample an update goes in as [n_0], not [1, n_0]: a vmap over networks then multiplies matrices by
+    carry = (state, jnp.zeros((), state.params[0].weights.dtype))
+    # One sample per update goes in as [n_0], not [1, n_0]: a vmap over networks then multiplies matrices by
     # vectors, twice as fast on a CPU as by matrices of one row.
-    carry, _ = jax.lax.scan(batch, carry, order[:full].reshape(-1, size, *order.shape[1:]) if size > 1 else order)
+    carry, _ = jax.lax.scan(batch, carry, order[:full].reshape(-1, size) if size > 1 else order)
     if full < n:
         carry, _ = batch(carry, order[full:])
     state, total = carry
     return state, total / n
 
 
+def typed(hyperparameters: Hyperparameters, params: Params) -> Hyperparameters:
+    """The hyperparameters in the parameters' dtype: a float64 learning rate would make float32 parameters float64."""
+    return jax.tree.map(lambda value: jnp.asarray(value, params[0].weights.dtype), hyperparameters)
+
+
 @functools.partial(jax.jit, static_argnames=("config", "gradient_function"))
 def train_epochs(
-    state: TrainingState,
-    dataset: Dataset,
-    orders: Array,
-    hyperparameters: Hyperparameters,
-    config: Config,
+    state: TrainingState, dataset: Dataset, orders: Array, hyperparameters: Hyperparameters, config: Config,
     gradient_function: GradientFunction,
-) -> tuple[TrainingState, History]:
+) -> tuple[TrainingState, History]:  # fmt: skip
     """The compiled program behind `train`; checks nothing, so that it can be traced, vmapped and called in chunks.
 
     Args:
@@ -177,13 +167,9 @@ def check_training(
 
 
 def train(
-    params: Params,
-    dataset: Dataset,
-    orders: Array,
-    hyperparameters: Hyperparameters | None = None,
-    config: Config | None = None,
-    gradient_function: GradientFunction | None = None,
-) -> tuple[Params, History]:
+    params: Params, dataset: Dataset, orders: Array, hyperparameters: Hyperparameters | None = None,
+    config: Config | None = None, gradient_function: GradientFunction | None = None,
+) -> tuple[Params, History]:  # fmt: skip
     """Train a network in one compiled call.
 
     Args:
@@ -191,11 +177,11 @@ def train(
         dataset: checked here; its dtype is the parameters'.
         orders: integers ``[epochs, n]``, each row a sequence of training rows (`LectureStream`, `KeyStream`).
         hyperparameters: traced; by default the lecture's.
-        config: static; by default one sample an update, sigmoid, plain SGD.
+        config: static; by default one sample per update, sigmoid, plain SGD.
         gradient_function: any `GradientFunction`; by default the automatic one for ``config.activation``.
 
     Returns:
-        The trained parameters and the `History`, one row an epoch.
+        The trained parameters and the `History`, one row per epoch.
 
     Raises:
         InputError: shapes, dtypes or values that disagree, named in one line.

@@ -136,3 +136,10 @@ def worked_by_hand() -> Worked:
             layer([[0.375], [-0.375]], [0.75, -0.75]),
         ),
     )
+
+
+def told_by(caplog: pytest.LogCaptureFixture) -> str:
+    """What has been logged since this was last asked, one line each."""
+    lines = "".join(f"{line}\n" for line in caplog.messages)
+    caplog.clear()
+    return lines

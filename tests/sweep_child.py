@@ -6,7 +6,8 @@ import sys
 import jax
 
 from jaxmlp import runtime
-from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, packing, run_sweep, store
+from jaxmlp.engine import layout
+from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, run_sweep, store
 from tests.helpers import random_dataset
 
 EPOCHS = 3
@@ -26,7 +27,7 @@ def data() -> Data:
 def main(path: str, engine: str = "scan") -> None:
     """Run or resume the sweep."""
     runtime.configure_sweep("float32")
-    packing.GROUPS = 8  # more blocks to be killed in
+    layout.GROUPS = 8  # more blocks to be killed in
     found = data()
     with store.opened(path, write=True) as connection, concurrent.futures.ThreadPoolExecutor(2) as executor:
         identity = store.Identity("child", data_hash(found), EPOCHS, 0)

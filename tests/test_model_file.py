@@ -20,7 +20,7 @@ import safetensors.numpy
 from jaxmlp import InputError, Layer, MLPClassifier, Model, load, save
 from jaxmlp.models import files, model_format
 from tests.helpers import assert_agree, fresh_python, random_params, rejects
-from tests.test_estimator import NAMES, X, small
+from tests.test_classifier import NAMES, X, small
 
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning")
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from jaxmlp import ACTIVATIONS, forward, forward_trace, init_params
-from jaxmlp.network import check_sizes, sizes_of
+from jaxmlp.checks import check_sizes
+from jaxmlp.engine.layout import masked
+from jaxmlp.network import sizes_of
 from tests import oracle
 from tests.helpers import DEPTHS, assert_agree, random_batch, random_params, rejects, worked_by_hand
 
@@ -34,15 +36,16 @@ def test_by_default_the_activation_is_sigmoid_and_a_row_of_the_table_does_as_wel
     assert_agree(forward(params, x, ACTIVATIONS["tanh"]), forward(params, x, "tanh"))
 
 
-def test_each_hidden_layer_has_its_own_activation_and_its_own_mask() -> None:
+def test_each_hidden_layer_has_its_own_activation_which_may_be_masked() -> None:
     params, (x, _) = random_params(0, DEPTHS[2]), random_batch(1, DEPTHS[2])
     masks = jnp.array([1.0, 0, 1, 2, 1]), jnp.array([0.0, 1, 1, 0.5])
     (w_1, b_1), (w_2, b_2), (w_3, b_3) = [(np.asarray(w), np.asarray(b)) for w, b in params]
     h_1 = np.tanh(w_1 @ np.asarray(x) + b_1) * [1, 0, 1, 2, 1]
     h_2 = np.maximum(w_2 @ h_1 + b_2, 0) * [0, 1, 1, 0.5]
-    trace = forward_trace(params, x, ("tanh", "relu"), masks)
+    phi = masked(("tanh", "relu"), masks)
+    trace = forward_trace(params, x, phi)
     assert_agree(trace.activations[1:3], (h_1, h_2), 1e-14)
-    assert_agree(forward(params, x, ("tanh", "relu"), masks), w_3 @ h_2 + b_3, 1e-14)
+    assert_agree(forward(params, x, phi), w_3 @ h_2 + b_3, 1e-14)
 
 
 def test_any_batch_shape_gives_the_rows_that_samples_give_alone() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV, ParameterGrid, ParameterSampler, StratifiedKFold
@@ -17,16 +18,19 @@ from sklearn.preprocessing import StandardScaler
 from jaxmlp import (
     Config,
     Hyperparameters,
+    Layer,
     MLPClassifier,
     MLPClassifierSweep,
+    engine,
+    runtime,
 )
-from jaxmlp.classifier import search, search_fits, search_lanes, search_program, stopping
-from jaxmlp.classifier.search_lanes import Outcome, train_lanes
-from jaxmlp.engine import program
+from jaxmlp.classifier import search, search_blocks, search_fits, stopping
+from jaxmlp.classifier.search_blocks import FitOutcome, Given, Table, train_fits
+from jaxmlp.engine import layout
 from jaxmlp.runtime import computing
 from jaxmlp.training import TrainingState
 from tests.helpers import assert_agree, rejects
-from tests.test_estimator import LABELS, NAMES, WEIGHTS, X, small
+from tests.test_classifier import LABELS, NAMES, WEIGHTS, X, small
 
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning")
 
@@ -42,13 +46,13 @@ FULL: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.3, "early_stoppin
 @pytest.fixture
 def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     counted: list[int] = []
-    original = stopping.train_epoch
+    original = engine.train_group
 
     def counting(*arguments: Any) -> Any:
         counted.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(stopping, "train_epoch", counting)
+    monkeypatch.setattr(engine, "train_group", counting)
     jax.clear_caches()
     yield counted
     jax.clear_caches()
@@ -61,15 +65,15 @@ def test_every_fit_is_the_classifiers_own_and_the_program_is_traced_once(
     # The last one has a start of its own, so a group of one lane.
     # Memory for four groups on each of two devices, so that calls end between the groups of one start: 43 parameters of
     # 8 bytes, six times, of 8 lanes, on two devices are 33,024 bytes.
-    monkeypatch.setitem(program.LANES, "cpu", 8)
-    monkeypatch.setattr(search_lanes, "MAX_BYTES", 4 * 33_024)
-    outcomes: list[Outcome] = []
+    monkeypatch.setitem(layout.LANES, "cpu", 8)
+    monkeypatch.setattr(layout, "MAX_BYTES", 4 * 33_024)
+    outcomes: list[FitOutcome] = []
 
-    def train(*given: Any) -> list[Outcome]:
-        outcomes.extend(train_lanes(*given))
+    def train(*given: Any) -> list[FitOutcome]:
+        outcomes.extend(train_fits(*given))
         return outcomes
 
-    monkeypatch.setattr(search, "train_lanes", train)
+    monkeypatch.setattr(search, "train_fits", train)
     # Units that only fill a layer up are worth something where the activation of 0 is: they must be masked.
     base, began = small(**MINIBATCH, n_iter_no_change=2, activation="sigmoid"), time.perf_counter()
     ours = MLPClassifierSweep(base, GRIDS, cv=3, refit=False).fit(X, NAMES, WEIGHTS)
@@ -93,28 +97,39 @@ def test_every_fit_is_the_classifiers_own_and_the_program_is_traced_once(
 
 
 def test_an_epoch_of_a_group_is_each_lanes_own_on_what_the_group_shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    def epoch(
-        progress: Any, order: Any, data: Any, validation: Any, numbers: Any, samples: Any, masks: Any, program: Any
-    ) -> Any:
-        # Every argument can be read off: the lane's number, its order, then the rows and weights of its group.
-        told = numbers.tol + 10.0 * order[0].astype(float) + 1000 * samples + 1e5 * validation[1].astype(float)
-        weight = data.y_train[1, 2] + 10 * data.y_train[0, 1] + 100 * jnp.sum(data.y_train) + 1e4 * masks[0][0]
-        stopped = progress.epoch + 1 >= program.config.batch_size
-        return progress._replace(epoch=progress.epoch + 1, running=~stopped), told, weight + data.x_train[1, 0]
+    # Every argument can be read off: the loss tells what was trained, the epoch's end by which rule.
+    def trained(state: Any, settings: Any, order: Any, data: Any, config: Any, *flags: bool) -> Any:
+        assert (flags, config.batch_size, settings.masks[0].tolist()) == ((True, True, True), 2, [[7.0]])
+        weight = data.y_train[1, 2] + 10 * data.y_train[0, 1] + 100 * jnp.sum(data.y_train)
+        lane = settings.hyperparameters.learning_rate + 10 * settings.alpha
+        return state, lane + 1000 * weight + 1e6 * order[0].astype(float) + data.x_train[1, 0]
 
-    monkeypatch.setattr(search_program, "one_epoch", epoch)
-    table = search_program.Table(jnp.array([[0.25], [0.125], [0.0]]), jnp.array([1, 2, 0]))
-    group = search_program.Groups(jnp.array([2.0, 3.0, 0.0]), jnp.array([0, 2]), 5.0, (jnp.array([7.0]),))
+    def judged(fit: Any, _: Any, loss: Any, data: Any, validation: Any, given: Any, config: Any) -> Any:
+        assert (config.padded, validation.shape, data.x_train.shape) == (True, (2,), (3, 1))
+        stop = fit.epoch + 1 >= given.last_epoch
+        kept = (Layer(jnp.array([[0.0], [given.tol], [0.0]]), jnp.zeros(3)),)  # class 1 for a positive x and tol
+        return fit._replace(kept=kept, epoch=fit.epoch + 1, running=~stop), loss, loss
+
+    monkeypatch.setattr(engine, "train_group", trained)
+    monkeypatch.setattr(search_blocks, "after_epoch", judged)
+    table = Table(jnp.array([[0.25], [0.125], [0.0]]), jnp.array([1, 2, 0]))
     lanes, zero = jnp.array([0.5, 0.75]), jnp.zeros(2, jnp.int32)
-    numbers = stopping.Numbers(Hyperparameters(lanes, lanes), lanes, lanes, zero, zero)
-    begun = stopping.Progress(TrainingState((), ()), (), lanes, zero, zero, jnp.ones(2, bool))  # pyright: ignore
+    signs, last = jnp.array([1.0, -1.0]), jnp.array([2, 1], jnp.int32)
+    numbers = stopping.FitHyperparameters(Hyperparameters(lanes, lanes), lanes, signs, zero, last)
+    params = (Layer(jnp.zeros((2, 3, 1)), jnp.zeros((2, 3))),)
+    begun = stopping.FitState(TrainingState(params, ()), params, lanes, zero, zero, jnp.ones(2, bool))
+    weights, rows = jnp.array([2.0, 3.0, 0.0]), jnp.array([0, 2])
+    given = Given(numbers, (np.array([[7.0]]),), weights, rows, 4.0, rows)  # pyright: ignore[reportArgumentType]
+    job = search_blocks.FitJob(stopping.FitConfig(Config(batch_size=2), True, True, True), 3, True)
     orders = jnp.array([[1, 0], [0, 1], [1, 0]])
-    found, losses, scores = search_program._group(  # pyright: ignore[reportPrivateUsage]
-        begun, orders, group, numbers, table, stopping.Program(Config(batch_size=2)), 3
-    )
-    assert found.epoch.tolist() == [2, 2]
-    assert losses[:2].tolist() == [[205010.5, 205010.75], [205000.5, 205000.75]]
-    assert scores[:2].tolist() == [[70523.125] * 2] * 2  # 3 + 10 * 2 + 100 * 5 + 7e4 + 0.125
+    step, (losses, shares) = job.begin(jax.tree.map(lambda leaf: leaf[None], begun), given, orders[None], table, True)
+    assert (losses.shape, bool(jnp.all(jnp.isnan(losses))), shares.shape) == ((1, 3, 2), True, (1, 2))
+    found, (losses, shares) = step(jnp.int32(0), begun, given, orders)
+    assert found.epoch.tolist() == [2, 2]  # as many as the last of the group needs; `judged` freezes nobody
+    weight = 3 + 10 * 2 + 100 * 5
+    expected = [[lane * 11 + 1000 * weight + 1e6 * first + 0.125 for lane in (0.5, 0.75)] for first in (1, 0)]
+    assert losses[:2].tolist() == [[value * 2 / 4 for value in row] for row in expected]  # 2 rows, of which 4 count
+    assert shares.tolist() == [1, 0]  # of row 0 alone: row 2 fills up
 
 
 @pytest.mark.slow
@@ -136,14 +151,60 @@ def test_a_lane_is_the_classifier_fitted_on_its_fold(settings: dict[str, Any], s
     assert {len(train) for train, _ in folds} == {26, 27}
     samples = search_fits.Samples(X, LABELS, np.arange(3), WEIGHTS)
     with computing("float64"):
-        outcomes = train_lanes(search_fits.lanes(candidates, samples, folds), samples, folds, "auto", lambda *_: None)
+        outcomes = train_fits(search_fits.fits(candidates, samples, folds), samples, folds, "auto", lambda *_: None)
     assert len(outcomes) == 12
     for outcome in outcomes[::5]:
-        train, test = folds[outcome.lane.fold]
-        alone = MLPClassifier(**outcome.lane.parameters).fit(X[train], LABELS[train], WEIGHTS[train])
+        train, test = folds[outcome.fit.fold]
+        alone = MLPClassifier(**outcome.fit.parameters).fit(X[train], LABELS[train], WEIGHTS[train])
         assert outcome.epochs == alone.n_iter_
         assert_agree(outcome.params, alone.params_, 1e-9)
         assert outcome.test_accuracy == pytest.approx(alone.score(X[test], LABELS[test]))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_fits_that_are_interleaved_are_the_classifiers_own(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Folds of 26 and 27 rows, weights, padded widths, penalties and none: all that a gradient by hand must know.
+    monkeypatch.setitem(layout.LANES, "cpu", 4)
+    for possible in (True, False):
+        monkeypatch.setattr(runtime, "compiles_whole_loops", lambda possible=possible: possible)
+        interleaved: list[bool] = []
+        original = engine.train_group
+
+        def counting(*given: Any, interleaved: list[bool] = interleaved, original: Any = original) -> Any:
+            interleaved.append(given[5])
+            return original(*given)
+
+        monkeypatch.setattr(engine, "train_group", counting)
+        jax.clear_caches()
+        base = small(optimizer=optimizer, batch_size=1, max_iter=3, n_iter_no_change=1, tol=1e-3, learning_rate=0.02)
+        grid = {"alpha": [0.0, 0.1, 0.4], "hidden_layer_sizes": [(5,), (3,)], "learning_rate": [0.02, 0.05]}
+        outcomes: list[FitOutcome] = []
+        monkeypatch.setattr(search, "train_fits", lambda *given, o=outcomes: o.extend(train_fits(*given)) or o)
+        MLPClassifierSweep(base, grid, cv=3, refit=False).fit(X, NAMES, WEIGHTS)
+        assert set(interleaved) == {possible}
+        monkeypatch.setattr(engine, "train_group", original)
+        folds = list(StratifiedKFold(3).split(X, NAMES))
+        for outcome in outcomes[::7]:
+            rows, test = folds[outcome.fit.fold]
+            alone = MLPClassifier(**outcome.fit.parameters).fit(X[rows], NAMES[rows], WEIGHTS[rows])
+            assert_agree(outcome.params, alone.params_, 1e-9)
+            assert outcome.epochs == alone.n_iter_
+            assert outcome.test_accuracy == pytest.approx(alone.score(X[test], NAMES[test]))
+    jax.clear_caches()
+
+
+def test_small_groups_batches_and_optimisers_from_outside_are_not_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "compiles_whole_loops", lambda: True)
+    folds, table = [(np.arange(20), np.arange(20, 40))], Table(np.zeros((41, 4)), np.zeros(41, np.int32))
+    for count, given, expected in (
+        (8, {}, (16, True)), (7, {}, (7, False)), (17, {}, (16, True)), (17, {"batch_size": 2}, (9, False)),
+        (8, {"optimizer": optax.lion}, (8, False)),
+    ):  # fmt: skip
+        settings: dict[str, Any] = {"optimizer": "sgd", "batch_size": 1, **given}
+        candidates = [small(**settings, tol=float(number)).get_params() for number in range(count)]
+        made = search_fits.fits(candidates, search_fits.Samples(X, LABELS, np.arange(3), WEIGHTS), folds)
+        plan = search_blocks._plan(made, folds, table, 3, layout.device_mesh())  # pyright: ignore[reportPrivateUsage]
+        assert (plan.lanes, plan.job.interleaved) == expected, (count, given)
 
 
 @pytest.mark.slow
@@ -194,7 +255,7 @@ def test_a_fit_that_diverges_scores_nothing_and_disturbs_nobody() -> None:
     ],
 )
 def test_grids_are_checked_before_anything_is_trained(grid: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "train_lanes", None)
+    monkeypatch.setattr(search, "train_fits", None)
     with rejects(message):
         MLPClassifierSweep(small(), grid).fit(X, LABELS)
 

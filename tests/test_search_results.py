@@ -11,10 +11,10 @@ from sklearn.model_selection import LeaveOneGroupOut, ParameterSampler
 
 from jaxmlp import MLPClassifier, MLPClassifierSweep, Params
 from jaxmlp.classifier import search
-from jaxmlp.classifier.search_fits import Folds, Lane, Samples
-from jaxmlp.classifier.search_lanes import Outcome
-from tests.helpers import assert_agree, rejects
-from tests.test_estimator import LABELS, NAMES, WEIGHTS, X, small
+from jaxmlp.classifier.search_blocks import FitOutcome
+from jaxmlp.classifier.search_fits import Fit, Folds, Samples
+from tests.helpers import assert_agree, rejects, told_by
+from tests.test_classifier import LABELS, NAMES, WEIGHTS, X, small
 
 FOLDS = [(np.arange(10, 40), np.arange(10)), (np.arange(30), np.arange(30, 40))]
 
@@ -24,7 +24,7 @@ def trained(params: Params) -> Params:
 
 
 class Lanes:
-    """In the place of `train_lanes`: the next outcomes of those given; `calls` and `made` are its arguments."""
+    """In the place of `train_fits`: the next outcomes of those given; `calls` and `made` are its arguments."""
 
     def __init__(
         self, accuracies: Sequence[float], diverged: Sequence[int] = (), seconds: Sequence[float] = ()
@@ -32,17 +32,17 @@ class Lanes:
         self.accuracies, self.diverged, self.seconds = accuracies, diverged, seconds or [1.0] * len(accuracies)
         self.outcomes = iter(range(len(accuracies)))
         self.calls: list[tuple[Samples, Folds, str, bool]] = []
-        self.made: list[list[Lane]] = []
+        self.made: list[list[Fit]] = []
 
     def __call__(
-        self, made: list[Lane], samples: Samples, folds: Folds, device: str, report: Callable[[int, int], None]
-    ) -> list[Outcome]:
+        self, made: list[Fit], samples: Samples, folds: Folds, device: str, report: Callable[[int, int], None]
+    ) -> list[FitOutcome]:
         self.calls.append((samples, folds, device, jax.config.jax_enable_x64))  # pyright: ignore
         self.made.append(made)
         report(1, len(made))
         return [
-            Outcome(lane, trained(lane.task.params), 4, at in self.diverged, self.accuracies[at], self.seconds[at])
-            for lane, at in zip(made, self.outcomes, strict=False)
+            FitOutcome(fit, trained(fit.prepared.params), 4, at in self.diverged, self.accuracies[at], self.seconds[at])
+            for fit, at in zip(made, self.outcomes, strict=False)
         ]
 
 
@@ -50,7 +50,7 @@ class Lanes:
 def lanes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lanes]:
     def given(*arguments: Any, **keywords: Any) -> Lanes:
         made = Lanes(*arguments, **keywords)
-        monkeypatch.setattr(search, "train_lanes", made)
+        monkeypatch.setattr(search, "train_fits", made)
         return made
 
     return given
@@ -154,9 +154,9 @@ def test_a_scorer_sees_each_fit_with_the_test_rows_of_its_fold(lanes: Callable[.
     found = swept({"alpha": [1, 2]}, scoring=scorer)
     assert found.cv_results_["split0_test_score"].tolist() == [1, 3]
     assert found.cv_results_["split1_test_score"].tolist() == [2, 4]
-    for (classifier, x, y), lane, (_, test) in zip(seen, made.made[0], 2 * FOLDS, strict=True):
-        assert classifier.get_params() == lane.parameters
-        assert_agree(classifier.params_, trained(lane.task.params))
+    for (classifier, x, y), fit, (_, test) in zip(seen, made.made[0], 2 * FOLDS, strict=True):
+        assert classifier.get_params() == fit.parameters
+        assert_agree(classifier.params_, trained(fit.prepared.params))
         assert (classifier.classes_.tolist(), classifier.n_iter_, classifier.n_features_in_) == (
             ["ape", "bee", "cat"], 4, 4,
         )  # fmt: skip
@@ -199,8 +199,8 @@ def test_candidates_of_different_precision_train_apart_and_come_back_in_their_pl
     assert (8 * found.cv_results_["split1_test_score"]).tolist() == [1, 5, 3, 7]
     for (samples, folds, device, x64), group, dtype in zip(made.calls, made.made, ("float32", "float64"), strict=True):
         assert (samples.x.dtype, x64, device) == (dtype, dtype == "float64", "auto")
-        assert [lane.parameters["dtype"] for lane in group] == [dtype] * 4
-        assert [lane.parameters["alpha"] for lane in group] == [0, 0, 1, 1]
+        assert [fit.parameters["dtype"] for fit in group] == [dtype] * 4
+        assert [fit.parameters["alpha"] for fit in group] == [0, 0, 1, 1]
         np.testing.assert_array_equal(samples.labels, LABELS)
         assert samples.weights.tolist() == WEIGHTS.tolist()
         assert samples.classes.tolist() == ["ape", "bee", "cat"]
@@ -238,8 +238,8 @@ def test_folds_are_the_splitters(lanes: Callable[..., Lanes]) -> None:
         assert set(np.bincount(LABELS[test])) <= {3, 4}  # stratified
 
 
-def test_a_line_for_each_block_only_when_asked(lanes: Callable[..., Lanes], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_for_each_block_only_when_asked(lanes: Callable[..., Lanes], caplog: pytest.LogCaptureFixture) -> None:
     for verbose, told in ((False, ""), (True, "1 of 2 fits\n")):
         lanes([0.5] * 2)
         swept({"alpha": [1]}, verbose=verbose)
-        assert capsys.readouterr().out == told
+        assert told_by(caplog) == told

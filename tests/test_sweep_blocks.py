@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import Mesh
 
 from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params, initial_state, load_digits, train
-from jaxmlp.engine import program
+from jaxmlp.engine import layout
 from jaxmlp.sweep import (
     Block,
     Data,
@@ -27,7 +27,7 @@ from jaxmlp.sweep import (
 from jaxmlp.sweep.trial import initial_weights, order_streams
 from tests.helpers import assert_agree, random_dataset, rejects
 
-LANES = program.LANES["cpu"]
+LANES = layout.LANES["cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def assert_lane_equals_alone(trial: Trial, data: Data, tolerance: float) -> None
     # In company of lanes that differ from it in one thing each: every one is itself.
     group = (trial, *(dataclasses.replace(trial, **{name: value}) for name, value in others(trial).items()))
     with jax.numpy_dtype_promotion("standard" if trial.optimizer == "adam" else "strict"):
-        block = Block(packing.program_of(trial), (group,), trial.batch_size == 1)
+        block = Block(packing.config_of(trial), (group,), trial.batch_size == 1)
         for lane, found in zip(group, train_block(block, 2, data), strict=True):
             history = alone(lane, 2, data)[1]
             assert_agree(found.loss, np.asarray(history.loss, np.float64), tolerance)
@@ -121,7 +121,7 @@ def others(trial: Trial) -> dict[str, Any]:
 @pytest.mark.parametrize("batch_size", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_padded_units_stay_zero_however_they_are_trained(batch_size: int, doubles: Data) -> None:
     trial = Trial((5, 3), "sigmoid", batch_size, "momentum", 0.5, 0.9, 0.01)
-    state = block_training._train(Block(packing.program_of(trial), ((trial,),), True), 3, doubles)[0].state  # pyright: ignore[reportPrivateUsage]
+    state = block_training._train(Block(packing.config_of(trial), ((trial,),), True), 3, doubles)[0].state  # pyright: ignore[reportPrivateUsage]
     first, second, third = state.params
     assert first.weights.shape[2:] == (8, 4)
     for padding in (first.weights[0, 0, 5:], first.biases[0, 0, 5:], second.weights[0, 0, 3:],
@@ -151,7 +151,7 @@ def test_bits_depend_on_the_trial_alone(crowd: list[Trial], singles: Data, monke
     sweep = by_id(list(pack(crowd, singles, LANES)), 2, singles)
     random = np.random.RandomState(0)
     shuffled = [crowd[number] for number in random.permutation(len(crowd))]
-    program = packing.program_of(crowd[0])
+    program = packing.config_of(crowd[0])
     groups = tuple(tuple(shuffled[start : start + 5]) for start in range(0, len(shuffled), 5))
     assert_same_bits(by_id([Block(program, groups[:20], False), Block(program, groups[20:], False)], 2, singles), sweep)
     # One order gathered for a whole group gives the bits of an order a lane.
@@ -162,7 +162,7 @@ def test_bits_depend_on_the_trial_alone(crowd: list[Trial], singles: Data, monke
     assert_same_bits({crowd[50].id: train_trial(crowd[50], 2, singles)[1]}, sweep)
     # One device instead of two: sharded equals unsharded.
     one = Mesh(np.asarray(jax.local_devices()[:1]), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
-    monkeypatch.setattr(block_training, "device_mesh", lambda: one)
+    monkeypatch.setattr(layout, "device_mesh", lambda: one)
     assert_same_bits(by_id(list(pack(crowd, singles, LANES)), 2, singles), sweep)
 
 
@@ -173,7 +173,7 @@ def test_bits_of_batches_depend_on_the_trial_alone(singles: Data, monkeypatch: p
     for trial in trials[13::20]:
         assert_same_bits({trial.id: train_trial(trial, 2, singles)[1]}, sweep)
     one = Mesh(np.asarray(jax.local_devices()[:1]), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
-    monkeypatch.setattr(block_training, "device_mesh", lambda: one)
+    monkeypatch.setattr(layout, "device_mesh", lambda: one)
     assert_same_bits(by_id(list(pack(trials, singles, LANES)), 2, singles), sweep)
 
 
@@ -183,7 +183,7 @@ def test_bits_on_the_digits_depend_on_the_trial_alone(batch_size: int) -> None:
     data = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
     space = {"hidden": ["20", "14"], "batch_size": [batch_size], "learning_rate": [0.05, 0.2], "seeds": ["0:6"]}
     trials = make_space(space).trials()
-    program = packing.program_of(trials[0])
+    program = packing.config_of(trials[0])
     sweep = by_id(list(pack(trials, data, LANES)), 1, data)
     shuffled = [trials[number] for number in np.random.RandomState(0).permutation(len(trials))]
     groups = tuple(tuple(shuffled[start : start + 7]) for start in range(0, len(shuffled), 7))
@@ -195,7 +195,7 @@ def test_bits_on_the_digits_depend_on_the_trial_alone(batch_size: int) -> None:
 def test_neighbours_of_a_trial_that_diverges_keep_every_bit(crowd: list[Trial], singles: Data) -> None:
     calm = crowd[:LANES]
     wild = [dataclasses.replace(trial, learning_rate=1e30) for trial in calm[::3]]
-    program = packing.program_of(calm[0])
+    program = packing.config_of(calm[0])
     expected = by_id([Block(program, (tuple(calm),), False)], 3, singles)
     mixed = [wild[number // 3] if number % 3 == 0 else trial for number, trial in enumerate(calm)]
     found = by_id([Block(program, (tuple(mixed),), False)], 3, singles)
@@ -220,13 +220,13 @@ def test_a_lane_that_is_not_alive_is_never_trained_nor_one_with_an_infinite_para
     place = block_training.place
 
     def without_the_second(*arguments: Any) -> Any:
-        laid_out = place(*arguments)
-        np.asarray(laid_out.alive)[0, 1] = False
-        np.asarray(laid_out.state.params[0].biases)[0, 2, 0] = -np.inf  # a unit that relu turns off: no loss sees it
-        return laid_out
+        lanes, settings = place(*arguments)
+        np.asarray(lanes.alive)[0, 1] = False
+        np.asarray(lanes.state.params[0].biases)[0, 2, 0] = -np.inf  # a unit that relu turns off: no loss sees it
+        return lanes, settings
 
     monkeypatch.setattr(block_training, "place", without_the_second)
-    block = Block(packing.program_of(crowd[0]), (tuple(crowd[:3]),), False)
+    block = Block(packing.config_of(crowd[0]), (tuple(crowd[:3]),), False)
     after, measures, _ = block_training._train(block, 2, singles)  # pyright: ignore[reportPrivateUsage]
     assert np.asarray(measures.alive)[0, :3].tolist() == [[True, True], [False, False], [False, False]]
     assert np.all(np.isfinite(np.asarray(measures.loss)[0, :3]))
@@ -242,22 +242,22 @@ def test_a_sweep_compiles_once_a_program(doubles: Data, caplog: pytest.LogCaptur
                         "learning_rate": [0.1 * n for n in range(1, 11)], "seeds": ["0:10"]})  # fmt: skip
     packed = list(pack(space.trials(), doubles, LANES))
     assert sum(len(block.trials) for block in packed) == 1000
-    assert len({(block.program, block.shared) for block in packed}) == 4
-    twenty = [block for block in packed if block.program.widths == (20,)]
+    assert len({(block.config, block.shared) for block in packed}) == 4
+    twenty = [block for block in packed if block.config.widths == (20,)]
     with jax.log_compiles(), caplog.at_level("WARNING"):
         for block in twenty:
             train_block(block, 1, doubles)
         train_block(twenty[0], 3, doubles)  # more epochs compile nothing
-    assert sum("XLA compilation of jit(block_epoch)" in line for line in caplog.messages) == 1
+    assert sum("XLA compilation of jit(run_block)" in line for line in caplog.messages) == 1
 
 
 @pytest.mark.slow
 def test_the_shape_of_a_block_keeps_within_its_memory(doubles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     trial = Trial((5,))
-    block = Block(packing.program_of(trial), ((trial,),), True)
-    one_group = packing.group_bytes(block.program, 4, 3, LANES, 8)
-    for limit, groups in ((2**29, packing.GROUPS), (4 * one_group, 4)):
-        monkeypatch.setattr(packing, "MAX_BYTES", limit)
+    block = Block(packing.config_of(trial), ((trial,),), True)
+    one_group = packing.bytes_per_group(block.config, doubles, LANES)
+    for limit, groups in ((2**29, layout.GROUPS), (4 * one_group, 4)):
+        monkeypatch.setattr(layout, "MAX_BYTES", limit)
         assert block_training._train(block, 1, doubles)[0].alive.shape == (groups, LANES)  # pyright: ignore[reportPrivateUsage]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from experiments import sweep
-from jaxmlp.engine import program
+from jaxmlp.engine import layout, program
 from jaxmlp.sweep import (
     Data,
     Trial,
@@ -34,7 +34,7 @@ from jaxmlp.sweep import (
 from jaxmlp.sweep.packing import ENGINES
 from tests.helpers import MISSING_WARP, assert_agree, random_dataset, rejects, without_warp
 
-LANES = program.LANES["cpu"]
+LANES = layout.LANES["cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,11 @@ def test_the_fused_engine_alone_calls_the_kernel(doubles: Data) -> None:
     called: dict[str, bool] = {}
     for engine in ENGINES:
         (block,) = pack([Trial((5, 3), "tanh", 4)], doubles, LANES, engine)
-        laid_out, orders = block_training.place(block, doubles, (2, LANES), [0]), np.zeros((2, LANES, 18), np.int32)
-        lowered = program.block_epoch.lower(
-            laid_out, orders, np.ones(2, np.int32), doubles, np.bool_(False), block.program, program.device_mesh()
-        )
+        mesh = layout.device_mesh()
+        laid_out = layout.lay_out(1, 2, LANES, mesh)
+        placed, orders = block_training.place(block, doubles, laid_out), np.zeros((2, LANES, 18), np.int32)
+        shared = doubles, np.bool_(False)
+        lowered = program.run_block.lower(*placed, orders, laid_out.counts, shared, block.config, mesh)
         called[engine] = "epochs_kernel" in lowered.as_text()
     assert called == {"scan": False, "fused": True}
 
@@ -74,7 +75,7 @@ def test_the_engines_stop_the_same_trials_and_each_group_follows_its_own_order(d
         engine: [train_block(block, 3, doubles) for block in pack(crowd, doubles, LANES, engine)]
         for engine in ("scan", "fused")
     }
-    assert {block.program.engine for block in pack(crowd, doubles, LANES, "fused")} == {"fused"}
+    assert {block.config.engine for block in pack(crowd, doubles, LANES, "fused")} == {"fused"}
     statuses = [[outcome.status for outcomes in trained for outcome in outcomes] for trained in found.values()]
     assert statuses[0] == statuses[1]
     assert 4 < statuses[0].count("diverged") <= 16
@@ -86,7 +87,7 @@ def test_the_engines_stop_the_same_trials_and_each_group_follows_its_own_order(d
 def test_what_the_kernel_cannot_train_is_left_to_the_scan_with_a_notice(doubles: Data) -> None:
     wanted = [Trial((20,)), Trial((20,), optimizer="adam", learning_rate=0.01), Trial((64, 512))]
     packed = list(pack(wanted, doubles, LANES, "fused"))
-    assert [block.program.engine for block in packed] == ["fused", "fused", "scan"]
+    assert [block.config.engine for block in packed] == ["fused", "fused", "scan"]
     told, said = sweep.notices(packed, doubles, "fused")
     assert told == "on a CPU the scan is faster than the fused engine, which is made for GPUs"
     pattern = r"the scan trains some networks instead: 4-64-512-3 takes [\d,]+ numbers of 4 bytes in a thread of"

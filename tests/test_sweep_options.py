@@ -242,8 +242,8 @@ def take_seconds(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     tried: list[Any] = []
 
     def timed(block: Any, epochs: int, _: Data) -> float:
-        known = any(size == block.program.batch_size for size, *_ in tried)
-        tried.append((block.program.batch_size, len(block.trials), epochs))
+        known = any(size == block.config.batch_size for size, *_ in tried)
+        tried.append((block.config.batch_size, len(block.trials), epochs))
         return float(epochs if known else epochs + 4)
 
     monkeypatch.setattr(sweep_estimate, "_timed", timed)
@@ -285,7 +285,7 @@ def test_notices_tell_where_the_fused_engine_is_no_gain(monkeypatch: pytest.Monk
         engine = "scan"
 
     class Block:
-        program = Program()
+        config = Program()
 
     blocks: Any = [Block(), Block()]
     monkeypatch.setattr(sweep, "refusal", lambda *_: "too wide")

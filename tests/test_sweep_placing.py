@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmlp.engine import program
+from jaxmlp.engine import BlockConfig, layout
 from jaxmlp.engine.measures import Measures, columns
-from jaxmlp.engine.program import Program
 from jaxmlp.sweep import Block, Data, Trial, block_training, data_hash, hold_out, pack, packing
 from jaxmlp.sweep.trial import initial_weights
 from tests.helpers import assert_agree, random_dataset, rejects
@@ -70,20 +69,20 @@ def test_the_hash_of_data_sees_every_number_the_type_and_the_rows_that_validate(
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
-        ("hidden", (9, 3), Program((20, 8), "tanh", 4, "momentum", True)),
-        ("hidden", (3,), Program((8,), "tanh", 4, "momentum", True)),
-        ("activation", "relu", Program((8, 8), "relu", 4, "momentum", True)),
-        ("batch_size", 5, Program((8, 8), "tanh", 5, "momentum", True)),
-        ("optimizer", "nesterov", Program((8, 8), "tanh", 4, "nesterov", True)),
-        ("weight_decay", 0.0, Program((8, 8), "tanh", 4, "momentum", False)),
+        ("hidden", (9, 3), BlockConfig((20, 8), "tanh", 4, "momentum", True)),
+        ("hidden", (3,), BlockConfig((8,), "tanh", 4, "momentum", True)),
+        ("activation", "relu", BlockConfig((8, 8), "relu", 4, "momentum", True)),
+        ("batch_size", 5, BlockConfig((8, 8), "tanh", 5, "momentum", True)),
+        ("optimizer", "nesterov", BlockConfig((8, 8), "tanh", 4, "nesterov", True)),
+        ("weight_decay", 0.0, BlockConfig((8, 8), "tanh", 4, "momentum", False)),
     ],
 )
 def test_trials_of_another_program_are_in_a_block_of_their_own(
-    data: Data, field: str, value: Any, expected: Program
+    data: Data, field: str, value: Any, expected: BlockConfig
 ) -> None:
     other = dataclasses.replace(BASE, **{field: value})
     first, second = pack([BASE, other, *CROWD[1:]], data, 16)
-    assert first == Block(Program((8, 8), "tanh", 4, "momentum", True), (tuple(CROWD),), False)
+    assert first == Block(BlockConfig((8, 8), "tanh", 4, "momentum", True), (tuple(CROWD),), False)
     assert second == Block(expected, ((other,),), False)
 
 
@@ -108,49 +107,53 @@ def test_groups_have_a_seed_each_where_few_lanes_stay_empty(data: Data) -> None:
 
 
 def test_a_blocks_groups_fit_its_memory(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = packing.program_of(Trial((5,)))
+    config = packing.config_of(Trial((5,)))
     # 4 inputs, 8 padded units, 3 classes: 8 x 5 + 3 x 9 = 67 numbers, 3 copies and the optimiser's own.
     for optimizer, copies in (("sgd", 3), ("momentum", 4), ("nesterov", 4), ("adam", 5)):
-        own = dataclasses.replace(program, optimizer=optimizer)
-        assert packing.group_bytes(own, 4, 3, lanes=16, itemsize=8) == 67 * copies * 16 * 8
+        own = dataclasses.replace(config, optimizer=optimizer)
+        assert packing.bytes_per_group(own, data, 16) == 67 * copies * 16 * 8
     size = 67 * 3 * 16 * 8
-    for limit, groups in ((3 * size, 3), (3 * size - 1, 2), (10**9, 32), (size - 1, 1), (size // 8, 1)):
-        monkeypatch.setattr(packing, "MAX_BYTES", limit)
-        assert packing.groups_a_block(program, 4, 3, 16, 8) == groups
+    for limit, groups in ((3 * size, 3), (3 * size - 1, 2), (10**9, 32), (size - 1, 1), (1, 1)):
+        monkeypatch.setattr(layout, "MAX_BYTES", limit)
+        assert packing.groups_per_block(config, data, 16) == groups
         assert len(list(pack([Trial((5,), seed=seed) for seed in range(16 * 32)], data, 16))) == -(-32 // groups)
-    monkeypatch.setattr(packing, "MAX_BYTES", size // 8 - 1)
+    monkeypatch.setattr(packing, "MAX_GROUP_BYTES", size)
+    packing.groups_per_block(config, data, 16)
+    monkeypatch.setattr(packing, "MAX_GROUP_BYTES", size - 1)
     with rejects("hidden widths (8,) make blocks of"):
-        packing.groups_a_block(program, 4, 3, 16, 8)
+        packing.groups_per_block(config, data, 16)
 
 
 def test_each_lane_has_its_own_trials_weights_masks_and_settings(data: Data) -> None:
     groups, slots = tuple((BASE, other) for other in CROWD[1:]), [7, 5, 3, 1, 0, 2]
-    laid_out = block_training.place(Block(packing.program_of(BASE), groups, False), data, (8, 3), slots)
+    where = layout.Layout((8, 3), slots, np.zeros(1, np.int32))
+    lanes, settings = block_training.place(Block(packing.config_of(BASE), groups, False), data, where)
     taken = {(slot, lane): trial for slot, group in zip(slots, groups, strict=True) for lane, trial in enumerate(group)}
-    rate, momentum, decay = laid_out.hyperparameters
+    rate, momentum, decay = settings.hyperparameters
     for at in np.ndindex(8, 3):
         trial = taken.get(at)
         own = [trial.learning_rate, trial.momentum, trial.weight_decay] if trial else [0, 0, 0]
         assert [np.asarray(value)[at] for value in (rate, momentum, decay)] == own
-        assert laid_out.alive[at] == (trial is not None)
-        for mask, width in zip(laid_out.masks, trial.hidden if trial else (0, 0), strict=True):
+        assert lanes.alive[at] == (trial is not None)
+        for mask, width in zip(settings.masks, trial.hidden if trial else (0, 0), strict=True):
             assert_agree(mask[at], (np.arange(8) < width).astype(float))
         weights = initial_weights(trial, 4, 3) if trial else [np.zeros((0, 0))] * 3
-        for layer, values in zip(laid_out.state.params, weights, strict=True):
+        for layer, values in zip(lanes.state.params, weights, strict=True):
             expected = np.zeros(layer.weights[at].shape)
             expected[: values.shape[0], : values.shape[1]] = values
             assert_agree(layer.weights[at], expected)
             assert not np.any(layer.biases[at])
-    shapes = [layer.weights.shape for layer in laid_out.state.params]
+    shapes = [layer.weights.shape for layer in lanes.state.params]
     assert shapes == [(8, 3, 8, 4), (8, 3, 8, 8), (8, 3, 3, 8)]
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(laid_out.state.optimizer_state))
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(lanes.state.optimizer_state))
 
 
 def test_without_momentum_or_decay_a_lane_has_none(data: Data) -> None:
     trial = Trial((3,))
-    laid_out = block_training.place(Block(packing.program_of(trial), ((trial,),), True), data, (1, 2), [0])
-    assert np.asarray(laid_out.hyperparameters.momentum).tolist() == [[0, 0]]
-    assert laid_out.hyperparameters.weight_decay is None
+    where = layout.Layout((1, 2), [0], np.zeros(1, np.int32))
+    _, settings = block_training.place(Block(packing.config_of(trial), ((trial,),), True), data, where)
+    assert np.asarray(settings.hyperparameters.momentum).tolist() == [[0, 0]]
+    assert settings.hyperparameters.weight_decay is None
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -158,7 +161,7 @@ def test_each_lane_follows_the_orders_of_its_own_seed(shared: bool) -> None:
     groups = tuple(tuple(Trial((n,), seed=seed) for n in (2, 3)) for seed in (4, 6))
     if not shared:
         groups = ((groups[0][0], groups[1][0]), (groups[1][1],))
-    block = Block(packing.program_of(groups[0][0]), groups, shared)
+    block = Block(packing.config_of(groups[0][0]), groups, shared)
     drawn = list(block_training._orders(block, 3, [1, 0], (3, 2, 7)))  # pyright: ignore[reportPrivateUsage]
     streams = {seed: np.random.RandomState((seed, 2**32 - 1)) for seed in (4, 6)}
     assert len(drawn) == 3
@@ -189,5 +192,5 @@ def test_an_outcome_is_of_the_finite_epochs_of_its_own_lane() -> None:
 def test_a_cpu_has_16_lanes_and_other_devices_1024() -> None:
     for platform, count in (("cpu", 16), ("gpu", 1024)):
         mesh: Any = SimpleNamespace(devices=np.array([SimpleNamespace(platform=platform)]))
-        assert program.lanes_of(mesh) == count
-    assert program.device_mesh().devices.tolist() == jax.devices()
+        assert layout.lanes_of(mesh) == count
+    assert layout.device_mesh().devices.tolist() == jax.devices()

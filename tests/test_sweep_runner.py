@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from jaxmlp import InputError
+from jaxmlp.engine import layout
 from jaxmlp.sweep import (
     Block,
     Data,
@@ -28,7 +29,6 @@ from jaxmlp.sweep import (
     hold_out,
     make_space,
     pack,
-    packing,
     reading,
     run_sweep,
     store,
@@ -171,7 +171,7 @@ def test_a_block_that_fails_goes_again_and_changes_nothing(uninterrupted: Path, 
 def test_after_three_attempts_its_trials_are_failed_and_the_rest_goes_on(
     uninterrupted: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "GROUPS", 2)
+    monkeypatch.setattr(layout, "GROUPS", 2)
     path = tmp_path / "sweep.sqlite"
     faulty = Faulty(lambda block, _: block.trials[0].seed == 0)
     sweep_of(path, data, faulty)

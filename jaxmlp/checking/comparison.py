@@ -39,13 +39,9 @@ NUMERICAL_TOLERANCES = {
 
 @jax.default_matmul_precision("highest")  # on a GPU, TF32 would differ from itself
 def compare_gradients(
-    gradients: Mapping[str, GradientFunction],
-    params: Any,
-    x: Array,
-    y: Array,
-    tolerance: Tolerance | None = None,
+    gradients: Mapping[str, GradientFunction], params: Any, x: Array, y: Array, tolerance: Tolerance | None = None,
     numerical_tolerance: Tolerance | None = None,
-) -> GradientReport:
+) -> GradientReport:  # fmt: skip
     """Evaluate two or more gradient functions at the same place and compare them with each other.
 
     Args:

@@ -59,13 +59,9 @@ class Diagnosis(NamedTuple):
 
 @jax.default_matmul_precision("highest")  # as `compare_gradients`
 def compare_backward(
-    function: GradientFunction,
-    params: Params,
-    x: Array,
-    y: Array,
-    activation: ActivationName = "sigmoid",
+    function: GradientFunction, params: Params, x: Array, y: Array, activation: ActivationName = "sigmoid",
     tolerance: float | None = None,
-) -> Diagnosis:
+) -> Diagnosis:  # fmt: skip
     """Find the first wrong quantity of a backward pass from the gradient it returns.
 
     Args:
@@ -98,16 +94,12 @@ def diagnose(
     limit = tolerance or (1e-11 if double else 3e-5)
     g, h = forward_trace(params, x, activation)
     state = BackwardState(
-        layer=len(params),
-        weights=[np.asarray(layer.weights) for layer in params],
-        g=[np.asarray(values) for values in g],
-        h=[np.asarray(values) for values in h],
-        y=np.asarray(y),
-        phi=hidden_activations(activation, len(params) - 1),
-        above=None,
+        layer=len(params), weights=[np.asarray(layer.weights) for layer in params],
+        g=[np.asarray(values) for values in g], h=[np.asarray(values) for values in h], y=np.asarray(y),
+        phi=hidden_activations(activation, len(params) - 1), above=None,
         right=[np.asarray(delta) for delta in automatic_deltas(params, x, y, activation)],
         floor=float(np.finfo(params[0].weights.dtype).eps),
-    )
+    )  # fmt: skip
     findings: list[Finding] = []
     for layer in reversed(range(1, len(params) + 1)):
         state = state._replace(layer=layer)

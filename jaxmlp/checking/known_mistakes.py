@@ -120,11 +120,9 @@ def _hidden_deltas(state: BackwardState) -> Iterator[tuple[str, Floats]]:
             wrong = passed * state.slope(state.h[other])
             yield f"takes phi' at h_{other}, the layer {name}, instead of h_{layer}", wrong
     for name, wrong in (
-        ("h(1-h), the derivative of sigmoid", h * (1 - h)),
-        ("1-h^2, the derivative of tanh", 1 - h * h),
-        ("that of relu", (h > 0).astype(h.dtype)),
-        (f"h_{layer} itself", h),
-    ):
+        ("h(1-h), the derivative of sigmoid", h * (1 - h)), ("1-h^2, the derivative of tanh", 1 - h * h),
+        ("that of relu", (h > 0).astype(h.dtype)), (f"h_{layer} itself", h),
+    ):  # fmt: skip
         yield f"takes for phi' {name}", passed * wrong
     yield f"has phi'(g_{layer}) applied twice", passed * slope * slope
     yield f"is zero: delta of layer {layer + 1} is not passed on", np.zeros_like(h)

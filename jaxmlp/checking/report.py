@@ -74,15 +74,9 @@ class Row(NamedTuple):
 
     @classmethod
     def without_numbers(
-        cls,
-        first: str,
-        second: str,
-        leaf: str,
-        verdict: Verdict,
-        note: str,
-        worst_index: tuple[int, ...] | None = None,
-        worst_values: tuple[float, float] | None = None,
-    ) -> "Row":
+        cls, first: str, second: str, leaf: str, verdict: Verdict, note: str,
+        worst_index: tuple[int, ...] | None = None, worst_values: tuple[float, float] | None = None,
+    ) -> "Row":  # fmt: skip
         """A row of which nothing can be measured."""
         nan = math.nan
         return cls(

@@ -12,8 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from jaxmlp.classifier.one_fit import Fitted, numbers_of, pieces, prepare, random_of, report_to, train
-from jaxmlp.classifier.settings import Settings, check_settings, check_weights
+from jaxmlp.checks import check_weights
+from jaxmlp.classifier.one_fit import Fitted, hyperparameters_of, pieces, prepare, random_of, report_to, train
+from jaxmlp.classifier.settings import Settings, check_settings
 from jaxmlp.errors import InputError
 from jaxmlp.network import Params, Trace, forward_trace, sizes_of
 from jaxmlp.runtime import computing
@@ -114,9 +115,9 @@ class MLPClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transforme
         weights, random = check_weights(sample_weight, len(x)), random_of(self.random_state)
         params = self._kept_params(settings) if going_on else None
         with computing(str(x.dtype), self.device):
-            task = prepare(settings, parameters, x, labels, classes, weights, random, params)
-            numbers = numbers_of(parameters, task, self.max_iter)
-            fitted = train(task, numbers, report_to(self.verbose, self.learning_rate))
+            prepared = prepare(settings, parameters, x, labels, classes, weights, random, params)
+            given = hyperparameters_of(parameters, prepared, self.max_iter)
+            fitted = train(prepared, given, report_to(self.verbose, self.learning_rate))
         self._keep(fitted, classes, random)
         self.loss_curve_, self.validation_scores_ = fitted.losses, fitted.scores if self.early_stopping else None
         if fitted.epochs == self.max_iter and self.n_iter_no_change < self.max_iter:
@@ -154,15 +155,12 @@ class MLPClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transforme
         random = getattr(self, "_random", None) or random_of(self.random_state)
         params, done = (None, 0) if first else (self._kept_params(settings), self.n_iter_)
         with computing(str(x.dtype), self.device):
-            task = prepare(settings, parameters, x, np.searchsorted(known, y), known, weights, random, params)
-            numbers = numbers_of(parameters, task, done + 1)
+            prepared = prepare(settings, parameters, x, np.searchsorted(known, y), known, weights, random, params)
+            given = hyperparameters_of(parameters, prepared, done + 1)
             fitted = train(
-                task,
-                numbers,
-                report_to(self.verbose, self.learning_rate),
-                done,
+                prepared, given, report_to(self.verbose, self.learning_rate), done,
                 getattr(self, "_optimizer_state", None),
-            )
+            )  # fmt: skip
         self._keep(fitted, known, random)
         self.loss_curve_ = [*([] if first else self.loss_curve_), *fitted.losses]
         self.validation_scores_ = None

@@ -1,7 +1,7 @@
 """What a fit of the classifier works on, and the loop of compiled calls around it."""
 
 import dataclasses
-import sys
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -11,32 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from jaxmlp.classifier.settings import MAX_INT, Settings, class_weights
-from jaxmlp.classifier.stopping import Numbers, Program, epochs_a_call, fit_epochs, start, training_data
+from jaxmlp.checks import MAX_INT, class_weights
+from jaxmlp.classifier.settings import Settings
+from jaxmlp.classifier.stopping import FitConfig, FitHyperparameters, epochs_per_call, fit_epochs, start, training_data
 from jaxmlp.data import Dataset
 from jaxmlp.errors import InputError
 from jaxmlp.network import Params
 from jaxmlp.optimizers import Hyperparameters
 from jaxmlp.randomness import LectureStream
 
-__all__ = ["Fitted", "Task", "numbers_of", "pieces", "prepare", "random_of", "report_to", "train"]
+__all__ = ["Fitted", "PreparedFit", "hyperparameters_of", "pieces", "prepare", "random_of", "report_to", "train"]
 
+LOG = logging.getLogger("jaxmlp")
 ROWS = 4096
 """Rows a prediction computes at a time, at most."""
 Report = Callable[[int, list[float], list[float]], None]
 """Called with the epochs done before, and the losses and validation accuracies of those done since."""
 
 
-class Task(NamedTuple):
+class PreparedFit(NamedTuple):
     """What one fit works on.
 
     Attributes:
         params: initial parameters.
-        data: see `jaxmlp.classifier.stopping.training_data`.
+        data: see `training_data`.
         training: rows of ``data`` to train on.
         validation: rows of ``data`` that early stopping looks at.
         mean_weight: of the training rows; ``data`` has the weights divided by it.
-        program: static.
+        config: static.
         random: of the sample orders to come.
     """
 
@@ -45,7 +47,7 @@ class Task(NamedTuple):
     training: NDArray[Any]
     validation: NDArray[Any]
     mean_weight: float
-    program: Program
+    config: FitConfig
     random: np.random.RandomState
 
 
@@ -60,7 +62,7 @@ class Fitted(NamedTuple):
 
 
 def random_of(random_state: Any) -> np.random.RandomState:
-    """The random numbers of a fit from a seed or a RandomState; None gives new ones, never NumPy's global stream."""
+    """The random given of a fit from a seed or a RandomState; None gives new ones, never NumPy's global stream."""
     if random_state is None:
         return np.random.RandomState()
     return LectureStream(random_state).random
@@ -69,8 +71,8 @@ def random_of(random_state: Any) -> np.random.RandomState:
 def prepare(
     settings: Settings, parameters: dict[str, Any], x: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any],
     weights: NDArray[Any], random: np.random.RandomState, params: Params | None = None,
-) -> Task:  # fmt: skip
-    """The Task of one fit; draws, in this sequence, initial parameters (unless given), then the validation rows.
+) -> PreparedFit:  # fmt: skip
+    """The PreparedFit of one fit; draws, in this sequence, initial parameters (unless given), then the validation rows.
 
     Args:
         settings: checked.
@@ -91,64 +93,66 @@ def prepare(
         raise InputError("class_weight is zero for every sample, expected a positive one")
     if params is None:
         params = LectureStream(random).params((x.shape[1], *settings.hidden, len(classes)), str(x.dtype))
-    if settings.program.early_stopping:
+    if settings.config.early_stopping:
         fraction = parameters["validation_fraction"]
         training, validation = map(
             np.asarray,
             train_test_split(training, test_size=fraction, stratify=labels[training], random_state=random),
         )
-    n, size = len(training), settings.program.config.batch_size
+    n, size = len(training), settings.config.training.batch_size
     if size > n:
         warnings.warn(f"batch_size is {size}, more than the {n} training samples: {n} is used", stacklevel=4)
-    config = dataclasses.replace(settings.program.config, batch_size=min(size or 200, n))
-    program = dataclasses.replace(settings.program, config=config)
+    training_config = dataclasses.replace(settings.config.training, batch_size=min(size or 200, n))
+    config = dataclasses.replace(settings.config, training=training_config)
     mean = float(np.mean(weights[training]))
     data = training_data(x, labels, len(classes), weights / mean)
-    return Task(params, data, training, validation, mean, program, random)
+    return PreparedFit(params, data, training, validation, mean, config, random)
 
 
-def numbers_of(parameters: dict[str, Any], task: Task, last_epoch: int) -> Numbers:
-    """What the fit traces, as NumPy scalars; the penalty in the scale of the task's weights."""
-    scalar = np.dtype(task.data.x_train.dtype).type
+def hyperparameters_of(parameters: dict[str, Any], prepared: PreparedFit, last_epoch: int) -> FitHyperparameters:
+    """What the fit traces, as NumPy scalars; the penalty in the scale of the prepared weights."""
+    scalar = np.dtype(prepared.data.x_train.dtype).type
     hyperparameters = Hyperparameters(scalar(parameters["learning_rate"]), scalar(parameters["momentum"]))
-    alpha, tol = scalar(parameters["alpha"] / task.mean_weight), scalar(parameters["tol"])
+    alpha, tol = scalar(parameters["alpha"] / prepared.mean_weight), scalar(parameters["tol"])
     patience = np.int32(min(parameters["n_iter_no_change"], MAX_INT))
-    return Numbers(hyperparameters, alpha, tol, patience, np.int32(last_epoch))
+    return FitHyperparameters(hyperparameters, alpha, tol, patience, np.int32(last_epoch))
 
 
-def train(task: Task, numbers: Numbers, report: Report, done: int = 0, optimizer_state: Any = None) -> Fitted:
-    """Call the compiled program until training stops; ``done`` epochs lie behind the task's parameters.
+def train(
+    prepared: PreparedFit, given: FitHyperparameters, report: Report, done: int = 0, optimizer_state: Any = None
+) -> Fitted:
+    """Call the compiled program until training stops; ``done`` epochs lie behind the prepared parameters.
 
-    How the epochs are cut into calls makes no difference, apart from what the compiler rounds differently. To be called
-    within `jaxmlp.runtime.scoped`, like `prepare`.
+    How the epochs are divided into calls makes no difference beyond rounding. To be called within
+    `jaxmlp.runtime.computing`, like `prepare`.
     """
-    n, last = len(task.training), int(numbers.last_epoch)
+    n, last = len(prepared.training), int(given.last_epoch)
     losses: list[float] = []
     scores: list[float] = []
-    chunk = epochs_a_call(n, sum(leaf.size for leaf in jax.tree.leaves(task.params)))
-    data, validation, numbers = jax.device_put((task.data, task.validation.astype(np.int32), numbers))
-    progress = start(jax.device_put(task.params), numbers, task.program)
-    progress = progress._replace(epoch=jax.device_put(np.int32(done)))
-    if jax.tree.structure(optimizer_state) == jax.tree.structure(progress.state.optimizer_state):
-        state = progress.state._replace(optimizer_state=jax.device_put(optimizer_state))
-        progress = progress._replace(state=state)
+    chunk = epochs_per_call(n, sum(leaf.size for leaf in jax.tree.leaves(prepared.params)))
+    data, validation, given = jax.device_put((prepared.data, prepared.validation.astype(np.int32), given))
+    fit = start(jax.device_put(prepared.params), given, prepared.config)
+    fit = fit._replace(epoch=jax.device_put(np.int32(done)))
+    if jax.tree.structure(optimizer_state) == jax.tree.structure(fit.state.optimizer_state):
+        state = fit.state._replace(optimizer_state=jax.device_put(optimizer_state))
+        fit = fit._replace(state=state)
     running = True
     while running:
         orders = np.zeros((chunk, n), np.int32)
         drawn = min(chunk, last - done)
-        orders[:drawn] = task.training[np.asarray(LectureStream(task.random).orders(drawn, n))]
-        progress, *rows = fit_epochs(progress, orders, data, validation, numbers, task.program)
-        before, done, running = done, int(progress.epoch), bool(progress.running)
+        orders[:drawn] = prepared.training[np.asarray(LectureStream(prepared.random).orders(drawn, n))]
+        fit, *rows = fit_epochs(fit, orders, data, validation, given, prepared.config)
+        before, done, running = done, int(fit.epoch), bool(fit.running)
         loss, score = (np.asarray(row, np.float64)[: done - before].tolist() for row in rows)
         losses += loss
         scores += score
         report(before, loss, score)
-    state, kept = jax.tree.map(np.asarray, (progress.state, progress.kept))
+    state, kept = jax.tree.map(np.asarray, (fit.state, fit.kept))
     return Fitted(kept or state.params, state.optimizer_state, done, losses, scores)
 
 
 def report_to(verbose: bool, learning_rate: float) -> Report:
-    """A Report that, if ``verbose``, writes a line an epoch to standard output, like the lecture's.
+    """A Report that, if ``verbose``, logs one line per epoch, like the lecture's; see `say`.
 
     It raises InputError for a loss that is no longer finite.
     """
@@ -163,9 +167,18 @@ def report_to(verbose: bool, learning_rate: float) -> Report:
         for number, (loss, score) in enumerate(zip(losses, scores, strict=True), done + 1):
             validated = "" if np.isnan(score) else f", validation accuracy = {100 * score:.3f}%"
             if verbose:
-                sys.stdout.write(f"{number}-th epoch: loss = {loss:.3f}{validated}\n")
+                say(f"{number}-th epoch: loss = {loss:.3f}{validated}")
 
     return report
+
+
+def say(line: str) -> None:
+    """Log a line with the logger "jaxmlp"; it is shown on standard error unless the program has logging of its own."""
+    if not LOG.hasHandlers():
+        LOG.addHandler(logging.StreamHandler())
+    if LOG.level == logging.NOTSET:
+        LOG.setLevel(logging.INFO)
+    LOG.info(line)
 
 
 def pieces(x: Any) -> Iterator[tuple[NDArray[Any], int]]:

@@ -1,6 +1,5 @@
 """`jaxmlp.MLPClassifierSweep`: a grid search whose candidates and folds all train in one compiled program."""
 
-import sys
 import time
 import warnings
 from collections.abc import Iterable, Mapping
@@ -16,10 +15,12 @@ from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from jaxmlp.checks import check_weights
 from jaxmlp.classifier.estimator import MLPClassifier
-from jaxmlp.classifier.search_fits import Folds, Samples, lanes
-from jaxmlp.classifier.search_lanes import Outcome, train_lanes
-from jaxmlp.classifier.settings import check_settings, check_weights
+from jaxmlp.classifier.one_fit import say
+from jaxmlp.classifier.search_blocks import FitOutcome, train_fits
+from jaxmlp.classifier.search_fits import Folds, Samples, fits
+from jaxmlp.classifier.settings import check_settings
 from jaxmlp.errors import InputError
 from jaxmlp.runtime import computing
 
@@ -116,18 +117,18 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             self.refit_time_ = time.perf_counter() - start
         return self
 
-    def _outcomes(self, candidates: list[dict[str, Any]], samples: Samples, folds: Folds) -> list[Outcome]:
+    def _outcomes(self, candidates: list[dict[str, Any]], samples: Samples, folds: Folds) -> list[FitOutcome]:
         """One for each fit, candidates outermost; candidates of one dtype and device train together."""
         kinds: dict[tuple[str, Any], list[int]] = {}
         for number, parameters in enumerate(candidates):
             dtype = check_settings(parameters).dtype or str(samples.x.dtype)
             kinds.setdefault((dtype, parameters["device"]), []).append(number)
-        found: dict[int, list[Outcome]] = {}
+        found: dict[int, list[FitOutcome]] = {}
         for (dtype, device), numbers in kinds.items():
             typed = samples._replace(x=samples.x.astype(dtype))
             with computing(dtype, device):
-                made = lanes([candidates[number] for number in numbers], typed, folds)
-                outcomes = train_lanes(made, typed, folds, device, self._report)
+                made = fits([candidates[number] for number in numbers], typed, folds)
+                outcomes = train_fits(made, typed, folds, device, self._report)
             for at, number in enumerate(numbers):
                 found[number] = outcomes[at * len(folds) : (at + 1) * len(folds)]
         lost = sum(outcome.diverged for number in found for outcome in found[number])
@@ -140,10 +141,10 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _report(self, done: int, total: int) -> None:
         if self.verbose:
-            sys.stdout.write(f"{done:,} of {total:,} fits\n")
+            say(f"{done:,} of {total:,} fits")
 
     def _scores(
-        self, outcomes: list[Outcome], x: NDArray[Any], y: NDArray[Any], folds: Folds
+        self, outcomes: list[FitOutcome], x: NDArray[Any], y: NDArray[Any], folds: Folds
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """The score of each fit, and the seconds it took."""
         scores, seconds = np.zeros(len(outcomes)), np.zeros(len(outcomes))
@@ -155,14 +156,14 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             elif scorer is None:
                 scores[number] = outcome.test_accuracy
             else:
-                test = folds[outcome.lane.fold][1]
+                test = folds[outcome.fit.fold][1]
                 scores[number] = cast(Any, scorer)(self._classifier(outcome), x[test], y[test])
             seconds[number] = time.perf_counter() - start
         return scores, seconds
 
-    def _classifier(self, outcome: Outcome) -> MLPClassifier:
+    def _classifier(self, outcome: FitOutcome) -> MLPClassifier:
         """The fitted classifier of one fit."""
-        made: Any = MLPClassifier(**outcome.lane.parameters)
+        made: Any = MLPClassifier(**outcome.fit.parameters)
         made.classes_, made.params_, made.n_iter_ = self.classes_, outcome.params, outcome.epochs
         made.n_features_in_ = outcome.params[0].weights.shape[1]
         return made

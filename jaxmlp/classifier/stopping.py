@@ -1,8 +1,8 @@
-"""Fitting: epochs of `jaxmlp.training.train_epoch` until a rule stops them, in one compiled program.
+"""Fitting: epochs until a rule stops them, in one compiled program.
 
-The classifier runs this program for one network, its search for many side by side. What scikit-learn's MLPs have and
-the lecture's training lacks goes into the data and into the gradient, so that the epoch stays the same: a sample's
-weight multiplies its row of targets, the L2 penalty joins the loss.
+The classifier runs this program for one network, its search for many side by side. What scikit-learn's networks have
+and the lecture's lack goes into the data and into the gradient, so that the epoch stays the same: a sample's weight
+multiplies its row of targets, the L2 penalty joins the loss.
 """
 
 import dataclasses
@@ -17,42 +17,42 @@ from jax import Array
 from numpy.typing import NDArray
 
 from jaxmlp.data import Dataset
-from jaxmlp.losses import GradientFunction, cross_entropy
-from jaxmlp.network import ActivationName, Params, forward
+from jaxmlp.engine import penalised_gradient
+from jaxmlp.network import Params, forward
 from jaxmlp.optimizers import Hyperparameters
 from jaxmlp.training import Config, TrainingState, initial_state, train_epoch
 
 __all__ = [
-    "Numbers", "Program", "Progress", "epochs_a_call", "fit_epochs", "penalised_gradient", "run_epochs", "start",
-    "training_data",
+    "FitConfig", "FitHyperparameters", "FitState", "after_epoch", "epochs_per_call", "fit_epochs", "run_epochs",
+    "start", "training_data",
 ]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
+class FitConfig:
     """What fitting is compiled for, beside shapes and dtype.
 
     Attributes:
-        config: of `train_epoch`.
+        training: for `train_epoch`.
         penalised: whether there is an L2 penalty.
         early_stopping: whether accuracy on validation rows, rather than the loss, decides when to stop.
-        padded: whether orders may end in rows without a target, which then count for nothing.
+        padded: whether orders may end in rows whose targets are all zero (padding), which train nothing.
     """
 
-    config: Config
+    training: Config
     penalised: bool = False
     early_stopping: bool = False
     padded: bool = False
 
 
-class Numbers(NamedTuple):
-    """What fitting traces: a new value compiles nothing. Scalars all, of the parameters' dtype or int32.
+class FitHyperparameters(NamedTuple):
+    """What fitting traces: a new value compiles nothing. All are scalars, of the parameters' dtype or int32.
 
     Attributes:
         hyperparameters: without weight decay.
-        alpha: of the L2 penalty, see `penalised_gradient`.
+        alpha: of the L2 penalty, see `jaxmlp.engine.penalised_gradient`.
         tol: an improvement by less does not count.
-        patience: epochs without an improvement that are borne; one more ends training.
+        patience: training stops after more than this many epochs without improvement.
         last_epoch: the number of epochs after which training ends.
     """
 
@@ -63,7 +63,7 @@ class Numbers(NamedTuple):
     last_epoch: Any
 
 
-class Progress(NamedTuple):
+class FitState(NamedTuple):
     """How far fitting has come.
 
     Attributes:
@@ -83,48 +83,6 @@ class Progress(NamedTuple):
     running: Array
 
 
-Step = Callable[[Progress, Array], tuple[Progress, Array, Array]]
-
-
-def penalised_gradient(
-    activation: ActivationName, alpha: Any = None, masks: tuple[Array, ...] | None = None, padded: bool = False
-) -> GradientFunction:
-    """The gradient of the weighted cross-entropy with an L2 penalty: ``(sum_i w_i L_i + alpha/2 |W|^2) / B``.
-
-    B is the number of the batch's samples, |W|^2 the sum of all squared weights (not biases): scikit-learn's scaling.
-
-    Args:
-        activation: of the hidden layers.
-        alpha: of the penalty, traced; None leaves it out of the program.
-        masks: see `jaxmlp.forward`.
-        padded: whether rows of ``y`` may be zero: these count for nothing, in B neither. The loss returned, though not
-            its gradient, is then divided by all rows.
-
-    Returns:
-        A `GradientFunction` for use inside a trace; its ``y [B, n_L]`` has ``w_i`` in the place of the one.
-    """
-
-    def loss(params: Params, x: Array, y: Array) -> tuple[Array, Array]:
-        value = cross_entropy(forward(params, x, activation, masks), y)
-        samples: Any = y.size // y.shape[-1]
-        rows = present = samples
-        if padded:
-            present = jnp.sum(jnp.any(y > 0, axis=-1), dtype=value.dtype)
-            samples = jnp.maximum(present, 1)
-            value = value * (rows / samples)
-        if alpha is not None:
-            squares = sum(jnp.vdot(layer.weights, layer.weights) for layer in params)
-            scale = jnp.minimum(present, 1) * alpha if padded else alpha
-            value = value + (0.5 / samples) * scale * squares
-        return value, value * (present / rows) if padded else value
-
-    def gradient(params: Params, x: Array, y: Array) -> tuple[Array, Params]:
-        (_, reported), slopes = jax.value_and_grad(loss, has_aux=True)(params, x, y)
-        return reported, slopes
-
-    return gradient
-
-
 def training_data(x: NDArray[Any], labels: NDArray[Any], n_classes: int, weights: NDArray[Any]) -> Dataset:
     """Samples whose one-hot rows are multiplied by their weights; no test rows.
 
@@ -139,99 +97,96 @@ def training_data(x: NDArray[Any], labels: NDArray[Any], n_classes: int, weights
     return Dataset(*whole, *(part[:0] for part in whole))
 
 
-def start(params: Params, numbers: Numbers, program: Program) -> Progress:
+def start(params: Params, given: FitHyperparameters, config: FitConfig) -> FitState:
     """Before the first epoch."""
     dtype = params[0].weights.dtype
     zero = jnp.zeros((), jnp.int32)
-    state = initial_state(params, numbers.hyperparameters, program.config)
-    kept = params if program.early_stopping else ()
-    return Progress(state, kept, jnp.full((), jnp.inf, dtype), zero, zero, jnp.ones((), bool))
+    state = initial_state(params, given.hyperparameters, config.training)
+    kept = params if config.early_stopping else ()
+    return FitState(state, kept, jnp.full((), jnp.inf, dtype), zero, zero, jnp.ones((), bool))
 
 
-def _validation_accuracy(params: Params, data: Dataset, rows: Array, program: Program) -> Array:
+def _validation_accuracy(params: Params, data: Dataset, rows: Array, config: FitConfig) -> Array:
     """Share of the weight of ``rows`` that is classified correctly."""
     y = data.y_train[rows]
-    predicted = jnp.argmax(forward(params, data.x_train[rows], program.config.activation), axis=-1)
+    predicted = jnp.argmax(forward(params, data.x_train[rows], config.training.activation), axis=-1)
     right = jnp.take_along_axis(y, predicted[:, None], axis=-1)
     return jnp.sum(right) / jnp.sum(y)
 
 
-def one_epoch(
-    progress: Progress, order: Array, data: Dataset, validation: Array, numbers: Numbers, samples: Any,
-    masks: tuple[Array, ...] | None, program: Program,
-) -> tuple[Progress, Array, Array]:  # fmt: skip
-    """One epoch, and whether to go on; of a network that has stopped, nothing changes. To be traced.
+def after_epoch(
+    fit: FitState, state: TrainingState, loss: Array, data: Dataset, validation: Array, given: FitHyperparameters,
+    config: FitConfig,
+) -> tuple[FitState, Array, Array]:  # fmt: skip
+    """The stopping rule of one network: whether to go on after an epoch; to be traced.
 
     Args:
-        progress: so far.
-        order: ``[n]``, the training rows in sequence.
+        fit: before the epoch; where it has stopped, nothing changes.
+        state: after the epoch.
+        loss: of the epoch, penalty included.
         data: see `training_data`.
-        validation: ``[n_validation]``, rows of ``data``; none without early stopping.
-        numbers: scalars.
-        samples: how many rows of ``order`` are samples; used where the program is padded.
-        masks: see `jaxmlp.forward`.
-        program: static.
+        validation: ``[n_validation]``, rows of ``data`` to choose by; none without early stopping.
+        given: traced settings.
+        config: static settings.
 
     Returns:
-        The new Progress, the epoch's loss, its validation accuracy (NaN without early stopping).
+        The new FitState, the loss, and the validation accuracy (NaN without early stopping).
     """
-    gradient = penalised_gradient(
-        program.config.activation, numbers.alpha if program.penalised else None, masks, program.padded
-    )
-    state, loss = train_epoch(progress.state, data, order, numbers.hyperparameters, program.config, gradient)
-    if program.padded:
-        loss = loss * (len(order) / samples)
     score = jnp.full_like(loss, jnp.nan)
-    if program.early_stopping:
-        score = _validation_accuracy(state.params, data, validation, program)
-    value = -score if program.early_stopping else loss
-    better = value < progress.best
-    stale = jnp.where(value > progress.best - numbers.tol, progress.stale + 1, 0)
-    epoch = progress.epoch + 1
-    going = jnp.isfinite(loss) & (stale <= numbers.patience) & (epoch < numbers.last_epoch)
-    kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, progress.kept or state.params)
-    new = Progress(
-        state, kept if program.early_stopping else (), jnp.where(better, value, progress.best), stale, epoch, going
+    if config.early_stopping:
+        score = _validation_accuracy(state.params, data, validation, config)
+    value = -score if config.early_stopping else loss
+    better = value < fit.best
+    stale = jnp.where(value > fit.best - given.tol, fit.stale + 1, 0)
+    epoch = fit.epoch + 1
+    going = jnp.isfinite(loss) & (stale <= given.patience) & (epoch < given.last_epoch)
+    kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, fit.kept or state.params)
+    new = FitState(
+        state, kept if config.early_stopping else (), jnp.where(better, value, fit.best), stale, epoch, going
     )
-    return jax.tree.map(lambda new, old: jnp.where(progress.running, new, old), new, progress), loss, score
+    return jax.tree.map(lambda new, old: jnp.where(fit.running, new, old), new, fit), loss, score
 
 
-def run_epochs(progress: Progress, orders: Array, step: Step) -> tuple[Progress, Array, Array]:
-    """Epochs until the orders end or every network has stopped: the loop around `one_epoch`, to be traced.
+def run_epochs(
+    fit: FitState, orders: Array, epoch: Callable[[FitState, Array], tuple[FitState, Array, Array]]
+) -> tuple[FitState, Array, Array]:
+    """Epochs until the orders end or every network has stopped; to be traced.
 
     Args:
-        progress: of one network, or of many side by side: leaves ``[B, ...]``.
+        fit: of one network, or of many side by side: leaves ``[B, ...]``.
         orders: ``[epochs, n]``.
-        step: `one_epoch` of progress and an order.
+        epoch: trains one epoch in an order ``[n]`` and ends as `after_epoch`.
 
     Returns:
-        Progress, losses and validation accuracies ``[epochs, ...]``; rows of epochs not trained are to be ignored.
+        FitState, losses and validation accuracies ``[epochs, ...]``; rows of epochs not trained are to be ignored.
     """
 
-    def on(carry: tuple[Array, Progress, Array, Array]) -> Array:
+    def on(carry: tuple[Array, FitState, Array, Array]) -> Array:
         return (carry[0] < len(orders)) & jnp.any(carry[1].running)
 
-    def epoch(carry: tuple[Array, Progress, Array, Array]) -> tuple[Array, Progress, Array, Array]:
-        number, progress, losses, scores = carry
-        progress, loss, score = step(progress, orders[number])
-        return number + 1, progress, losses.at[number].set(loss), scores.at[number].set(score)
+    def turn(carry: tuple[Array, FitState, Array, Array]) -> tuple[Array, FitState, Array, Array]:
+        number, fit, losses, scores = carry
+        fit, loss, score = epoch(fit, orders[number])
+        return number + 1, fit, losses.at[number].set(loss), scores.at[number].set(score)
 
-    rows = jnp.full((len(orders), *progress.best.shape), jnp.nan, progress.best.dtype)
-    return jax.lax.while_loop(on, epoch, (jnp.zeros((), jnp.int32), progress, rows, rows))[1:]
+    rows = jnp.full((len(orders), *fit.best.shape), jnp.nan, fit.best.dtype)
+    return jax.lax.while_loop(on, turn, (jnp.zeros((), jnp.int32), fit, rows, rows))[1:]
 
 
-@functools.partial(jax.jit, static_argnames=("program",))
+@functools.partial(jax.jit, static_argnames=("config",))
 def fit_epochs(
-    progress: Progress, orders: Array, data: Dataset, validation: Array, numbers: Numbers, program: Program
-) -> tuple[Progress, Array, Array]:
-    """`run_epochs` of one network, compiled; arguments as `one_epoch`, ``orders [epochs, n]``."""
+    fit: FitState, orders: Array, data: Dataset, validation: Array, given: FitHyperparameters, config: FitConfig
+) -> tuple[FitState, Array, Array]:
+    """`run_epochs` of one network, compiled; arguments as `after_epoch`, ``orders [epochs, n]``."""
+    gradient = penalised_gradient(config.training.activation, given.alpha if config.penalised else None)
 
-    def step(progress: Progress, order: Array) -> tuple[Progress, Array, Array]:
-        return one_epoch(progress, order, data, validation, numbers, len(order), None, program)
+    def epoch(fit: FitState, order: Array) -> tuple[FitState, Array, Array]:
+        state, loss = train_epoch(fit.state, data, order, given.hyperparameters, config.training, gradient)
+        return after_epoch(fit, state, loss, data, validation, given, config)
 
-    return run_epochs(progress, orders, step)
+    return run_epochs(fit, orders, epoch)
 
 
-def epochs_a_call(samples: int, parameters: int) -> int:
+def epochs_per_call(samples: int, parameters: int) -> int:
     """How many epochs a compiled call trains at most, 1 to 100: a function of shapes alone, some 0.05 s of work."""
     return min(100, max(1, 10**8 // (samples * parameters)))

@@ -1,11 +1,15 @@
-"""Many networks in one program: groups of lanes on all devices, one epoch a call, by a scan or by the fused kernel."""
+"""Many networks in one program: groups of lanes on all devices, trained by a scan or by the fused kernel."""
 
+from jaxmlp.engine import layout
 from jaxmlp.engine.fused import fused_epochs, fused_refusal, load_kernel, warps
 from jaxmlp.engine.held_out import Data, data_hash, hold_out
+from jaxmlp.engine.layout import device_mesh, ladder_width, lanes_of
 from jaxmlp.engine.measures import Measures
-from jaxmlp.engine.program import Lanes, Program, block_epoch, device_mesh, lanes_of
+from jaxmlp.engine.penalty import penalised_gradient
+from jaxmlp.engine.program import BlockConfig, Lanes, Settings, Step, run_block, train_group
 
 __all__ = [
-    "Data", "Lanes", "Measures", "Program", "block_epoch", "data_hash", "device_mesh", "fused_epochs", "fused_refusal",
-    "hold_out", "lanes_of", "load_kernel", "warps",
+    "BlockConfig", "Data", "Lanes", "Measures", "Settings", "Step", "data_hash", "device_mesh", "fused_epochs",
+    "fused_refusal", "hold_out", "ladder_width", "lanes_of", "layout", "load_kernel", "penalised_gradient", "run_block",
+    "train_group", "warps",
 ]  # fmt: skip

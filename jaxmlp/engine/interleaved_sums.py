@@ -1,7 +1,8 @@
 """Sums over units with B networks in the last axis: products of weights, and the softmax's cross-entropy.
 
-Each is a loop over the terms, a few a turn: a vector instruction a term, sums stay in registers that long and end in
-memory once. XLA's own reductions over a leading axis are scalar; sums written out are repeated in every reader.
+Each is a loop over the terms, a few per turn. Each term is one vector instruction; partial sums stay in registers and
+are written to memory once. XLA's own reductions over a leading axis are scalar; sums written out are repeated in every
+reader.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["cross_entropy", "dot", "product", "product_back"]
+__all__ = ["cross_entropy", "dot", "product", "product_back", "sum_of_squares"]
 
 TURN = 8
 """Terms that a turn of a loop adds."""
@@ -34,12 +35,24 @@ def dot(a: Array, b: Array) -> Array:
     return _sum_of(len(a), lambda i, k: _rows(a, i, k), lambda i, k: _rows(b, i, k), -2)
 
 
-def cross_entropy(g: Array, y: Array) -> tuple[Array, Array]:
-    """Losses ``[B]`` of logits ``g [n_L, B]`` for ``y [n_L, B or 1]``, and their derivative ``softmax(g) - y`` (3)."""
+def sum_of_squares(weights: Array) -> Array:
+    """``|W|^2``: ``[n_in, n_out, B]`` gives ``[B]``."""
+    rows = _sum_of(len(weights), lambda i, k: _rows(weights, i, k, 0), lambda i, k: _rows(weights, i, k, 0), -3)
+    return dot(rows, jnp.ones_like(rows))
+
+
+def cross_entropy(g: Array, y: Array, weighted: bool = False) -> tuple[Array, Array]:
+    """Losses ``[B]`` of logits ``g [n_L, B]`` for ``y [n_L, B or 1]``, and their derivative ``softmax(g) - y`` (3).
+
+    ``weighted``: ``y`` has the sum w, not 1; the derivative is ``w softmax(g) - y``.
+    """
     top = _turns(len(g), lambda i, k, top: _each(_rows(g, i, k), _larger, top), g[0])
     shifted = g - top
     exponentials = jnp.exp(shifted)
     total = _turns(len(g), lambda i, k, total: _each(_rows(exponentials, i, k), jnp.add, total), jnp.zeros_like(top))
+    if weighted:
+        weight = dot(y, jnp.ones_like(y))
+        return weight * jnp.log(total) - dot(y, shifted), weight * exponentials / total - y
     return jnp.log(total) - dot(y, shifted), exponentials / total - y
 
 

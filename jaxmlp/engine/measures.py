@@ -1,7 +1,7 @@
 """What is measured of a group of lanes after an epoch: loss and accuracy on whole sets of rows.
 
-Samples stand in columns here. A table with ten classes along its rows leaves loops over ten numbers, no whole number of
-a CPU's vectors; with the samples side by side every loop runs over whole vectors, and measuring takes half the time.
+Samples stand in columns here. A table with one row per sample would loop over ten classes, which do not fill the CPU's
+vectors evenly; over samples in columns every loop runs over whole vectors, and measuring takes half the time.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxmlp.engine.held_out import Data
-from jaxmlp.network import ActivationName, Params, hidden_activations
+from jaxmlp.engine.layout import masked
+from jaxmlp.network import ActivationName, Params
 
 __all__ = ["Columns", "Measures", "columns", "measure", "scores"]
 
@@ -76,8 +77,8 @@ def measure(
 def _logits(params: Params, masks: tuple[Array, ...], x: Array, activation: ActivationName) -> Array:
     """`jaxmlp.forward` for samples in columns: ``x [n_0, n]`` gives logits ``[n_L, n]``."""
     h = x
-    for layer, mask, phi in zip(params, masks, hidden_activations(activation, len(masks)), strict=False):
-        h = phi.value(layer.weights @ h + layer.biases[:, None]) * mask[:, None]
+    for layer, phi in zip(params, masked(activation, [mask[:, None] for mask in masks]), strict=False):
+        h = phi.value(layer.weights @ h + layer.biases[:, None])
     return params[-1].weights @ h + params[-1].biases[:, None]
 
 

@@ -1,51 +1,150 @@
-"""Blocks: the trials that one compiled call trains together, whatever their widths, on all local devices.
+"""Many networks in one program: the groups of a block, on all devices, one after the other.
 
-A block is laid out as ``[G, B]``: G groups of B lanes, one trial a lane. Each device trains its share of the groups
-one after the other, the lanes of a group together: by `jaxmlp.training.train_epoch`, the same epoch that trains a
-single network, under `jax.vmap` or, for one sample an update on a CPU, as in `side_by_side.py`. B is fixed for a kind
-of device, hidden layers are padded to widths that depend on the trial alone, and short groups are filled with inert
-lanes: the arithmetic of a trial, and so its bits, never depends on its company. One call trains one epoch, so that no
-number of epochs costs a compilation.
+A block is laid out as in `layout.py`. Each device trains its groups in turn, the lanes of a group together: by
+`jaxmlp.training.train_epoch`, the epoch that trains a single network, under `jax.vmap`, or, for one sample per update
+on a CPU, as in `interleaved.py`. What a group does besides training is the caller's `Job`. In a sweep B is fixed for a
+kind of device and padded widths depend on the trial alone: the arithmetic of a trial, and so its bits, never depends
+on the trials beside it. Its calls train one epoch each, so that no number of epochs costs a compilation.
 """
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 from jaxmlp.data import Dataset
 from jaxmlp.engine.fused import fused_epochs
 from jaxmlp.engine.held_out import Data
-from jaxmlp.engine.interleaved import epoch_side_by_side
+from jaxmlp.engine.interleaved import epoch_interleaved
+from jaxmlp.engine.layout import masked
 from jaxmlp.engine.measures import Measures, columns, measure
-from jaxmlp.losses import cross_entropy
-from jaxmlp.network import Params, forward
+from jaxmlp.engine.penalty import penalised_gradient
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
 from jaxmlp.training import Config, TrainingState, train_epoch
 
-__all__ = ["Lanes", "Program", "block_epoch", "device_mesh", "lanes_of"]
+__all__ = ["BlockConfig", "Job", "Lanes", "Settings", "run_block", "train_group"]
 
-LANES = {"cpu": 16}
-"""B by platform: as many networks as a CPU's instruction takes float32 numbers."""
-LANES_ELSEWHERE = 1024
+Step = Callable[[Array, Any, Any, Array], tuple[Any, Any]]
+"""``(number, lanes, given, order) -> (lanes, seen)``: the epochs of one group, leaves ``[B, ...]`` and ``[...]``."""
+
+
+class Job(Protocol):
+    """What is done with each group: static, so a frozen dataclass; a new value costs a compilation."""
+
+    def begin(self, lanes: Any, given: Any, orders: Array, shared: Any, on_cpu: bool) -> tuple[Step, Any]:
+        """From one device's share: the Step of a group, and what is seen of groups without a network ``[G, ...]``."""
+        ...
+
+
+@functools.partial(jax.jit, static_argnames=("job", "mesh"), donate_argnames=("lanes",))
+def run_block(
+    lanes: Any, given: Any, orders: Array, groups: Array, shared: Any, job: Job, mesh: Mesh
+) -> tuple[Any, Any]:
+    """Do a job with every group of a block on the devices of ``mesh``, D in number.
+
+    Args:
+        lanes: what changes, leaves ``[G, B, ...]``, G a multiple of D; consumed.
+        given: what does not, leaves ``[G, ...]``.
+        orders: integers ``[G, ..., n]``: rows of the data, in the form that the job takes.
+        groups: integers ``[D]``: how many of its G / D groups each device trains.
+        shared: on every device.
+        job: static.
+        mesh: static.
+
+    Returns:
+        The lanes afterwards, and what was seen, leaves ``[G, ...]``.
+    """
+
+    def body(lanes: Any, given: Any, orders: Array, groups: Array, shared: Any) -> tuple[Any, Any]:
+        step, blank = job.begin(lanes, given, orders, shared, mesh.devices.flat[0].platform == "cpu")
+
+        def group(number: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            own = jax.tree.map(lambda leaf: leaf[number], (carry[0], given, orders))
+            return jax.tree.map(lambda whole, part: whole.at[number].set(part), carry, step(number, *own))
+
+        # A bound that is traced: groups without a network cost nothing, and no loop is unrolled for being short.
+        return jax.lax.fori_loop(0, groups[0], group, (lanes, blank))
+
+    split, whole = PartitionSpec("devices"), PartitionSpec()
+    sharded = jax.shard_map(
+        body, mesh=mesh, in_specs=(split, split, split, split, whole), out_specs=(split, split), check_vma=False
+    )
+    return sharded(lanes, given, orders, groups, shared)
+
+
+class Settings(NamedTuple):
+    """What a lane trains with: hyperparameters ``[B]`` each, and ``masks``, one ``[B, n_l]`` per hidden layer, or none.
+
+    ``alpha [B]``: of an L2 penalty, see `penalised_gradient`; None leaves it out.
+    """
+
+    hyperparameters: Hyperparameters
+    masks: tuple[Array, ...]
+    alpha: Array | None = None
+
+
+def train_group(
+    state: TrainingState, settings: Settings, order: Array, dataset: Dataset, config: Config, interleaved: bool,
+    weighted: bool = False, padded: bool = False,
+) -> tuple[TrainingState, Array]:  # fmt: skip
+    """One epoch of the B lanes of a group: the new state, and the mean losses ``[B]``; to be traced.
+
+    Args:
+        state: leaves ``[B, ...]``.
+        settings: see `Settings`.
+        order: ``[n]`` for all lanes, or ``[B, n]``.
+        dataset: for all lanes.
+        config: static.
+        interleaved: whether to take the interleaved pass: for one sample per update, on a CPU with whole loops.
+            It puts the networks in the last axis of every array, where optimisers outside `OPTIMIZERS` might mix them.
+        weighted: whether the rows of ``dataset.y_train`` have sums other than 1: the samples' weights.
+        padded: whether some of them are all zero.
+    """
+    if interleaved:
+        return epoch_interleaved(
+            state, settings.hyperparameters, settings.masks, order, dataset, config, settings.alpha, weighted
+        )
+
+    def lane(state: TrainingState, settings: Settings, order: Array) -> tuple[TrainingState, Array]:
+        phi = masked(config.activation, settings.masks) if settings.masks else config.activation
+        gradient = penalised_gradient(phi, settings.alpha, padded)
+        return train_epoch(state, dataset, order, settings.hyperparameters, config, gradient)
+
+    return jax.vmap(lane, (0, 0, None if order.ndim == 1 else 0))(state, settings, order)
+
+
+class Lanes(NamedTuple):
+    """What changes of a sweep's trials; every leaf is ``[G, B, ...]``.
+
+    Attributes:
+        state: parameters, padded, and the optimiser's state.
+        alive: ``[G, B]``: False for inert lanes and for trials whose loss is no longer finite; these stay as they are.
+    """
+
+    state: TrainingState
+    alive: Array
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
-    """What a compilation serves: trials that agree in all of this share blocks.
+class BlockConfig:
+    """What a sweep's program is compiled for: trials that agree in all of this share blocks. A `Job`.
+
+    Lanes are `Lanes`, what is given are `Settings`. Orders are ``[G, B, n]``, or, with one sample per update,
+    ``[G, 1, n]``: one for all lanes of a group, which takes less time and gives the same bits. Shared are a `Data` and
+    a boolean: whether to measure training and test accuracy. What is seen are `Measures`.
 
     Attributes:
         widths: of the hidden layers, padded.
         activation: of the hidden layers.
-        batch_size: samples an update.
+        batch_size: samples per update.
         optimizer: a name of `OPTIMIZERS`.
         decays: whether there is weight decay.
-        engine: "scan", or "fused": by `jaxmlp.engine`, all groups at once.
+        engine: "scan", or "fused": all groups of a device in one launch of `jaxmlp.engine.fused`.
     """
 
     widths: tuple[int, ...]
@@ -55,32 +154,33 @@ class Program:
     decays: bool
     engine: str = "scan"
 
+    @property
+    def config(self) -> Config:
+        """For `train_epoch`."""
+        return Config(self.activation, self.batch_size, OPTIMIZERS[self.optimizer])
 
-class Lanes(NamedTuple):
-    """A block's trials; every leaf is ``[G, B, ...]``.
+    def begin(
+        self, lanes: Lanes, given: Settings, orders: Array, shared: tuple[Data, Array], on_cpu: bool
+    ) -> tuple[Step, Measures]:
+        """See `Job`."""
+        data, last = shared
+        samples, config, interleaved = columns(data), self.config, on_cpu and self.batch_size == 1
+        fused = _fused_share(lanes, given, orders, data.dataset, config, on_cpu) if self.engine == "fused" else None
 
-    Attributes:
-        state: parameters, padded, and the optimiser's state.
-        hyperparameters: ``[G, B]`` each.
-        masks: one a hidden layer, ``[G, B, n_l]``: 1 for the trial's units, 0 for padding.
-        alive: ``[G, B]``: False for inert lanes and for trials whose loss is no longer finite; these stay as they are.
-    """
+        def step(number: Array, own: Lanes, given: Settings, order: Array) -> tuple[Lanes, Measures]:
+            if fused:
+                new, loss, alive = jax.tree.map(lambda leaf: leaf[number], fused)
+            else:
+                one = jnp.broadcast_to(order, (len(own.alive), order.shape[1]))
+                one = order[0] if interleaved and len(order) == 1 else one
+                new, loss = train_group(own.state, given, one, data.dataset, config, interleaved)
+                alive = own.alive & jnp.isfinite(loss) & jax.vmap(_finite)(new)
+                new = jax.tree.map(lambda a, b: jnp.where(alive.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, own.state)
+            measured = measure(new.params, given.masks, loss, alive, samples, last, self.activation)
+            return Lanes(new, alive), measured
 
-    state: TrainingState
-    hyperparameters: Hyperparameters
-    masks: tuple[Array, ...]
-    alive: Array
-
-
-def device_mesh() -> Mesh:
-    """All devices in a row, with `jax.distributed` those of all processes."""
-    devices = np.asarray(jax.devices())
-    return Mesh(devices, ("devices",), axis_types=(AxisType.Auto,))
-
-
-def lanes_of(mesh: Mesh) -> int:
-    """B on the devices of ``mesh``."""
-    return LANES.get(mesh.devices.flat[0].platform, LANES_ELSEWHERE)
+        nothing = jnp.full(lanes.alive.shape, jnp.nan, data.dataset.x_train.dtype)
+        return step, Measures(nothing, nothing, nothing, nothing, nothing, lanes.alive)
 
 
 def _finite(tree: Any) -> Array:
@@ -88,112 +188,14 @@ def _finite(tree: Any) -> Array:
     return functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)])
 
 
-def _group_epoch(
-    lanes: Lanes, orders: Array, dataset: Dataset, config: Config, on_cpu: bool
-) -> tuple[TrainingState, Array]:
-    """The state and the losses ``[B]`` of one group, leaves ``[B, ...]``; ``orders [B, n]``, or ``[1, n]`` for all."""
-    state, hyperparameters, masks, alive = lanes
-    if on_cpu and config.batch_size == 1:
-        order = orders[0] if len(orders) == 1 else orders
-        return epoch_side_by_side(state, hyperparameters, masks, order, dataset, config)
-
-    def lane(
-        state: TrainingState, hyperparameters: Hyperparameters, masks: tuple[Array, ...], order: Array
-    ) -> tuple[TrainingState, Array]:
-        def loss(params: Params, x: Array, y: Array) -> Array:
-            return cross_entropy(forward(params, x, config.activation, masks), y)
-
-        return train_epoch(state, dataset, order, hyperparameters, config, jax.value_and_grad(loss))
-
-    return jax.vmap(lane)(state, hyperparameters, masks, jnp.broadcast_to(orders, (len(alive), orders.shape[1])))
-
-
-def _config(program: Program) -> Config:
-    return Config(program.activation, program.batch_size, OPTIMIZERS[program.optimizer])
-
-
 def _fused_share(
-    state: TrainingState,
-    hyperparameters: Hyperparameters,
-    masks: tuple[Array, ...],
-    alive: Array,
-    orders: Array,
-    dataset: Dataset,
-    config: Config,
-    on_cpu: bool,
+    lanes: Lanes, given: Settings, orders: Array, dataset: Dataset, config: Config, on_cpu: bool
 ) -> tuple[TrainingState, Array, Array]:
-    """Train all lanes of a device for an epoch: the new state, the losses and who is alive, leaves ``[G, B, ...]``.
-
-    Args:
-        state: as `Lanes` has it.
-        hyperparameters: leaves ``[G, B]``.
-        masks: leaves ``[G, B, n_l]``.
-        alive: ``[G, B]``.
-        orders: ``[G, B, n]``, or ``[G, 1, n]`` where a group shares one.
-        dataset: for all of them.
-        config: static.
-        on_cpu: whether the device is a CPU.
-    """
-    groups = alive.shape
-    flat: Any = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (state, hyperparameters, masks, alive))
+    """Train all lanes of a device for an epoch: the new state, the losses and who is alive, leaves ``[G, B, ...]``."""
+    groups = lanes.alive.shape
+    flat: Any = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (lanes, given))
+    (state, alive), (hyperparameters, masks, _) = flat
     order, threads = orders.reshape(-1, 1, orders.shape[2]), 1 if on_cpu else None
-    new, losses, lives = fused_epochs(flat[0], dataset, order, flat[1], config, flat[2], flat[3], threads=threads)
+    new, losses, lives = fused_epochs(state, dataset, order, hyperparameters, config, masks, alive, threads=threads)
     whole = jax.tree.map(lambda leaf: leaf.reshape(*groups, *leaf.shape[1:]), new)
     return whole, losses.reshape(groups), lives.reshape(groups)
-
-
-def _device_epoch(
-    lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array, program: Program, on_cpu: bool
-) -> tuple[Lanes, Measures]:
-    """One device's share of an epoch: the first ``groups[0]`` of its groups, one after the other."""
-    samples, config, fused = columns(data), _config(program), None
-    if program.engine == "fused":
-        fused = _fused_share(*lanes, orders, data.dataset, config, on_cpu=on_cpu)
-
-    def group(number: Array, carry: tuple[Lanes, Measures]) -> tuple[Lanes, Measures]:
-        lanes, measures = carry
-        own = jax.tree.map(lambda leaf: leaf[number], lanes)
-        if fused:
-            new, loss, alive = jax.tree.map(lambda leaf: leaf[number], fused)
-        else:
-            new, loss = _group_epoch(own, orders[number], data.dataset, config, on_cpu)
-            alive = own.alive & jnp.isfinite(loss) & jax.vmap(_finite)(new)
-            new = jax.tree.map(lambda a, b: jnp.where(alive.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, own.state)
-        measured = measure(new.params, own.masks, loss, alive, samples, last, program.activation)
-        put = functools.partial(jax.tree.map, lambda whole, part: whole.at[number].set(part))
-        return lanes._replace(state=put(lanes.state, new), alive=put(lanes.alive, alive)), put(measures, measured)
-
-    empty = jnp.full(lanes.alive.shape, jnp.nan, data.dataset.x_train.dtype)
-    measures = Measures(empty, empty, empty, empty, empty, lanes.alive)
-    # A bound that is traced: groups without a trial cost nothing, and no loop is unrolled for being short.
-    return jax.lax.fori_loop(0, groups[0], group, (lanes, measures))
-
-
-@functools.partial(jax.jit, static_argnames=("program", "mesh"), donate_argnames=("lanes",))
-def block_epoch(
-    lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array, program: Program, mesh: Mesh
-) -> tuple[Lanes, Measures]:
-    """Train a block for one epoch on the devices of ``mesh``, D in number.
-
-    Args:
-        lanes: G groups of B lanes, G a multiple of D; consumed.
-        orders: integers ``[G, B, n]``: each lane's sequence of training rows; or, with one sample an update,
-            ``[G, 1, n]``, one for all lanes of a group, which takes less time and gives the same bits.
-        groups: integers ``[D]``: how many of its G / D groups each device trains.
-        data: on every device.
-        last: a boolean scalar: whether to measure training and test accuracy.
-        program: static.
-        mesh: static.
-
-    Returns:
-        The lanes after the epoch and their Measures.
-    """
-    shared, split = PartitionSpec(), PartitionSpec("devices")
-
-    def body(lanes: Lanes, orders: Array, groups: Array, data: Data, last: Array) -> tuple[Lanes, Measures]:
-        return _device_epoch(lanes, orders, groups, data, last, program, mesh.devices.flat[0].platform == "cpu")
-
-    sharded = jax.shard_map(
-        body, mesh=mesh, in_specs=(split, split, split, shared, shared), out_specs=(split, split), check_vma=False
-    )
-    return sharded(lanes, orders, groups, data, last)

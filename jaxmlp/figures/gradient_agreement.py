@@ -18,12 +18,8 @@ MARKERS = "osD^vP"
 
 
 def agreement(
-    report: GradientReport,
-    labels: dict[str, str],
-    sweeps: Mapping[str, StepSweep],
-    epochs: NDArray[Any],
-    title: str,
-) -> Figure:
+    report: GradientReport, labels: dict[str, str], sweeps: Mapping[str, StepSweep], epochs: NDArray[Any], title: str,
+) -> Figure:  # fmt: skip
     """Error by leaf for each pair, error against step size, and how far training drifts apart.
 
     Args:

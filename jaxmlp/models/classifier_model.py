@@ -71,7 +71,7 @@ def classifier_of(model: Model) -> MLPClassifier:
         settings = check_settings({**given, "device": "auto"})
     except (TypeError, ValueError) as error:
         raise InputError(f"its classifier's parameters cannot be used: {error}") from None
-    if settings.hidden != sizes[1:-1] or settings.program.config.activation != model.activation:
+    if settings.hidden != sizes[1:-1] or settings.config.training.activation != model.activation:
         raise InputError("its classifier's parameters are those of another network")
     epochs, losses = kept["epochs"], _numbers(kept["loss_curve"])
     scores = None if kept["validation_scores"] is None else _numbers(kept["validation_scores"])

@@ -19,8 +19,9 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import save as to_bytes
 
+from jaxmlp.checks import check_sizes
 from jaxmlp.errors import InputError
-from jaxmlp.network import ActivationName, Layer, Params, check_sizes, hidden_activations, sizes_of
+from jaxmlp.network import ActivationName, Layer, Params, hidden_activations, sizes_of
 
 __all__ = ["MAX_HEADER", "VERSION", "Model", "check_header", "decode", "encode"]
 

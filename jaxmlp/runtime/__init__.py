@@ -1,11 +1,18 @@
 """What a program decides before JAX computes anything: precision, device, CPU compilation; and where it ran."""
 
-from jaxmlp.runtime.compilation import cache_folder, configure, configure_sweep, loop_options, merge_flags
+from jaxmlp.runtime.compilation import (
+    cache_folder,
+    compiles_whole_loops,
+    configure,
+    configure_sweep,
+    loop_options,
+    merge_flags,
+)  # fmt: skip
 from jaxmlp.runtime.device import DEVICES, choose_device, find_device, started
 from jaxmlp.runtime.manifest import environment
 from jaxmlp.runtime.scoped import computing
 
 __all__ = [
-    "DEVICES", "cache_folder", "choose_device", "computing", "configure", "configure_sweep", "environment",
-    "find_device", "loop_options", "merge_flags", "started",
+    "DEVICES", "cache_folder", "choose_device", "compiles_whole_loops", "computing", "configure", "configure_sweep",
+    "environment", "find_device", "loop_options", "merge_flags", "started",
 ]  # fmt: skip

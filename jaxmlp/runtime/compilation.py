@@ -10,12 +10,11 @@ from pathlib import Path
 
 import jax
 
-from jaxmlp.data import check_dtype
+from jaxmlp.checks import check_dtype, check_sizes
 from jaxmlp.errors import InputError
-from jaxmlp.network import check_sizes
 from jaxmlp.runtime.device import choose_device, started
 
-__all__ = ["cache_folder", "configure", "configure_sweep", "loop_options", "merge_flags"]
+__all__ = ["cache_folder", "compiles_whole_loops", "configure", "configure_sweep", "loop_options", "merge_flags"]
 
 EXTRA = "--xla_backend_extra_options="
 
@@ -31,13 +30,9 @@ SWEEP_FLAGS = (
 
 
 def configure(
-    dtype: str,
-    *,
-    sizes: Sequence[int] | None = None,
-    batch_size: int = 1,
-    device: str = "auto",
+    dtype: str, *, sizes: Sequence[int] | None = None, batch_size: int = 1, device: str = "auto",
     cache: bool | str | Path = False,
-) -> None:
+) -> None:  # fmt: skip
     """Prepare JAX for one kind of work; call it before anything is computed. Changes settings of the whole process.
 
     Args:
@@ -155,6 +150,12 @@ def configure_sweep(dtype: str) -> None:
         added = [flag for flag in SWEEP_FLAGS if flag.split("=")[0] not in flags]
         os.environ["XLA_FLAGS"] = " ".join([flags, *added]).strip()
     configure(dtype)
+
+
+def compiles_whole_loops() -> bool:
+    """Whether XLA compiles loops over updates of many networks whole: the options of `configure_sweep` are set."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    return all(option in flags for option in SWEEP_OPTIONS)
 
 
 def _set_flags(options: Mapping[str, str]) -> None:

@@ -8,17 +8,15 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax import Array
-from jax.experimental import multihost_utils  # public, documented, and the only way to collect from processes
-from jax.sharding import NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from jaxmlp.engine import Data, Lanes, Measures, block_epoch, device_mesh, lanes_of
-from jaxmlp.network import Layer, Params
-from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
-from jaxmlp.sweep.packing import Block, groups_a_block, program_of, with_engine
+from jaxmlp import engine
+from jaxmlp.engine import Data, layout
+from jaxmlp.network import Params
+from jaxmlp.optimizers import Hyperparameters
+from jaxmlp.sweep.packing import Block, config_of, groups_per_block, sizes_of_block, with_engine
 from jaxmlp.sweep.trial import Trial, initial_weights, order_streams
-from jaxmlp.training import Config, TrainingState, initial_state
+from jaxmlp.training import TrainingState, initial_state
 
 __all__ = ["Outcome", "train_block", "train_trial"]
 
@@ -47,42 +45,32 @@ class Outcome(NamedTuple):
     test_accuracy: float
 
 
-def place(block: Block, data: Data, shape: tuple[int, int], slots: Sequence[int]) -> Lanes:
-    """The block's Lanes as NumPy arrays of ``shape`` [G, B]; group i goes into slot ``slots[i]``, the rest is inert."""
-    x, y = data.dataset.x_train, data.dataset.y_train
-    dtype = x.dtype
-    widths = (x.shape[1], *block.program.widths, y.shape[1])
-    layers = [(np.zeros((*shape, to, n), dtype), np.zeros((*shape, to), dtype)) for n, to in itertools.pairwise(widths)]
-    masks = [np.zeros((*shape, width), dtype) for width in widths[1:-1]]
+def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lanes, engine.Settings]:
+    """The block's trials as NumPy arrays ``[G, B, ...]``, each group in its slot; the rest is inert."""
+    shape, dtype, sizes = laid_out.shape, data.dataset.x_train.dtype, sizes_of_block(block.config, data)
+    params, masks = layout.empty_block(shape, sizes, dtype)
     rate, momentum, decay = (np.zeros(shape, dtype) for _ in range(3))
     alive = np.zeros(shape, bool)
-    for slot, group in zip(slots, block.groups, strict=True):
+    for slot, group in zip(laid_out.slots, block.groups, strict=True):
         lane = 0
-        # Neighbours that differ in their rates alone are placed together: one by one takes a tenth of training's time.
+        # Neighbours that differ in their rates alone are placed together: placing trials one at a time would cost a
+        # tenth of the training time.
         for _, alike in itertools.groupby(group, lambda trial: (trial.hidden, trial.seed, trial.init_scale)):
             trials = list(alike)
             at = slot, slice(lane, lane := lane + len(trials))
-            for (weights, _), values in zip(layers, initial_weights(trials[0], widths[0], widths[-1]), strict=True):
-                weights[at][:, : values.shape[0], : values.shape[1]] = values
-            for mask, width in zip(masks, trials[0].hidden, strict=True):
-                mask[at][:, :width] = 1
+            layout.put_network(params, masks, at, initial_weights(trials[0], sizes[0], sizes[-1]))
             rate[at] = [trial.learning_rate for trial in trials]
             momentum[at] = [trial.momentum or 0 for trial in trials]
             decay[at] = [trial.weight_decay for trial in trials]
             alive[at] = True
-    params = tuple(Layer(_array(weights), _array(biases)) for weights, biases in layers)
-    decays = _array(decay) if block.program.decays else None
-    hyperparameters = Hyperparameters(_array(rate), _array(momentum), decays)
+    decays = layout.on_device(decay) if block.config.decays else None
+    hyperparameters = Hyperparameters(layout.on_device(rate), layout.on_device(momentum), decays)
     # Every optimiser of the table starts from zeros: only their shapes are asked for, which compiles nothing.
-    start = functools.partial(initial_state, config=Config(optimizer=OPTIMIZERS[block.program.optimizer]))
+    start = functools.partial(initial_state, config=block.config.config)
     leaves = jax.eval_shape(jax.vmap(jax.vmap(start)), params, hyperparameters).optimizer_state
     optimizer_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), leaves)
-    return Lanes(TrainingState(params, optimizer_state), hyperparameters, tuple(map(_array, masks)), _array(alive))
-
-
-def _array(values: NDArray[Any]) -> Any:
-    """NumPy's array where the types promise JAX's: what it becomes when placed on devices."""
-    return values
+    lanes = engine.Lanes(TrainingState(params, optimizer_state), layout.on_device(alive))
+    return lanes, engine.Settings(hyperparameters, masks)
 
 
 def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
@@ -106,38 +94,30 @@ def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
 
 def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> tuple[Params, Outcome]:
     """Train one trial again, as a sweep does and to the same bits: its parameters, without padding, and its Outcome."""
-    block = Block(with_engine(program_of(trial), data, engine), ((trial,),), shared=trial.batch_size == 1)
+    block = Block(with_engine(config_of(trial), data, engine), ((trial,),), shared=trial.batch_size == 1)
     lanes, measures, slots = _train(block, epochs, data)
     sizes = (data.dataset.x_train.shape[1], *trial.hidden, data.dataset.y_train.shape[1])
     at = slots[0], 0
-    params = tuple(
-        Layer(layer.weights[at][:to, :n], layer.biases[at][:to])
-        for layer, (n, to) in zip(lanes.state.params, itertools.pairwise(sizes), strict=True)
-    )
-    return params, _outcome(measures, (slots[0], 0))
+    return layout.unpad_params(lanes.state.params, at, sizes), _outcome(measures, at)
 
 
-def _train(block: Block, epochs: int, data: Data) -> tuple[Lanes, Measures, list[int]]:
+def _train(block: Block, epochs: int, data: Data) -> tuple[engine.Lanes, engine.Measures, list[int]]:
     """The lanes after the last epoch, the measures as NumPy arrays ``[G, B, epochs]``, and each group's slot."""
-    mesh = device_mesh()
-    lanes, devices = lanes_of(mesh), mesh.devices.size
-    x, y = data.dataset.x_train, data.dataset.y_train
+    mesh = layout.device_mesh()
+    lanes, (split, whole) = layout.lanes_of(mesh), layout.shardings(mesh)
     # One shape for all blocks of a program, full or not, and no more than their memory allows.
-    fitting = groups_a_block(block.program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize)
-    each = -(-max(fitting, len(block.groups)) // devices)
-    slots = [each * (group % devices) + group // devices for group in range(len(block.groups))]
-    counts = np.bincount(np.arange(len(block.groups)) % devices, minlength=devices).astype(np.int32)
-    laid_out = place(block, data, (each * devices, lanes), slots)
-    split, whole = NamedSharding(mesh, PartitionSpec("devices")), NamedSharding(mesh, PartitionSpec())
-    measures: list[Measures] = []
+    laid_out = layout.lay_out(len(block.groups), groups_per_block(block.config, data, lanes), lanes, mesh)
+    placed = place(block, data, laid_out)
+    shape = (*laid_out.shape, len(data.dataset.x_train))
+    measures: list[engine.Measures] = []
     with _HANDING:
-        state, groups, on_devices = jax.device_put((laid_out, counts, data), (split, split, whole))
-        for epoch, orders in enumerate(_orders(block, epochs, slots, (each * devices, lanes, len(x)))):
-            placed = jax.device_put((orders, np.bool_(epoch == epochs - 1)), (split, whole))
-            state, measured = block_epoch(state, placed[0], groups, on_devices, placed[1], block.program, mesh)
+        (state, given), counts, on_devices = jax.device_put((placed, laid_out.counts, data), (split, split, whole))
+        for epoch, orders in enumerate(_orders(block, epochs, laid_out.slots, shape)):
+            orders, last = jax.device_put((orders, np.bool_(epoch == epochs - 1)), (split, whole))
+            state, measured = engine.run_block(state, given, orders, counts, (on_devices, last), block.config, mesh)
             measures.append(measured)
-    fetched = [jax.tree.map(_fetched, measured) for measured in measures]
-    return state, jax.tree.map(lambda *epochs: np.stack(epochs, -1), *fetched), slots
+    seen = [jax.tree.map(layout.fetched, measured) for measured in measures]
+    return state, jax.tree.map(lambda *epochs: np.stack(epochs, -1), *seen), laid_out.slots
 
 
 def _orders(
@@ -155,12 +135,7 @@ def _orders(
         yield orders
 
 
-def _fetched(array: Array) -> NDArray[Any]:
-    """The array here, also where other processes hold parts of it."""
-    return np.asarray(array if array.is_fully_addressable else multihost_utils.process_allgather(array, tiled=True))
-
-
-def _outcome(measures: Measures, at: tuple[int, int]) -> Outcome:
+def _outcome(measures: engine.Measures, at: tuple[int, int]) -> Outcome:
     """The outcome of the lane ``at`` group and number from measures ``[G, B, epochs]``."""
     *curves, train_accuracy, test_accuracy, alive = (np.asarray(column[at]) for column in measures)
     done = int(np.count_nonzero(alive))

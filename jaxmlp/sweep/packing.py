@@ -6,21 +6,15 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jaxmlp.engine import Data, Program, fused_refusal, load_kernel
+from jaxmlp.engine import BlockConfig, Data, fused_refusal, ladder_width, layout, load_kernel
 from jaxmlp.errors import InputError
-from jaxmlp.optimizers import OPTIMIZERS
-from jaxmlp.sweep.trial import Trial, padded
-from jaxmlp.training import Config
+from jaxmlp.sweep.trial import Trial
 
-__all__ = [
-    "ENGINES", "GROUPS", "Block", "group_bytes", "groups_a_block", "pack", "program_of", "refusal", "with_engine",
-]  # fmt: skip
+__all__ = ["ENGINES", "Block", "bytes_per_group", "config_of", "groups_per_block", "pack", "refusal", "with_engine"]
 
-GROUPS = 32
-"""Groups a block, where memory allows: what a crash can lose, against the time a call costs beside training."""
-MAX_BYTES = 2**29
-"""Of a block's parameters, gradients and optimiser states together, about."""
+MAX_GROUP_BYTES = 2**32
 MAX_PADDING = 0.05
+"""Share of a program's lanes that may stay empty, so that each group has one seed."""
 ENGINES = ("scan", "fused")
 
 
@@ -31,7 +25,7 @@ class Block(NamedTuple):
     batches would round differently.
     """
 
-    program: Program
+    config: BlockConfig
     groups: tuple[tuple[Trial, ...], ...]
     shared: bool
 
@@ -42,45 +36,43 @@ class Block(NamedTuple):
 
 
 @functools.cache
-def _program(hidden: tuple[int, ...], activation: str, batch_size: int, optimizer: str, decays: bool) -> Program:
+def _config(hidden: tuple[int, ...], activation: str, batch_size: int, optimizer: str, decays: bool) -> BlockConfig:
     # Cached, so that the 100,000 trials of a sweep share a few objects.
-    return Program(tuple(map(padded, hidden)), activation, batch_size, optimizer, decays)
+    return BlockConfig(tuple(map(ladder_width, hidden)), activation, batch_size, optimizer, decays)
 
 
-def program_of(trial: Trial) -> Program:
-    """The Program that trains ``trial``."""
-    return _program(trial.hidden, trial.activation, trial.batch_size, trial.optimizer, trial.weight_decay > 0)
+def config_of(trial: Trial) -> BlockConfig:
+    """The BlockConfig that trains ``trial``."""
+    return _config(trial.hidden, trial.activation, trial.batch_size, trial.optimizer, trial.weight_decay > 0)
 
 
-def group_bytes(program: Program, n_in: int, n_out: int, lanes: int, itemsize: int) -> int:
-    """What a group of ``lanes`` takes, about: parameters, gradients, the state before, the optimiser's state."""
-    widths = (n_in, *program.widths, n_out)
-    parameters = sum(to * (fan_in + 1) for fan_in, to in itertools.pairwise(widths))
-    copies = 3 + {"sgd": 0, "adam": 2}.get(program.optimizer, 1)
-    return parameters * copies * lanes * itemsize
+def bytes_per_group(config: BlockConfig, data: Data, lanes: int) -> int:
+    """The memory of a group, about: parameters, gradients, the state before, the optimiser's state."""
+    copies = 3 + {"sgd": 0, "adam": 2}.get(config.optimizer, 1)
+    return layout.group_bytes(sizes_of_block(config, data), copies, lanes, data.dataset.x_train.dtype.itemsize)
 
 
-def groups_a_block(program: Program, n_in: int, n_out: int, lanes: int, itemsize: int) -> int:
-    """How many groups make a block within `MAX_BYTES`; raises InputError where one group is more than eight times that.
+def sizes_of_block(config: BlockConfig, data: Data) -> tuple[int, ...]:
+    """``(n_0, .., n_L)``, padded."""
+    return (data.dataset.x_train.shape[1], *config.widths, data.dataset.y_train.shape[1])
 
-    The digits' networks: always `GROUPS`.
-    """
-    size = group_bytes(program, n_in, n_out, lanes, itemsize)
-    if size > 8 * MAX_BYTES:
+
+def groups_per_block(config: BlockConfig, data: Data, lanes: int) -> int:
+    """How many groups make a block; raises InputError where one takes more than 4 GiB. The digits' networks: 32."""
+    size = bytes_per_group(config, data, lanes)
+    if size > MAX_GROUP_BYTES:
         gib = size / 2**30
-        raise InputError(f"hidden widths {program.widths} make blocks of {gib:,.0f} GiB, expected at most 4 GiB")
-    return max(1, min(GROUPS, MAX_BYTES // size))
+        raise InputError(f"hidden widths {config.widths} make blocks of {gib:,.0f} GiB, expected at most 4 GiB")
+    return layout.groups_within(size)
 
 
-def refusal(program: Program, data: Data) -> str | None:
-    """Why the fused engine cannot train this Program, in words, or None if it can."""
-    sizes = (data.dataset.x_train.shape[1], *program.widths, data.dataset.y_train.shape[1])
-    config = Config(program.activation, program.batch_size, OPTIMIZERS[program.optimizer])
-    return fused_refusal(sizes, config, data.dataset.x_train.dtype)
+def refusal(config: BlockConfig, data: Data) -> str | None:
+    """Why the fused engine cannot train these trials, in words, or None if it can."""
+    return fused_refusal(sizes_of_block(config, data), config.config, data.dataset.x_train.dtype)
 
 
-def with_engine(program: Program, data: Data, engine: str) -> Program:
-    """The same Program, with the fused engine where that is wanted and not refused.
+def with_engine(config: BlockConfig, data: Data, engine: str) -> BlockConfig:
+    """The same BlockConfig, with the fused engine where that is wanted and not refused.
 
     Raises:
         InputError: another engine, or the fused one where NVIDIA Warp is not installed.
@@ -88,41 +80,40 @@ def with_engine(program: Program, data: Data, engine: str) -> Program:
     if engine not in ENGINES:
         raise InputError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
     if engine == "scan":
-        return program
+        return config
     load_kernel()
-    return program if refusal(program, data) else dataclasses.replace(program, engine=engine)
+    return config if refusal(config, data) else dataclasses.replace(config, engine=engine)
 
 
 def pack(trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan") -> Iterator[Block]:
-    """Sort trials into blocks: same program, then same seed.
+    """Sort trials into blocks: same configuration of the program, then same seed.
 
     Args:
         trials: in any order.
         data: that they will be trained on.
         lanes: B.
-        engine: "fused" for those programs that `refusal` doesn't refuse.
+        engine: "fused" for those trials that `refusal` does not refuse.
 
     Raises:
         InputError: an unknown engine, networks too large for a block, a batch larger than the training set.
     """
-    x, y = data.dataset.x_train, data.dataset.y_train
-    by_program: dict[Program, dict[int, list[Trial]]] = {}
+    n = len(data.dataset.x_train)
+    by_config: dict[BlockConfig, dict[int, list[Trial]]] = {}
     for trial in trials:
-        by_program.setdefault(program_of(trial), {}).setdefault(trial.seed, []).append(trial)
-    for program in by_program:
-        groups_a_block(program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize)
-        if program.batch_size > len(x):
-            raise InputError(f"batch size is {program.batch_size}, expected at most {len(x)}, the training rows")
-    for program, by_seed in by_program.items():
+        by_config.setdefault(config_of(trial), {}).setdefault(trial.seed, []).append(trial)
+    for config in by_config:
+        groups_per_block(config, data, lanes)
+        if config.batch_size > n:
+            raise InputError(f"batch size is {config.batch_size}, expected at most {n}, the training rows")
+    for config, by_seed in by_config.items():
         # Groups of one seed gather one order for all lanes, unless that leaves too many lanes empty.
         count = sum(map(len, by_seed.values()))
         alone = sum(-(-len(part) // lanes) for part in by_seed.values())
-        shared = program.batch_size == 1 and (alone - -(-count // lanes)) * lanes <= MAX_PADDING * count
+        shared = config.batch_size == 1 and (alone - -(-count // lanes)) * lanes <= MAX_PADDING * count
         parts = list(by_seed.values()) if shared else [list(itertools.chain.from_iterable(by_seed.values()))]
         groups = [tuple(group) for part in parts for group in _chunks(part, lanes)]
-        size = groups_a_block(program, x.shape[1], y.shape[1], lanes, x.dtype.itemsize)
-        for chunk in _chunks(groups, size):
-            yield Block(with_engine(program, data, engine), tuple(chunk), shared)
+        for chunk in _chunks(groups, groups_per_block(config, data, lanes)):
+            yield Block(with_engine(config, data, engine), tuple(chunk), shared)
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -47,15 +47,10 @@ class _Task(NamedTuple):
 
 
 def run_blocks(
-    blocks: Iterator[Block],
-    epochs: int,
-    data: Data,
-    executor: concurrent.futures.Executor,
-    written: Callable[[Block, list[Outcome], float], None],
-    failed: Callable[[Block, str], None],
-    in_flight: int = IN_FLIGHT,
-    attempts: int = ATTEMPTS,
-) -> None:
+    blocks: Iterator[Block], epochs: int, data: Data, executor: concurrent.futures.Executor,
+    written: Callable[[Block, list[Outcome], float], None], failed: Callable[[Block, str], None],
+    in_flight: int = IN_FLIGHT, attempts: int = ATTEMPTS,
+) -> None:  # fmt: skip
     """Stream blocks through the executor, at most ``in_flight`` at a time; a block that fails goes again.
 
     Raises:
@@ -105,17 +100,10 @@ def survivors(alive: Sequence[Trial], losses: Sequence[float | None], halving: i
 
 
 def run_sweep(
-    connection: sqlite3.Connection,
-    sweep: store.Sweep,
-    data: Data,
-    executor: concurrent.futures.Executor,
-    progress: Progress = lambda _: None,
-    lanes: int | None = None,
-    in_flight: int = IN_FLIGHT,
-    attempts: int = ATTEMPTS,
-    engine: str = "scan",
-    trials: Iterable[Trial] = (),
-) -> None:
+    connection: sqlite3.Connection, sweep: store.Sweep, data: Data, executor: concurrent.futures.Executor,
+    progress: Progress = lambda _: None, lanes: int | None = None, in_flight: int = IN_FLIGHT,
+    attempts: int = ATTEMPTS, engine: str = "scan", trials: Iterable[Trial] = (),
+) -> None:  # fmt: skip
     """Train what the store says is missing of a sweep, and write it there.
 
     With several processes (`jax.distributed`) each calls this with the same sweep in a store of its own: they train

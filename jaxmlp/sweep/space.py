@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from jaxmlp.checks import check_seed, check_sizes, check_whole
 from jaxmlp.errors import InputError
-from jaxmlp.network import ACTIVATIONS, check_sizes
+from jaxmlp.network import ACTIVATIONS
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
-from jaxmlp.randomness import check_seed
 from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial
 
 __all__ = ["MAX_TRIALS", "Range", "Space", "make_space", "parse_hidden", "parse_number", "parse_seeds"]
@@ -143,7 +143,7 @@ def make_space(values: Mapping[str, Any]) -> Space:
     made: dict[str, Any] = {}
     for name, given in values.items():
         if name in ("random", "random_seed"):
-            made[name] = _whole(name, given, 1 if name == "random" else 0)
+            made[name] = check_whole(name, given, 1 if name == "random" else 0, MAX_TRIALS)
         else:
             made[name] = _axis(name, cast(list[Any], given) if isinstance(given, list) else [given])
     space = Space(**made)
@@ -152,12 +152,6 @@ def make_space(values: Mapping[str, Any]) -> Space:
         users = " or ".join(MOMENTUM_OPTIMIZERS)
         raise InputError(f"momentum is given for {', '.join(space.optimizer)}, expected the optimizer {users} too")
     return space
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_TRIALS:
-        raise InputError(f"{name} is {value!r}, expected a whole number, {least}..{MAX_TRIALS}")
-    return value
 
 
 def _name(value: Any) -> str:
@@ -171,7 +165,7 @@ def _axis(name: str, given: list[Any]) -> Any:
     if name == "seeds":
         parsed: list[Any] = [seed for part in given for seed in parse_seeds(part)]
     elif name == "batch_size":
-        parsed = [_whole(name, value, 1) for value in given]
+        parsed = [check_whole(name, value, 1, MAX_TRIALS) for value in given]
     else:
         parsed = [PARSERS.get(name, parse_number)(value) for value in given]
     if not parsed:

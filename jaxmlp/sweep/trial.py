@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "order_streams", "padded", "trial_of"]
+from jaxmlp.engine import ladder_width
+
+__all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "order_streams", "trial_of"]
 
 MOMENTUM_OPTIMIZERS = ("momentum", "nesterov")
-LADDER = (8, 20, 32, 64)
 _ORDERS = 2**32 - 1  # beside the seed, where the weights' streams have the layer's number
 _VERSION = 1  # part of every id: a change of weights or orders makes new trials (of rounding, as by a new JAX, not)
 
@@ -85,14 +86,6 @@ def trial_of(configuration: str) -> Trial:
     return Trial(**fields)
 
 
-def padded(width: int) -> int:
-    """The width a hidden layer is padded to: the next of 8, 20, 32, 64, 128, 256, ...
-
-    Few steps, so that few programs are compiled; widths that people like are steps, so that little is wasted.
-    """
-    return next((step for step in LADDER if width <= step), max(64, 1 << (width - 1).bit_length()))
-
-
 _KEPT = threading.local()  # this thread's RandomStates: to make one takes ten times as long as to seed it again
 
 
@@ -137,7 +130,7 @@ def initial_weights(trial: Trial, n_in: int, n_out: int) -> list[NDArray[np.floa
 @functools.lru_cache(maxsize=32)  # the trials of a group often differ in their learning rate alone
 def _weights(sizes: tuple[int, ...], seed: int, scale: float) -> list[NDArray[np.float64]]:
     # Few different draws, so that they are found in the cache.
-    steps = (sizes[0], *map(padded, sizes[1:-1]), sizes[-1])
+    steps = (sizes[0], *map(ladder_width, sizes[1:-1]), sizes[-1])
     weights: list[NDArray[np.float64]] = []
     for layer, ((n_from, n_to), (columns, rows)) in enumerate(
         zip(itertools.pairwise(sizes), itertools.pairwise(steps), strict=True)

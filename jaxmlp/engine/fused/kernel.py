@@ -163,11 +163,9 @@ def epochs_kernel(
 
     # Short loops are left to the compilers, which unroll them where that helps.
     @wp.kernel(
-        module="unique",
-        enable_backward=False,
-        grid_stride=False,
+        module="unique", enable_backward=False, grid_stride=False,
         module_options={"max_unroll": 1, "block_dim": threads},
-    )
+    )  # fmt: skip
     def epochs(
         hyperparameters: wp.array2d(dtype=real), masks: wp.array2d(dtype=Hidden), counts: wp.array(dtype=wp.int32),
         alive: wp.array(dtype=wp.bool), orders: wp.array3d(dtype=wp.int32), x: wp.array(dtype=Sample),

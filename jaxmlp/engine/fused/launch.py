@@ -138,16 +138,9 @@ def _whole(divided: Array, division: Division, like: Sequence[Array]) -> list[li
 
 
 def fused_epochs(
-    state: TrainingState,
-    dataset: Dataset,
-    orders: Array,
-    hyperparameters: Hyperparameters,
-    config: Config,
-    masks: tuple[Array, ...],
-    alive: Array,
-    *,
-    threads: int | None = None,
-) -> tuple[TrainingState, Array, Array]:
+    state: TrainingState, dataset: Dataset, orders: Array, hyperparameters: Hyperparameters, config: Config,
+    masks: tuple[Array, ...], alive: Array, *, threads: int | None = None,
+) -> tuple[TrainingState, Array, Array]:  # fmt: skip
     """Train T networks of one shape, each in a block of threads of its own, in one launch. To be traced.
 
     Agrees with `train_epochs` up to rounding. A network whose loss or parameters are not finite at an epoch's end

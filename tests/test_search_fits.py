@@ -4,35 +4,36 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxmlp import Layer
-from jaxmlp.classifier import search_lanes
-from jaxmlp.classifier.search_fits import Lane, Samples, common_program, lanes, programs
-from jaxmlp.classifier.search_lanes import Outcome, train_lanes
-from jaxmlp.classifier.search_program import pad_params, unpad_params
-from jaxmlp.engine.program import device_mesh
+from jaxmlp.classifier import search_blocks
+from jaxmlp.classifier.search_blocks import FitOutcome, train_fits
+from jaxmlp.classifier.search_fits import Fit, Samples, common_config, fits, programs
+from jaxmlp.engine import device_mesh, layout
+from jaxmlp.engine.layout import unpad_params
 from jaxmlp.network import sizes_of
 from tests.helpers import assert_agree
-from tests.test_estimator import LABELS, WEIGHTS, X, small
+from tests.test_classifier import LABELS, WEIGHTS, X, small
 
 FOLDS = [(np.arange(14, 40), np.arange(14)), (np.arange(27), np.arange(27, 40))]
 """26 and 27 rows to train on."""
 SAMPLES = Samples(X, LABELS, np.arange(3), WEIGHTS)
 
 
-def made(*candidates: dict[str, Any], folds: Any = FOLDS) -> list[Lane]:
-    return lanes([small(**given).get_params() for given in candidates], SAMPLES, folds)
+def made(*candidates: dict[str, Any], folds: Any = FOLDS) -> list[Fit]:
+    return fits([small(**given).get_params() for given in candidates], SAMPLES, folds)
 
 
-def planned(members: Sequence[Lane]) -> Any:
-    return search_lanes._plan(members, FOLDS, 40, device_mesh())  # pyright: ignore[reportPrivateUsage]
+def planned(members: Sequence[Fit]) -> Any:
+    table = search_blocks.Table(np.zeros((41, 4)), np.zeros(41, np.int32))
+    return search_blocks._plan(members, FOLDS, table, 3, device_mesh())  # pyright: ignore[reportPrivateUsage]
 
 
-def placed(plan: Any, groups: Any) -> Any:
-    return search_lanes._placed(plan, groups)  # pyright: ignore[reportPrivateUsage]
+def placed(plan: Any, groups: Any, lanes: int = 3) -> Any:
+    where = layout.Layout((len(groups), lanes), list(range(len(groups))), np.zeros(2, np.int32))
+    return search_blocks._placed(plan, groups, where, 40)  # pyright: ignore[reportPrivateUsage]
 
 
 def test_each_fit_has_the_rows_and_weights_of_its_fold_and_the_numbers_of_a_fit_alone() -> None:
@@ -43,20 +44,20 @@ def test_each_fit_has_the_rows_and_weights_of_its_fold_and_the_numbers_of_a_fit_
     for lane in found:
         rows = FOLDS[lane.fold][0]
         weights = WEIGHTS * np.where((LABELS == 1) & (lane.candidate == 1), 3, 1) * np.isin(np.arange(40), rows)
-        assert lane.task.training.tolist() == rows.tolist()
-        np.testing.assert_allclose(lane.task.data.y_train.sum(axis=1), weights / weights[rows].mean(), rtol=1e-12)
+        assert lane.prepared.training.tolist() == rows.tolist()
+        np.testing.assert_allclose(lane.prepared.data.y_train.sum(axis=1), weights / weights[rows].mean(), rtol=1e-12)
         alone = np.random.RandomState(0)
-        np.testing.assert_array_equal(lane.task.params[0].weights, alone.normal(0, 0.5, (5, 4)))
+        np.testing.assert_array_equal(lane.prepared.params[0].weights, alone.normal(0, 0.5, (5, 4)))
         alone.normal(size=15)
-        np.testing.assert_array_equal(lane.task.random.get_state()[1], alone.get_state()[1])  # pyright: ignore
+        np.testing.assert_array_equal(lane.prepared.random.get_state()[1], alone.get_state()[1])  # pyright: ignore
 
 
 def test_a_row_drawn_twice_counts_twice() -> None:
     rows = np.array([0, 3, 3, 5, 5, 5])
     (lane,) = made({}, folds=[(rows, np.arange(6, 9))])
     weights = WEIGHTS * np.bincount(rows, minlength=40)
-    assert lane.task.training.tolist() == [0, 3, 5]
-    np.testing.assert_allclose(lane.task.data.y_train.sum(axis=1), weights * 3 / weights.sum(), rtol=1e-12)
+    assert lane.prepared.training.tolist() == [0, 3, 5]
+    np.testing.assert_allclose(lane.prepared.data.y_train.sum(axis=1), weights * 3 / weights.sum(), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -81,17 +82,17 @@ def test_candidates_share_what_their_differences_do_not_touch_and_folds_share_no
     parameters: dict[str, Any], shared: bool
 ) -> None:
     first, other_fold, second, _ = made({}, parameters)
-    assert first.task is not other_fold.task
-    assert (first.task is second.task) == shared
+    assert first.prepared is not other_fold.prepared
+    assert (first.prepared is second.prepared) == shared
 
 
 def test_candidates_without_a_seed_share_one_and_a_random_state_is_left_as_it_is() -> None:
     one, other, third, _ = made({"random_state": None}, {"random_state": None, "class_weight": "balanced"})
-    assert_agree([lane.task.params for lane in (other, third)], [one.task.params] * 2)
-    assert np.any(made({"random_state": None})[0].task.params[0].weights != one.task.params[0].weights)
+    assert_agree([lane.prepared.params for lane in (other, third)], [one.prepared.params] * 2)
+    assert np.any(made({"random_state": None})[0].prepared.params[0].weights != one.prepared.params[0].weights)
     state = np.random.RandomState(0)
     for lane in made({"random_state": state}, {"random_state": state, "class_weight": "balanced"}):
-        assert_agree(lane.task.params, made({})[0].task.params)
+        assert_agree(lane.prepared.params, made({})[0].prepared.params)
     assert state.randint(10**9) == np.random.RandomState(0).randint(10**9)
 
 
@@ -121,56 +122,58 @@ def test_one_program_trains_what_has_one_depth_and_as_many_updates(
     assert [[lane.candidate for lane in members] for members in found] == expected
 
 
-def test_the_common_program_is_padded_and_penalised_where_one_of_its_lanes_is() -> None:
+def test_the_common_config_is_padded_and_penalised_where_one_of_its_lanes_is() -> None:
     both, small_batches = made({}, {"alpha": 0.0}), made({"batch_size": 7, "activation": "tanh"})
-    program = common_program(both)
-    assert (program.padded, program.penalised, program.config.batch_size) == (True, True, 27)
-    assert common_program(both[::-1]).penalised  # whichever comes first
-    alike = common_program(both[2:3])
-    assert (alike.padded, alike.penalised, alike.config.batch_size) == (False, False, 26)
-    assert (common_program(small_batches).config.batch_size, common_program(small_batches).config.activation) == (
+    common = common_config(both)
+    assert (common.padded, common.penalised, common.training.batch_size) == (True, True, 27)
+    assert common_config(both[::-1]).penalised  # whichever comes first
+    alike = common_config(both[2:3])
+    assert (alike.padded, alike.penalised, alike.training.batch_size) == (False, False, 26)
+    assert (common_config(small_batches).training.batch_size, common_config(small_batches).training.activation) == (
         7,
         "tanh",
     )
-    assert common_program(made({"early_stopping": True})).early_stopping
+    assert common_config(made({"early_stopping": True})).early_stopping
 
 
 def test_lanes_lie_in_groups_of_one_task_and_groups_in_calls_of_the_memory_there_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(search_lanes, "lanes_of", lambda _: 4)
+    monkeypatch.setitem(layout.LANES, "cpu", 4)
     # 5 candidates share two tasks: in groups of 4 at most, 3 and 2 of each. The sixth has two tasks of its own.
     members = made(*({"tol": tol} for tol in (0, 1, 2, 3, 4)), {"hidden_layer_sizes": (2,)})
     plan = planned(members)
     assert [[lane.candidate for lane in group] for group in plan.groups] == [[0, 1, 2], [3, 4]] * 2 + [[5]] * 2
     assert [{lane.fold for lane in group} for group in plan.groups] == [{0}, {0}, {1}, {1}, {0}, {1}]
-    assert (plan.shape, plan.sizes, plan.masked) == ((6, 3), (4, 5, 3), True)
-    assert (plan.length, plan.validation, plan.rows) == (27, 0, 40)
-    assert placed(plan, plan.groups)[0].tol.tolist()[:2] == [[0, 1, 2], [3, 4, 3]]  # the first lane fills a group up
-    assert [test.tolist() for test in plan.tests] == [test.tolist() for _, test in FOLDS]
-    assert planned(members[:1]).shape == (2, 1)  # a group for each of two devices
-    assert not planned(members[:1]).masked
+    assert (plan.capacity, plan.lanes, set(plan.sizes)) == (6, 3, {(4, 5, 3), (4, 2, 3)})
+    assert (plan.length, plan.n_validation) == (27, 0)
+    _, given, running = placed(plan, plan.groups)
+    assert given.hyperparameters.tol.tolist()[:2] == [[0, 1, 2], [3, 4, 0]]  # the last lane is inert
+    assert running.tolist() == [[True] * 3, [True, True, False]] * 2 + [[True, False, False]] * 2
+    assert (planned(members[:1]).capacity, planned(members[:1]).lanes) == (2, 1)  # a group for each of two devices
+    assert placed(planned(members[:1]), [members[:1]])[1].masks == ()
     # 43 parameters of 8 bytes, six times, 3 lanes on 2 devices: 12,384 bytes for a group on each.
     for size, groups in ((1, 2), (2 * 12384 - 1, 2), (2 * 12384, 4), (3 * 12384, 6), (9 * 12384, 6)):
-        monkeypatch.setattr(search_lanes, "MAX_BYTES", size)
-        assert planned(members).shape == (groups, 3)
+        monkeypatch.setattr(layout, "MAX_BYTES", size)
+        assert (planned(members).capacity, planned(members).lanes) == (groups, 3)
 
 
 def test_calls_take_the_groups_in_turn_and_outcomes_stand_in_the_lanes_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_lanes, "MAX_BYTES", 1)
+    monkeypatch.setattr(layout, "MAX_BYTES", 1)
     blocks, reports = list[Any](), list[tuple[int, int]]()
 
-    def train(plan: Any, groups: Any, table: Any, classes: int, _: Any) -> list[Outcome]:
+    def train(plan: Any, groups: Any, table: Any, _: Any) -> list[FitOutcome]:
         blocks.append(len(groups))
-        assert (table.x.shape, table.labels[-1], classes, plan.shape) == ((41, 4), 0, 3, (2, 1))
+        assert (table.x.shape, table.labels[-1], plan.job.classes) == ((41, 4), 0, 3)
+        assert (plan.capacity, plan.lanes) == (2, 1)
         np.testing.assert_array_equal(table.x[:-1], X)
         np.testing.assert_array_equal(table.labels[:-1], LABELS)
-        return [Outcome(lane, lane.task.params, 1, False, 0.5, 0.0) for group in groups for lane in group]
+        return [FitOutcome(lane, lane.prepared.params, 1, False, 0.5, 0.0) for group in groups for lane in group]
 
-    monkeypatch.setattr(search_lanes, "_train_block", train)
+    monkeypatch.setattr(search_blocks, "_train_block", train)
     given = made({}, {"activation": "tanh"}, {"random_state": 1})
-    found = train_lanes(given, SAMPLES, FOLDS, "auto", lambda *row: reports.append(row))
-    assert [(outcome.lane.candidate, outcome.lane.fold) for outcome in found] == [
+    found = train_fits(given, SAMPLES, FOLDS, "auto", lambda *row: reports.append(row))
+    assert [(outcome.fit.candidate, outcome.fit.fold) for outcome in found] == [
         (0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1),
     ]  # fmt: skip
     assert (blocks, reports) == ([2, 2, 2], [(2, 6), (4, 6), (6, 6)])
@@ -185,23 +188,27 @@ def test_every_lane_is_placed_with_its_own_numbers_and_every_group_with_its_own_
     plan = planned(found)
     groups = [[found[0], found[2], found[4]], [found[1], found[3], found[5]], [found[6]], [found[7]]]
     assert plan.groups == groups
-    numbers, shared, params = placed(plan, groups)
+    params, shared, running = placed(plan, groups)
+    numbers = shared.hyperparameters
+    assert running.tolist() == [[True] * 3] * 2 + [[True, False, False]] * 2
     three = np.array([1, 2, 3])
     for group in (0, 1):
         assert numbers.hyperparameters.learning_rate[group] == pytest.approx(0.1 * three)
         assert numbers.hyperparameters.momentum[group] == pytest.approx(0.01 * three)
-        assert numbers.alpha[group] == pytest.approx(0.2 * three / found[group].task.mean_weight)
+        assert numbers.alpha[group] == pytest.approx(0.2 * three / found[group].prepared.mean_weight)
         assert numbers.tol[group] == pytest.approx(0.3 * three)
         assert numbers.patience[group].tolist() == [1, 2, 3]
         assert numbers.last_epoch[group].tolist() == [10, 20, 30]
-    assert numbers.last_epoch[2].tolist() == [10, 10, 10]  # two lanes that fill the group up
+    assert numbers.last_epoch[2].tolist() == [10, 0, 0]
     for number, group in enumerate(groups):
-        task = group[0].task
+        task = group[0].prepared
         np.testing.assert_array_equal(shared.weights[number], [*task.data.y_train.sum(axis=1), 0])
         held_out = len(task.validation)
         assert shared.validation[number, :held_out].tolist() == task.validation.tolist()
         assert set(shared.validation[number, held_out:]) <= {40}
         assert shared.samples[number] == len(task.training)
+        tested = FOLDS[group[0].fold][1]
+        assert shared.test[number].tolist() == [*tested, *[40] * (14 - len(tested))]
         for at in range(len(group)):
             alone = jax.tree.map(lambda leaf, number=number, at=at: leaf[number, at], params)
             assert_agree(
@@ -213,16 +220,16 @@ def test_every_lane_is_placed_with_its_own_numbers_and_every_group_with_its_own_
     assert placed(plan, groups[:1])[1].validation.shape == (1, 9)
     assert shared.samples.tolist() == [22, 22, 18, 18]
     (mask,) = shared.masks
-    assert mask.tolist() == [[1] * 5] * 2 + [[1, 1, 0, 0, 0]] * 2
+    assert mask[:, 0].tolist() == [[1] * 5] * 2 + [[1, 1, 0, 0, 0]] * 2
+    assert (mask[1, 2].tolist(), mask[2, 1].tolist()) == ([1] * 5, [0] * 5)
 
 
 def test_padding_is_zeros_after_the_rows_and_columns_there_are() -> None:
-    params = tuple(Layer(jnp.full((n_out, n_in), 1.0), jnp.full(n_out, 2.0)) for n_in, n_out in ((2, 1), (1, 2)))
-    leaves = pad_params(params, (2, 3, 2))
-    assert [leaf.tolist() for leaf in leaves] == [
-        [[1, 1], [0, 0], [0, 0]], [2, 0, 0], [[1, 0, 0], [1, 0, 0]], [2, 2],
-    ]  # fmt: skip
-    stacked = jax.tree.map(lambda leaf: np.stack([[leaf, leaf + 1], [leaf + 2, leaf + 3]]), params)
-    for number, at in ((0, 1), (1, 0)):
-        lane = unpad_params(stacked, (number, at), (2, 1, 2))
-        assert_agree(lane, jax.tree.map(lambda leaf, more=2 * number + at: np.asarray(leaf) + more, params))
+    params, masks = layout.empty_block((2, 3), (2, 3, 2), "float64")
+    layout.put_network(params, masks, (1, slice(0, 2)), [np.ones((1, 2)), np.full((2, 1), 2.0)])
+    assert [layer.biases.shape for layer in params] == [(2, 3, 3), (2, 3, 2)]
+    assert [layer.weights[1, 1].tolist() for layer in params] == [[[1, 1], [0, 0], [0, 0]], [[2, 0, 0], [2, 0, 0]]]
+    assert [mask[1].tolist() for mask in masks] == [[[1, 0, 0], [1, 0, 0], [0, 0, 0]]]
+    assert not any(np.any(leaf[0]) or np.any(leaf[1, 2]) for leaf in jax.tree.leaves((params, masks)))
+    lane = unpad_params(jax.tree.map(lambda leaf: leaf + 1, params), (1, 0), (2, 1, 2))
+    assert_agree(lane, (Layer(np.full((1, 2), 2.0), np.ones(1)), Layer(np.full((2, 1), 3.0), np.ones(2))))  # pyright: ignore

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxmlp.engine import ladder_width
 from jaxmlp.sweep import Trial
-from jaxmlp.sweep.trial import initial_weights, order_streams, padded, trial_of
+from jaxmlp.sweep.trial import initial_weights, order_streams, trial_of
 from tests.helpers import assert_agree
 
 
@@ -103,11 +104,11 @@ def test_weights_are_not_those_of_another_trial_asked_for_before(field: str) -> 
 
 @given(st.integers(1, 10**6))
 def test_padding_is_small_and_stable(width: int) -> None:
-    assert width <= padded(width) <= max(8, 2.5 * width)
-    assert padded(padded(width)) == padded(width)
+    assert width <= ladder_width(width) <= max(8, 2.5 * width)
+    assert ladder_width(ladder_width(width)) == ladder_width(width)
 
 
 def test_the_steps_of_padding() -> None:
     # Frozen: a layer's padded width decides how its numbers are summed.
     steps = {1: 8, 8: 8, 9: 20, 20: 20, 21: 32, 32: 32, 33: 64, 64: 64, 65: 128, 128: 128, 129: 256, 1000: 1024}
-    assert {width: padded(width) for width in steps} == steps
+    assert {width: ladder_width(width) for width in steps} == steps

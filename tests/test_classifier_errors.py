@@ -8,7 +8,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from tests.helpers import assert_agree, rejects
-from tests.test_estimator import LABELS, X, small, untrained
+from tests.test_classifier import LABELS, X, small, untrained
 
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning")
 

@@ -26,8 +26,8 @@ from jaxmlp import (
 )  # fmt: skip
 from jaxmlp.engine import fused_epochs, fused_refusal, load_kernel
 from jaxmlp.engine.fused.shares import divide, thread_size, warps
-from jaxmlp.losses import cross_entropy
-from jaxmlp.network import forward
+from jaxmlp.engine.layout import masked
+from jaxmlp.losses import network_loss
 from jaxmlp.training import train_epoch
 from tests.helpers import MISSING_WARP, assert_agree, random_dataset, rejects, without_warp
 
@@ -108,10 +108,7 @@ def _scanned(given: Networks, config: Config) -> tuple[TrainingState, Array]:
     def one(
         state: TrainingState, hyperparameters: Hyperparameters, masks: tuple[Array, ...], order: Array
     ) -> tuple[TrainingState, Array]:
-        def loss(params: Params, x: Array, y: Array) -> Array:
-            return cross_entropy(forward(params, x, config.activation, masks), y)
-
-        gradient = jax.value_and_grad(loss)
+        gradient = jax.value_and_grad(network_loss(masked(config.activation, masks)))
         return train_epoch(state, given.dataset, order, hyperparameters, config, gradient)
 
     trained = jax.vmap(one, (0, 0, 0, None))

@@ -14,13 +14,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
 from jaxmlp import OPTIMIZERS, Hyperparameters, MLPClassifier, MLPClassifierSweep, Params
+from jaxmlp.checks import check_weights, class_weights
 from jaxmlp.classifier import estimator
-from jaxmlp.classifier.one_fit import Fitted, Task
-from jaxmlp.classifier.settings import check_settings, check_weights, class_weights, optimizer_of
-from jaxmlp.classifier.stopping import Numbers
+from jaxmlp.classifier.one_fit import Fitted, PreparedFit
+from jaxmlp.classifier.settings import check_settings
+from jaxmlp.classifier.stopping import FitHyperparameters
+from jaxmlp.optimizers import optimizer_of
 from jaxmlp.runtime import computing
-from tests.helpers import assert_agree, rejects
-from tests.test_estimator import LABELS, NAMES, VALUES, WEIGHTS, X, small
+from tests.helpers import assert_agree, rejects, told_by
+from tests.test_classifier import LABELS, NAMES, VALUES, WEIGHTS, X, small
 
 DEFAULTS: dict[str, Any] = {
     "hidden_layer_sizes": (100,), "activation": "relu", "optimizer": "adam", "learning_rate": 0.001, "momentum": 0.9,
@@ -53,26 +55,28 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """From here on fits train nothing: they add 1 to all parameters, and to the list what they were to train."""
     found = Calls()
 
-    def train(task: Task, numbers: Numbers, report: Any, done: int = 0, state: Any = None) -> Fitted:
-        weights = np.asarray(task.params[0].weights)
+    def train(
+        prepared: PreparedFit, numbers: FitHyperparameters, report: Any, done: int = 0, state: Any = None
+    ) -> Fitted:
+        weights = np.asarray(prepared.params[0].weights)
         drawn = [np.random.RandomState(seed).normal(0, weights.shape[1] ** -0.5, weights.shape) for seed in (0, 1)]
         names = {made: name for name, made in OPTIMIZERS.items()}
-        config, device = task.program.config, jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+        config, device = prepared.config.training, jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
         found.append({
-            "hidden_layer_sizes": tuple(len(layer.biases) for layer in task.params[:-1]),
+            "hidden_layer_sizes": tuple(len(layer.biases) for layer in prepared.params[:-1]),
             "activation": config.activation, "optimizer": names.get(config.optimizer, "other"),
             "learning_rate": numbers.hyperparameters.learning_rate, "momentum": numbers.hyperparameters.momentum,
             "batch_size": config.batch_size, "last_epoch": numbers.last_epoch, "alpha": numbers.alpha,
-            "penalised": task.program.penalised, "tol": numbers.tol, "patience": numbers.patience,
-            "early_stopping": task.program.early_stopping, "held_out": len(task.validation),
-            "weights": np.asarray(task.data.y_train).sum(axis=1), "x64": jax.config.jax_enable_x64,  # pyright: ignore
-            "dtype": str(task.data.x_train.dtype), "device": None if device is None else device.platform,
+            "penalised": prepared.config.penalised, "tol": numbers.tol, "patience": numbers.patience,
+            "early_stopping": prepared.config.early_stopping, "held_out": len(prepared.validation),
+            "weights": np.asarray(prepared.data.y_train).sum(axis=1), "x64": jax.config.jax_enable_x64,  # pyright: ignore
+            "dtype": str(prepared.data.x_train.dtype), "device": None if device is None else device.platform,
             "precision": jax.config.jax_default_matmul_precision,  # pyright: ignore[reportAttributeAccessIssue]
             "seed": next((seed for seed in (0, 1) if np.allclose(weights, drawn[seed], rtol=1e-6)), None),
             "done": done, "state": state,
-            "classes": sorted(set(np.asarray(task.data.labels_train).tolist())),
+            "classes": sorted(set(np.asarray(prepared.data.labels_train).tolist())),
         })  # fmt: skip
-        found.params.append(jax.tree.map(np.asarray, task.params))
+        found.params.append(jax.tree.map(np.asarray, prepared.params))
         losses, scores = list(found.losses), [0.5] * len(found.losses)
         report(done, losses, [math.nan] * len(losses))
         return Fitted(one_more(found.params[-1]), "the state", done + len(losses), losses, scores)
@@ -150,7 +154,7 @@ def test_the_defaults_are_those_of_the_documentation_and_every_parameter_is_kept
     ids=lambda value: ",".join(value),
 )  # fmt: skip
 def test_each_parameter_changes_what_it_names_and_nothing_else(
-    parameters: dict[str, Any], changed: dict[str, Any], calls: Calls, capsys: pytest.CaptureFixture[str]
+    parameters: dict[str, Any], changed: dict[str, Any], calls: Calls, caplog: pytest.LogCaptureFixture
 ) -> None:
     given: dict[str, Any] = {"hidden_layer_sizes": (5,), "random_state": 0, **parameters}
     MLPClassifier(**given).fit(X, LABELS)
@@ -158,7 +162,7 @@ def test_each_parameter_changes_what_it_names_and_nothing_else(
     expected = differences({**PLAIN, **changed}, PLAIN)
     assert set(found) == set(expected)
     assert differences(calls[0], {**PLAIN, **changed}) == {}
-    assert capsys.readouterr().out == ("1-th epoch: loss = 1.000\n" if parameters.get("verbose") else "")
+    assert told_by(caplog) == ("1-th epoch: loss = 1.000\n" if parameters.get("verbose") else "")
 
 
 def test_what_the_data_decide_is_theirs(calls: Calls) -> None:
@@ -258,8 +262,8 @@ def test_the_limits_of_each_parameter_are_where_they_are_said_to_be(name: str) -
 
 def test_parameters_mean_what_they_say_after_the_check() -> None:
     checked = check_settings({**DEFAULTS, "hidden_layer_sizes": np.array([3, 2]), "activation": ["tanh", "relu"]})
-    assert (checked.hidden, checked.dtype, checked.program.config.batch_size) == ((3, 2), None, 0)
-    assert checked.program.config.activation == ("tanh", "relu")
+    assert (checked.hidden, checked.dtype, checked.config.training.batch_size) == ((3, 2), None, 0)
+    assert checked.config.training.activation == ("tanh", "relu")
     assert check_settings({**DEFAULTS, "hidden_layer_sizes": (), "transform_layer": 9}).hidden == ()
     tags = get_tags(MLPClassifier())
     assert tags.input_tags.sparse

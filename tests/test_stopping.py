@@ -9,17 +9,16 @@ import pytest
 from jax import Array
 
 from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params
-from jaxmlp.classifier import stopping
 from jaxmlp.classifier.stopping import (
-    Numbers,
-    Program,
-    Progress,
-    one_epoch,
-    penalised_gradient,
+    FitConfig,
+    FitHyperparameters,
+    FitState,
+    after_epoch,
     run_epochs,
     start,
     training_data,
 )
+from jaxmlp.engine import penalised_gradient
 from jaxmlp.training import TrainingState
 from tests.helpers import assert_agree, random_params
 
@@ -31,8 +30,9 @@ def single(value: float) -> Params:
     return (Layer(jnp.array([[0.0], [value]]), jnp.zeros(2)),)
 
 
-def numbers(tol: float = 0.0, patience: int = NEVER, last_epoch: int = NEVER) -> Numbers:
-    return Numbers(Hyperparameters(0.1, 0.9), 0.0, jnp.float64(tol), jnp.int32(patience), jnp.int32(last_epoch))
+def numbers(tol: float = 0.0, patience: int = NEVER, last_epoch: int = NEVER) -> FitHyperparameters:
+    counts = jnp.int32(patience), jnp.int32(last_epoch)
+    return FitHyperparameters(Hyperparameters(0.1, 0.9), 0.0, jnp.float64(tol), *counts)
 
 
 DATA = training_data(np.array([[1.0], [-1.0], [2.0], [3.0]]), np.array([1, 0, 0, 1]), 2, np.array([1.0, 2.0, 5.0, 0.5]))
@@ -40,19 +40,16 @@ DATA = training_data(np.array([[1.0], [-1.0], [2.0], [3.0]]), np.array([1, 0, 0,
 
 
 class Epochs:
-    """In the place of `train_epoch`: the network's weight and the loss are the next of those given."""
+    """Epochs on rows 0 and 2 that give the next of these weights and losses; `after` judges one."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, losses: list[float], weights: list[float] | None = None):
+    def __init__(self, losses: list[float], weights: list[float] | None = None) -> None:
         self.losses, self.weights = iter(losses), iter(weights or range(1, len(losses) + 1))
-        monkeypatch.setattr(stopping, "train_epoch", self)
 
-    def __call__(self, state: TrainingState, *_: Any) -> tuple[TrainingState, Array]:
-        return TrainingState(single(next(self.weights)), state.optimizer_state), jnp.float64(next(self.losses))
-
-
-def after(progress: Progress, given: Numbers, program: Program, validation: list[int]) -> tuple[Progress, Array, Array]:
-    """One more epoch on rows 0 and 2."""
-    return one_epoch(progress, jnp.array([0, 2]), DATA, jnp.array(validation, int), given, 2, None, program)
+    def after(
+        self, fit: FitState, given: FitHyperparameters, config: FitConfig, validation: list[int], data: Any = DATA
+    ) -> tuple[FitState, Array, Array]:
+        state = TrainingState(single(next(self.weights)), fit.state.optimizer_state)
+        return after_epoch(fit, state, jnp.float64(next(self.losses)), data, jnp.array(validation, int), given, config)
 
 
 @pytest.mark.parametrize(
@@ -70,100 +67,92 @@ def after(progress: Progress, given: Numbers, program: Program, validation: list
     ],
 )
 def test_training_ends_where_the_loss_has_not_improved_by_tol_for_longer_than_its_patience(
-    losses: list[float], tol: float, patience: int, stale: list[int], monkeypatch: pytest.MonkeyPatch
+    losses: list[float], tol: float, patience: int, stale: list[int]
 ) -> None:
-    Epochs(monkeypatch, losses)
-    given, program = numbers(tol, patience), Program(Config())
-    progress, found = start(single(0.5), given, program), list[int]()
-    while progress.running and len(found) < len(losses):
-        progress, loss, score = after(progress, given, program, [])
-        found.append(int(progress.stale))
-        assert int(progress.epoch) == len(found)
+    epochs = Epochs(losses)
+    given, config = numbers(tol, patience), FitConfig(Config())
+    fit, found = start(single(0.5), given, config), list[int]()
+    while fit.running and len(found) < len(losses):
+        fit, loss, score = epochs.after(fit, given, config, [])
+        found.append(int(fit.stale))
+        assert int(fit.epoch) == len(found)
         assert (float(loss), bool(jnp.isnan(score))) == (pytest.approx(losses[len(found) - 1], nan_ok=True), True)
     assert found == stale
-    assert float(progress.best) == np.nanmin(losses[: len(found)])
-    assert progress.kept == ()
-    assert_agree(progress.state.params, single(len(found)))
+    assert float(fit.best) == np.nanmin(losses[: len(found)])
+    assert fit.kept == ()
+    assert_agree(fit.state.params, single(len(found)))
 
 
-def test_training_ends_with_the_last_epoch_and_then_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    Epochs(monkeypatch, [3.0, 2.0, 1.0])
-    given, program = numbers(last_epoch=2), Program(Config())
-    first, _, _ = after(start(single(0.5), given, program), given, program, [])
-    second, _, _ = after(first, given, program, [])
-    third, _, _ = after(second, given, program, [])
+def test_training_ends_with_the_last_epoch_and_then_nothing_changes() -> None:
+    epochs = Epochs([3.0, 2.0, 1.0])
+    given, config = numbers(last_epoch=2), FitConfig(Config())
+    first, _, _ = epochs.after(start(single(0.5), given, config), given, config, [])
+    second, _, _ = epochs.after(first, given, config, [])
+    third, _, _ = epochs.after(second, given, config, [])
     assert (bool(first.running), bool(second.running)) == (True, False)
     assert_agree(third, second)
 
 
-def test_with_early_stopping_the_weighted_accuracy_on_held_out_rows_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_early_stopping_the_weighted_accuracy_on_held_out_rows_decides() -> None:
     # Rows 1, 2 and 3 weigh 2, 5 and 0.5. A positive weight has 1 and 3 right, 2.5 of 7.5. A weight of 0 gives class 0:
     # 1 and 2, 7 of 7.5. A negative one has row 2 right, 5 of 7.5.
     weights = [1.0, -1.0, 0.0, -2.0, 0.0, 3.0]
     scores = [2.5 / 7.5, 5 / 7.5, 7 / 7.5, 5 / 7.5, 7 / 7.5, 2.5 / 7.5]
-    Epochs(monkeypatch, [6.0, 5.0, 4.0, 3.0, 2.0, 1.0], weights)  # the loss falls all the time
-    given, program = numbers(1e-6, 1), Program(Config(), early_stopping=True)
-    progress, found = start(single(0.5), given, program), list[float]()
-    while progress.running:
-        progress, _, score = after(progress, given, program, [1, 2, 3])
+    epochs = Epochs([6.0, 5.0, 4.0, 3.0, 2.0, 1.0], weights)  # the loss falls all the time
+    given, config = numbers(1e-6, 1), FitConfig(Config(), early_stopping=True)
+    fit, found = start(single(0.5), given, config), list[float]()
+    while fit.running:
+        fit, _, score = epochs.after(fit, given, config, [1, 2, 3])
         found.append(float(score))
-        assert float(progress.best) == pytest.approx(-max(found))
+        assert float(fit.best) == pytest.approx(-max(found))
     assert found == pytest.approx(scores[:5])
-    assert_agree(progress.kept, single(0.0))
-    assert int(progress.stale) == 2
+    assert_agree(fit.kept, single(0.0))
+    assert int(fit.stale) == 2
 
 
-def test_of_epochs_as_good_the_first_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    Epochs(monkeypatch, [2.0, 1.0])
-    given, program = numbers(), Program(Config(), early_stopping=True)
-    first, _, before = after(start(single(0.5), given, program), given, program, [1, 2, 3])
-    second, _, score = after(first, given, program, [1, 2, 3])
+def test_of_epochs_as_good_the_first_is_kept() -> None:
+    epochs = Epochs([2.0, 1.0])
+    given, config = numbers(), FitConfig(Config(), early_stopping=True)
+    first, _, before = epochs.after(start(single(0.5), given, config), given, config, [1, 2, 3])
+    second, _, score = epochs.after(first, given, config, [1, 2, 3])
     assert score == before
     assert_agree(second.kept, single(1.0))
     assert_agree(second.state.params, single(2.0))
 
 
-def test_rows_that_fill_up_what_is_held_out_have_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_fill_up_what_is_held_out_have_no_weight() -> None:
     data = DATA._replace(y_train=DATA.y_train.copy())  # pyright: ignore[reportAttributeAccessIssue]
     data.y_train[0] = 0  # pyright: ignore[reportIndexIssue]
-    Epochs(monkeypatch, [1.0])
-    given, program = numbers(), Program(Config(), early_stopping=True)
-    begun, rows = start(single(0.5), given, program), jnp.array([1, 2, 0])
-    assert one_epoch(begun, rows, data, rows, given, 2, None, program)[2] == pytest.approx(2 / 7)
+    epochs = Epochs([1.0])
+    given, config = numbers(), FitConfig(Config(), early_stopping=True)
+    begun = start(single(0.5), given, config)
+    assert epochs.after(begun, given, config, [1, 2, 0], data)[2] == pytest.approx(2 / 7)
 
 
 def test_before_the_first_epoch_nothing_is_best() -> None:
     given = numbers()
-    begun = start(single(2.0), given, Program(Config("sigmoid", 1, OPTIMIZERS["momentum"]), early_stopping=True))
+    begun = start(single(2.0), given, FitConfig(Config("sigmoid", 1, OPTIMIZERS["momentum"]), early_stopping=True))
     assert (float(begun.best), int(begun.stale), int(begun.epoch), bool(begun.running)) == (np.inf, 0, 0, True)
     assert_agree(begun.kept, single(2.0))
     assert_agree(begun.state.params, single(2.0))
 
 
-def test_the_loss_of_an_order_that_is_filled_up_is_the_mean_over_its_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    Epochs(monkeypatch, [3.0])
-    given, program = numbers(), Program(Config(), padded=True)
-    begun, order = start(single(0.5), given, program), jnp.array([0, 1, 2, 3])
-    progress, loss, _ = one_epoch(begun, order, DATA, order[:0], given, 3, None, program)
-    assert float(loss) == float(progress.best) == 4.0  # 3 is a sum over 4
-
-
 def test_epochs_run_until_all_networks_have_stopped_or_orders_end() -> None:
-    def step(progress: Progress, order: Array) -> tuple[Progress, Array, Array]:
-        epoch = progress.epoch + progress.running.astype(int)
+    def step(fit: FitState, order: Array) -> tuple[FitState, Array, Array]:
+        epoch = fit.epoch + fit.running.astype(int)
         number = epoch.astype(float)
-        return progress._replace(epoch=epoch, running=epoch < jnp.array([2, 3])), number + order[0], -number
+        return fit._replace(epoch=epoch, running=epoch < jnp.array([2, 3])), number + order[0], -number
 
     zero = jnp.zeros(2, int)
-    begun = Progress(TrainingState(single(0.0), ()), (), jnp.zeros(2), zero, zero, jnp.ones(2, bool))
+    begun = FitState(TrainingState(single(0.0), ()), (), jnp.zeros(2), zero, zero, jnp.ones(2, bool))
     orders = jnp.array([[0.5], [0.25], [0.125], [0.0625]])
-    for given, epochs in ((orders, [2, 3]), (orders[:2], [2, 2])):
-        progress, losses, scores = run_epochs(begun, given, step)
-        assert progress.epoch.tolist() == epochs
-        expected = [[1.5, 1.5], [2.25, 2.25], [2.125, 3.125]][: max(epochs)]
-        assert losses[: max(epochs)].tolist() == expected
-        assert scores[: max(epochs)].tolist() == [[-1, -1], [-2, -2], [-2, -3]][: max(epochs)]
-        assert np.all(np.isnan(losses[max(epochs) :]))
+    for given, counts in ((orders, [2, 3]), (orders[:2], [2, 2])):
+        fit, losses, scores = run_epochs(begun, given, step)
+        assert fit.epoch.tolist() == counts
+        expected = [[1.5, 1.5], [2.25, 2.25], [2.125, 3.125]][: max(counts)]
+        assert losses[: max(counts)].tolist() == expected
+        assert scores[: max(counts)].tolist() == [[-1, -1], [-2, -2], [-2, -3]][: max(counts)]
+        assert np.all(np.isnan(losses[max(counts) :]))
 
 
 def by_numpy(params: Params, x: Any, y: Any, alpha: float, samples: int) -> float:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from jaxmlp import hand_derived_gradient
-from jaxmlp.engine.interleaved import lanes_gradient
+from jaxmlp.engine import layout, penalised_gradient
+from jaxmlp.engine.interleaved import interleaved_gradient
 from jaxmlp.engine.interleaved_sums import cross_entropy
+from jaxmlp.network import hidden_activations
 from tests.helpers import assert_agree, random_batch, random_params
 
 LANES = 3
@@ -33,9 +35,9 @@ def test_each_lane_has_the_gradients_of_its_networks_updates(
     # NumPy's arrays: between the two programs compared nothing is compiled.
     networks = [jax.tree.map(np.asarray, random_params(seed, sizes)) for seed in range(LANES)]
     x, y = map(np.asarray, random_batch(1, sizes, (updates,) if shared else (updates, LANES)))
-    masks = tuple(jnp.ones((width, LANES)) for width in sizes[1:-1])
     rate = np.asarray([0.1, 0.3, 1.0])
-    gradient = lanes_gradient(masks, activation, jnp.asarray(rate), jnp.ones((max(sizes), LANES)))
+    phi = hidden_activations(activation, len(sizes) - 2)
+    gradient = interleaved_gradient(phi, jnp.asarray(rate), jnp.ones((max(sizes), LANES)))
     losses, layers = jax.jit(gradient)(jax.tree.map(lambda *leaves: np.stack(leaves).T, *networks), x, y)
     layers, by_hand = jax.tree.map(np.transpose, layers), jax.jit(hand_derived_gradient(activation))
     for lane, network in enumerate(networks):
@@ -49,12 +51,49 @@ def test_each_lane_has_the_gradients_of_its_networks_updates(
         assert_agree(found, (np.mean(seen), total), 1e-12)
 
 
+@pytest.mark.parametrize("updates", [1, 3])
+def test_with_weights_and_a_penalty_they_are_those_of_the_penalised_loss(updates: int) -> None:
+    # The second sample is padding: no weight, no update, no penalty.
+    sizes, rate, alpha = (6, 5, 4, 3), np.asarray([0.1, 0.3, 1.0]), np.asarray([0.0, 0.2, 0.7])
+    networks = [jax.tree.map(np.asarray, random_params(seed, sizes)) for seed in range(LANES)]
+    x, y = map(np.asarray, random_batch(1, sizes, (updates,)))
+    y = y * np.asarray([2.0, 0.0, 0.5])[:updates, None]
+    phi = hidden_activations("tanh", 2)
+    gradient = interleaved_gradient(phi, jnp.asarray(rate), jnp.ones((6, LANES)), jnp.asarray(alpha), weighted=True)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves).T, *networks)
+
+    @jax.jit
+    def both(stacked: Any, x: Any, y: Any, squares: Any) -> Any:
+        carried = list(squares)
+        known = gradient(stacked, x, y, carried)
+        return gradient(stacked, x, y), known, carried
+
+    squares = [np.sum(layer.weights**2, (0, 1)) for layer in stacked]
+    (losses, layers), known, carried = both(stacked, x, y, squares)
+    assert_agree(known, (losses, layers), 1e-12)  # |W|^2 given, not computed
+    layers = jax.tree.map(np.transpose, layers)
+    one = [jax.jit(penalised_gradient("tanh", strength, padded=True)) for strength in alpha]
+    for lane, network in enumerate(networks):
+        now, seen = network, []
+        for update in range(updates):
+            loss, step = one[lane](now, x[update], y[update])
+            now = jax.tree.map(lambda value, part, lane=lane: value - rate[lane] * np.asarray(part), now, step)
+            seen.append(loss)
+        total = jax.tree.map(lambda before, after, lane=lane: (before - after) / rate[lane], network, now)
+        assert_agree(
+            (np.asarray(losses)[lane], jax.tree.map(operator.itemgetter(lane), layers)), (np.mean(seen), total), 1e-12
+        )
+        assert_agree(
+            [value[lane] for value in carried], [np.sum(np.asarray(layer.weights) ** 2) for layer in now], 1e-12
+        )
+
+
 def test_units_that_are_masked_have_no_gradient() -> None:
     sizes = (4, 5, 3)
     params = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]).T, random_params(0, sizes))
     masks = (jnp.ones((5, 2)).at[3:, 0].set(0),)
     params = (params[0], params[1]._replace(weights=params[1].weights * masks[0][:, None]))
-    gradient = lanes_gradient(masks, "sigmoid", jnp.ones(2), jnp.ones((5, 2)))
+    gradient = interleaved_gradient(layout.masked("sigmoid", masks), jnp.ones(2), jnp.ones((5, 2)))
     _, (first, second) = jax.jit(gradient)(params, *random_batch(1, sizes, (3,)))
     for part in (first.weights[:, 3:, 0], first.biases[3:, 0], second.weights[3:, :, 0]):
         assert not jnp.any(part)

@@ -176,7 +176,7 @@ def test_how_epochs_are_cut_into_calls_makes_no_difference(
 ) -> None:
     found: list[Any] = []
     for chunk in (1, 4, 100):
-        monkeypatch.setattr(one_fit, "epochs_a_call", lambda *_, chunk=chunk: chunk)
+        monkeypatch.setattr(one_fit, "epochs_per_call", lambda *_, chunk=chunk: chunk)
         fitted = small(early_stopping=early_stopping, max_iter=9).fit(X, LABELS)
         found.append((fitted.params_, np.array(fitted.loss_curve_), np.array(fitted.validation_scores_ or [])))
     assert_agree(found[0], found[1], 1e-12)
@@ -332,7 +332,7 @@ def test_precision_is_that_of_the_parameter_or_the_data_whatever_jax_is_set_to()
         import warnings
         warnings.simplefilter("ignore")
         import jax
-        from tests.test_estimator import X, LABELS, bits, small
+        from tests.test_classifier import X, LABELS, bits, small
         jax.config.update("jax_enable_x64", False)
         single, double = (small(dtype=dtype).fit(X, LABELS) for dtype in ("float32", "float64"))
         print(bits(single), bits(double), double.predict_proba(X).dtype, jax.config.jax_enable_x64)

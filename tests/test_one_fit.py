@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from jaxmlp.classifier import one_fit
-from jaxmlp.classifier.one_fit import Task, numbers_of, pieces, prepare, random_of, report_to, train
+from jaxmlp.classifier.one_fit import PreparedFit, hyperparameters_of, pieces, prepare, random_of, report_to, train
 from jaxmlp.classifier.settings import check_settings
-from jaxmlp.classifier.stopping import epochs_a_call, training_data
-from tests.helpers import assert_agree, rejects
-from tests.test_estimator import LABELS, WEIGHTS, X, small, untrained
+from jaxmlp.classifier.stopping import epochs_per_call, training_data
+from tests.helpers import assert_agree, rejects, told_by
+from tests.test_classifier import LABELS, WEIGHTS, X, small, untrained
 
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning")
 
@@ -23,7 +23,7 @@ UNEVEN = np.repeat([0, 1, 2], [24, 12, 4])[np.random.RandomState(3).permutation(
 """Labels of 24, 12 and 4 samples."""
 
 
-def task_of(labels: NDArray[Any] = LABELS, weights: NDArray[Any] | None = None, **parameters: Any) -> Task:
+def prepared_fit(labels: NDArray[Any] = LABELS, weights: NDArray[Any] | None = None, **parameters: Any) -> PreparedFit:
     given = small(**parameters).get_params()
     weights = np.ones(40) if weights is None else weights
     random = random_of(given["random_state"])
@@ -32,19 +32,21 @@ def task_of(labels: NDArray[Any] = LABELS, weights: NDArray[Any] | None = None, 
 
 def test_what_is_held_out_is_stratified_and_a_part_of_nothing_else() -> None:
     for seed in range(3):
-        task = task_of(UNEVEN, early_stopping=True, validation_fraction=0.25, random_state=seed)
-        assert np.bincount(UNEVEN[task.validation]).tolist() == [6, 3, 1]
-        assert sorted([*task.training, *task.validation]) == list(range(40))
-    none = task_of(UNEVEN)
+        prepared = prepared_fit(UNEVEN, early_stopping=True, validation_fraction=0.25, random_state=seed)
+        assert np.bincount(UNEVEN[prepared.validation]).tolist() == [6, 3, 1]
+        assert sorted([*prepared.training, *prepared.validation]) == list(range(40))
+    none = prepared_fit(UNEVEN)
     assert (none.training.tolist(), none.validation.tolist()) == (list(range(40)), [])
 
 
 def test_samples_without_weight_are_neither_trained_on_nor_held_out() -> None:
     kept = np.arange(40) % 2 == 0
-    task = task_of(weights=WEIGHTS * kept, early_stopping=True, validation_fraction=0.25, class_weight={1: 0.0})
+    prepared = prepared_fit(
+        weights=WEIGHTS * kept, early_stopping=True, validation_fraction=0.25, class_weight={1: 0.0}
+    )
     rows = np.flatnonzero(kept & (LABELS != 1))
-    assert sorted([*task.training, *task.validation]) == rows.tolist()
-    assert len(task.validation) == -(-len(rows) // 4)
+    assert sorted([*prepared.training, *prepared.validation]) == rows.tolist()
+    assert len(prepared.validation) == -(-len(rows) // 4)
 
 
 @pytest.mark.parametrize(
@@ -56,27 +58,27 @@ def test_samples_without_weight_are_neither_trained_on_nor_held_out() -> None:
     ids=["factors", "balanced"],
 )
 def test_weights_are_scaled_to_a_mean_of_1_over_the_training_rows(class_weight: Any, factors: NDArray[Any]) -> None:
-    task = task_of(weights=WEIGHTS, early_stopping=True, validation_fraction=0.25, class_weight=class_weight)
+    prepared = prepared_fit(weights=WEIGHTS, early_stopping=True, validation_fraction=0.25, class_weight=class_weight)
     weights = WEIGHTS * factors
-    mean = weights[task.training].mean()
-    assert task.mean_weight == pytest.approx(mean, rel=1e-12)
-    np.testing.assert_allclose(np.sum(task.data.y_train, axis=1), weights / mean, rtol=1e-12)
-    numbers = numbers_of({**small().get_params(), "alpha": 0.5}, task, 9)
+    mean = weights[prepared.training].mean()
+    assert prepared.mean_weight == pytest.approx(mean, rel=1e-12)
+    np.testing.assert_allclose(np.sum(prepared.data.y_train, axis=1), weights / mean, rtol=1e-12)
+    numbers = hyperparameters_of({**small().get_params(), "alpha": 0.5}, prepared, 9)
     assert numbers.alpha == pytest.approx(0.5 / mean, rel=1e-12)
 
 
 def test_parameters_then_held_out_rows_then_orders_come_from_one_stream() -> None:
-    task, stream = task_of(early_stopping=True), np.random.RandomState(0)
+    prepared, stream = prepared_fit(early_stopping=True), np.random.RandomState(0)
     first, second = stream.normal(0, 4**-0.5, (5, 4)), stream.normal(0, 5**-0.5, (3, 5))
-    np.testing.assert_array_equal(task.params[0].weights, first)
-    np.testing.assert_array_equal(task.params[1].weights, second)
-    plain = task_of()
-    assert_agree(plain.params, task.params)
+    np.testing.assert_array_equal(prepared.params[0].weights, first)
+    np.testing.assert_array_equal(prepared.params[1].weights, second)
+    plain = prepared_fit()
+    assert_agree(plain.params, prepared.params)
     moved = np.random.RandomState(0)
     moved.normal(size=35)
     np.testing.assert_array_equal(plain.random.permutation(40), moved.permutation(40))
-    later = task_of(random_state=np.random.RandomState(7), early_stopping=True)
-    assert set(later.validation) != set(task.validation)
+    later = prepared_fit(random_state=np.random.RandomState(7), early_stopping=True)
+    assert set(later.validation) != set(prepared.validation)
 
 
 def test_targets_carry_the_weights_and_there_are_no_test_rows() -> None:
@@ -117,38 +119,38 @@ def test_every_epoch_has_the_next_order_of_the_training_rows_however_calls_are_c
 ) -> None:
     loop, reported = Loop(stops_after), list[Any]()
     monkeypatch.setattr(one_fit, "fit_epochs", loop)
-    monkeypatch.setattr(one_fit, "epochs_a_call", lambda *_: 4)
-    task = task_of(early_stopping=True)
-    stream = task_of(early_stopping=True).random
-    fitted = train(task, numbers_of(small().get_params(), task, 10), lambda *row: reported.append(row))
+    monkeypatch.setattr(one_fit, "epochs_per_call", lambda *_: 4)
+    prepared = prepared_fit(early_stopping=True)
+    stream = prepared_fit(early_stopping=True).random
+    fitted = train(prepared, hyperparameters_of(small().get_params(), prepared, 10), lambda *row: reported.append(row))
     trained = sum(calls)
     assert loop.epochs == calls
-    assert loop.orders == [task.training[stream.permutation(36)].tolist() for _ in range(trained)]
+    assert loop.orders == [prepared.training[stream.permutation(36)].tolist() for _ in range(trained)]
     assert (fitted.epochs, fitted.losses) == (trained, [float(epoch) for epoch in range(1, trained + 1)])
     assert fitted.scores == [epoch / 100 for epoch in range(1, trained + 1)]
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(fitted.params))
     starts = np.cumsum([0, *calls]).tolist()
     assert reported == [(a, fitted.losses[a:b], fitted.scores[a:b]) for a, b in itertools.pairwise(starts)]
     if stops_after == 99:  # no order was drawn in vain: what goes on goes on with the next
-        assert task.random.permutation(9).tolist() == stream.permutation(9).tolist()
+        assert prepared.random.permutation(9).tolist() == stream.permutation(9).tolist()
 
 
 def test_epochs_go_on_after_those_that_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
     loop, reported = Loop(99), list[Any]()
     monkeypatch.setattr(one_fit, "fit_epochs", loop)
-    task = task_of()
-    numbers = numbers_of(small().get_params(), task, 7)
-    state = jax.tree.map(lambda leaf: leaf + 1, train(task, numbers, lambda *_: None).optimizer_state)
-    fitted = train(task, numbers, lambda *row: reported.append(row), 5, state)
+    prepared = prepared_fit()
+    numbers = hyperparameters_of(small().get_params(), prepared, 7)
+    state = jax.tree.map(lambda leaf: leaf + 1, train(prepared, numbers, lambda *_: None).optimizer_state)
+    fitted = train(prepared, numbers, lambda *row: reported.append(row), 5, state)
     assert (loop.epochs, fitted.epochs, reported[0][0]) == ([7, 2], 7, 5)
     assert_agree(fitted.optimizer_state, state)
-    assert_agree(fitted.params, jax.tree.map(np.asarray, task.params))  # those of the last epoch
-    other = train(task, numbers, lambda *_: None, 5, (1, 2, 3))  # of another optimiser
+    assert_agree(fitted.params, jax.tree.map(np.asarray, prepared.params))  # those of the last epoch
+    other = train(prepared, numbers, lambda *_: None, 5, (1, 2, 3))  # of another optimiser
     assert jax.tree.structure(other.optimizer_state) == jax.tree.structure(state)
 
 
 def test_a_call_trains_some_100_million_products_and_1_to_100_epochs() -> None:
-    assert [epochs_a_call(*work) for work in ((10, 10), (1000, 1000), (10**3, 5000), (10**5, 10**4))] == [
+    assert [epochs_per_call(*work) for work in ((10, 10), (1000, 1000), (10**3, 5000), (10**5, 10**4))] == [
         100,
         100,
         20,
@@ -156,13 +158,11 @@ def test_a_call_trains_some_100_million_products_and_1_to_100_epochs() -> None:
     ]
 
 
-def test_a_line_an_epoch_has_its_number_loss_and_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_an_epoch_has_its_number_loss_and_accuracy(caplog: pytest.LogCaptureFixture) -> None:
     report_to(True, 0.1)(4, [0.12345, 2.0], [0.98765, np.nan])
-    assert capsys.readouterr().out == (
-        "5-th epoch: loss = 0.123, validation accuracy = 98.765%\n6-th epoch: loss = 2.000\n"
-    )
+    assert told_by(caplog) == ("5-th epoch: loss = 0.123, validation accuracy = 98.765%\n6-th epoch: loss = 2.000\n")
     report_to(False, 0.1)(4, [1.0], [0.5])
-    assert capsys.readouterr().out == ""
+    assert told_by(caplog) == ""
     for losses, epoch in (([np.inf, 1.0], 5), ([1.0, np.nan, np.nan], 6)):
         with rejects(f"the loss is no longer finite in epoch {epoch} with learning rate 0.1, expected a smaller one"):
             report_to(False, 0.1)(4, losses, [np.nan] * 3)

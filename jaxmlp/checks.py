@@ -1,0 +1,140 @@
+"""Checks of what comes in: each raises InputError with one line, the value and what was expected."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, cast
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxmlp.errors import InputError
+
+__all__ = [
+    "MAX_INT", "Floats", "Integers", "check_dtype", "check_finite", "check_labels", "check_number", "check_seed",
+    "check_sizes", "check_weights", "check_whole", "class_weights",
+]  # fmt: skip
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+MAX_INT = 2**31 - 1
+
+
+def check_dtype(dtype: str | np.dtype[Any] | type | None) -> np.dtype[Any]:
+    """``dtype`` as a NumPy dtype.
+
+    Raises:
+        InputError: neither float32 nor float64, or float64 while JAX's 64-bit mode is off (JAX would silently
+            compute in float32).
+    """
+    try:
+        checked = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
+    except TypeError:
+        checked = None
+    if checked is None or checked not in (np.dtype("float32"), np.dtype("float64")):
+        raise InputError(f"dtype is {dtype!s}, expected float32 or float64")
+    if jax.dtypes.canonicalize_dtype(checked) != checked:
+        raise InputError("dtype is float64 while JAX computes in float32, expected jax_enable_x64 to be set first")
+    return checked
+
+
+def check_sizes(sizes: Sequence[Any]) -> tuple[int, ...]:
+    """``sizes = (n_0, .., n_L)`` as a tuple; raises InputError for a width below 1 or over 100 million parameters."""
+    for width in sizes:
+        if not isinstance(width, (int, np.integer)) or width < 1:
+            raise InputError(f"width is {width}, expected a whole number of 1 or more")
+    if len(sizes) < 2:
+        raise InputError(f"sizes are {tuple(sizes)}, expected at least inputs and outputs")
+    count = sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(sizes))
+    if count > 10**8:
+        raise InputError(f"sizes {tuple(sizes)} make {count:,} parameters, expected at most 100,000,000")
+    return tuple(int(width) for width in sizes)
+
+
+def check_seed(seed: Any) -> int:
+    """``seed``; raises InputError unless it is a whole number in 0..2**32-1, the range of the lecture's generator."""
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise InputError(f"seed is {seed}, expected 0..{2**32 - 1}")
+    return int(seed)
+
+
+def check_whole(name: str, value: Any, least: int, most: int = MAX_INT) -> int:
+    """``value`` as an int; raises InputError unless it is a whole number in ``least..most``; True is none."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) <= most:
+        expected = f"{least} or more" if most == MAX_INT else f"{least}..{most}"
+        raise InputError(f"{name} is {value!r}, expected a whole number, {expected}")
+    return int(value)
+
+
+def check_finite(x: Floats, name: str) -> None:
+    """Raise InputError for the first number of ``x [n, n_in]``, the ``name`` input, that is not finite."""
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        row, column = bad[0]
+        raise InputError(f"{name} input [{row}, {column}] is {x[row, column]}, expected a finite number")
+
+
+def check_labels(labels: Integers, n_classes: int) -> None:
+    """Raise InputError unless ``labels [n]`` are integers in 0..n_classes-1."""
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"labels have dtype {labels.dtype} and shape {labels.shape}, expected integers [n]")
+    bad = labels[(labels < 0) | (labels >= n_classes)]
+    if len(bad):
+        raise InputError(f"label {bad[0]} is outside 0..{n_classes - 1}")
+
+
+def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
+    """Sample weights as float64 ``[n]``, ones for None; raises InputError unless finite, 0 or more, one positive."""
+    if sample_weight is None:
+        return np.ones(n)
+    try:
+        weights = np.asarray(sample_weight, np.float64)
+    except (TypeError, ValueError):
+        raise InputError("sample_weight has entries that are not numbers, expected a number for each sample") from None
+    if weights.ndim == 0:
+        weights = np.full(n, float(weights))
+    if weights.shape != (n,):
+        raise InputError(f"sample_weight has shape {weights.shape}, expected ({n},), a number for each sample")
+    if not (np.all(np.isfinite(weights)) and np.all(weights >= 0)):
+        worst = weights[np.argmin(np.where(np.isfinite(weights), weights, -np.inf))]
+        raise InputError(f"sample_weight has {worst}, expected finite numbers, 0 or more")
+    if not np.any(weights > 0):
+        raise InputError("sample_weight is zero for every sample, expected a positive one")
+    return weights
+
+
+def check_number(name: str, value: Any, low: float, high: float) -> float:
+    """``value``, at most ``high``; raises InputError unless it is a finite number, ``low`` or more (True is not)."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) < math.inf:
+        raise InputError(f"{name} is {value!r}, expected a finite number, {low} or more")
+    return min(float(value), high)
+
+
+def class_weights(class_weight: Any, classes: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any]) -> Any:
+    """A factor for each sample, ``[n]``: of its class.
+
+    Args:
+        class_weight: checked: None; a mapping from class to factor, 1 for classes it leaves out; or "balanced": each
+            class gets the same total weight.
+        classes: sorted, ``[n_classes]``.
+        labels: ``[n]``, indices of classes.
+        weights: of the samples, ``[n]``.
+
+    Raises:
+        InputError: a class that is not in the data, a factor that is not a finite number, 0 or more.
+    """
+    if class_weight is None:
+        return np.ones(len(labels))
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        totals = np.bincount(labels, weights, len(classes))
+        factors = np.divide(np.sum(totals), np.sum(totals > 0) * totals, out=np.zeros(len(totals)), where=totals > 0)
+        return factors[labels]
+    factors = np.ones(len(classes))
+    for name, factor in cast(Mapping[Any, Any], class_weight).items():
+        at = np.flatnonzero(classes == name)
+        if len(at) != 1:
+            raise InputError(f"class_weight names {name!r}, expected one of the classes {classes.tolist()}")
+        factors[at[0]] = check_number(f"class_weight of {name!r}", factor, 0, math.inf)
+    return factors[labels]
