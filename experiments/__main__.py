@@ -6,7 +6,8 @@ python -m experiments
 import sys
 from pathlib import Path
 
-from experiments import bottleneck, command, digits_gallery, one_hidden_layer, run_one, train, two_hidden_layers
+from experiments import bottleneck, digits_gallery, one_hidden_layer, train, two_hidden_layers
+from experiments.support import command_line, training_run
 
 # What the lecture says of each network after 100 epochs: training and test accuracy.
 LECTURE = {
@@ -16,7 +17,7 @@ LECTURE = {
 }
 
 
-def row(result: run_one.Result, lecture: tuple[str, str], folder: Path) -> tuple[str, ...]:
+def row(result: training_run.Result, lecture: tuple[str, str], folder: Path) -> tuple[str, ...]:
     """A line of the table."""
     ours = (f"{100 * rows[-1]:.1f} %" if len(rows) else "-" for rows in result.history[1:])
     train_accuracy, test_accuracy = ours
@@ -26,31 +27,31 @@ def row(result: run_one.Result, lecture: tuple[str, str], folder: Path) -> tuple
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments", __doc__, out="runs")
-    parser.add_argument("--quiet", action="store_true", help="no line an epoch")
-    command.add_no_cache(parser)
+    parser = command_line.parser("experiments", __doc__, out="runs")
+    parser.add_argument("--quiet", action="store_true", help="no line per epoch")
+    command_line.add_no_cache(parser)
     options = parser.parse_args(arguments)
 
     def body() -> int:
-        base = command.output_folder(options.out)
+        base = command_line.output_folder(options.out)
         preset = bottleneck.PRESET  # the largest; the others are of its kind
-        command.prepare(preset.dtype, preset.sizes, preset.batch_size, not options.no_cache)
+        command_line.prepare(preset.dtype, preset.sizes, preset.batch_size, not options.no_cache)
         digits_gallery.main(["--out", str(base / "digits_gallery")])
         rows: list[tuple[str, ...]] = []
         code = 0
         for name, (preset, *lecture) in LECTURE.items():
             print(f"\n{name}: {preset.name}")
-            folder = command.output_folder(str(base / name))
+            folder = command_line.output_folder(str(base / name))
             result = train.perform(preset, folder, quiet=options.quiet)
             rows.append(row(result, (lecture[0], lecture[1]), folder))
             code = train.exit_code(result)
             if code:
                 break
         header = ("network", "training", "lecture", "test", "lecture", "seconds", "files")
-        print("\n" + command.table(header, rows))
+        print("\n" + command_line.table(header, rows))
         return code
 
-    return command.call(body, options.device)
+    return command_line.call(body, options.device)
 
 
 if __name__ == "__main__":

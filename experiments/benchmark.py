@@ -8,21 +8,22 @@ python -m experiments.benchmark gpu         a GPU beside the CPU: thousands of n
 
 import sys
 
-from experiments import benchmark_estimator, benchmark_gpu, benchmark_sweep, benchmark_training, command
+from experiments.benchmarks import classifier_time, gpu_time, sweep_time, training_time
+from experiments.support import command_line
 
 BENCHMARKS = {
-    "training": benchmark_training.main,
-    "sweep": benchmark_sweep.main,
-    "estimator": benchmark_estimator.main,
-    "gpu": benchmark_gpu.main,
+    "training": training_time.main,
+    "sweep": sweep_time.main,
+    "estimator": classifier_time.main,
+    "gpu": gpu_time.main,
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command: the first argument says which benchmark, the others are its own."""
     given = sys.argv[1:] if arguments is None else arguments
-    parser = command.Parser("python -m experiments.benchmark", description=__doc__)
-    parser.formatter_class = command.Lines
+    parser = command_line.Parser("python -m experiments.benchmark", description=__doc__)
+    parser.formatter_class = command_line.Lines
     parser.add_argument("what", choices=BENCHMARKS, help="what to measure; WHAT --help: its options")
     what = parser.parse_args(given[:1]).what
     return BENCHMARKS[what](given[1:])

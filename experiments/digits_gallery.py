@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments import command
+from experiments.support import command_line
 from jaxmlp import figures, load_images
 from jaxmlp.checks import Floats, Integers
 
@@ -30,18 +30,18 @@ def run() -> Gallery:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    options = command.parser("experiments.digits_gallery", __doc__).parse_args(arguments)
+    options = command_line.parser("experiments.digits_gallery", __doc__).parse_args(arguments)
 
     def body() -> int:
-        folder = command.output_folder(options.out)
+        folder = command_line.output_folder(options.out)
         gallery = run()
         print(f"images: {gallery.images.shape}, labels: {gallery.labels.shape}")
         print(f"image 0, a {gallery.labels[0]}, as numbers:\n{np.asarray(gallery.images[0], int)}")
         print(f"first ten targets: {gallery.labels[:10]}")
-        print(command.write(folder, {"digits.png": gallery.figure}))
+        print(command_line.write(folder, {"digits.png": gallery.figure}))
         return 0
 
-    return command.call(body, options.device)
+    return command_line.call(body, options.device)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 python -m experiments.gpu_report
 
-One network and a sweep by the scan, for an H100: how often they launch, what they keep where, how many bytes an update
+One network and a sweep by the scan, for an H100: how often they launch, what they keep where, how many bytes per update
 moves. The fused kernel for three architectures: its registers, what spills, its barriers, how many networks a
 multiprocessor holds. For each a bound on its time. Nothing here says how fast it is: where JAX finds a GPU, the
 programs are run there too, and their times stand in a column of their own.
@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import command, fused_compile, gpu_compile
+from experiments.support import command_line, fused_compile, gpu_compile
 from jaxmlp import Config, Dataset, Hyperparameters, Layer, TrainingState, automatic_gradient, runtime, train_epochs
 from jaxmlp.checks import check_sizes
 from jaxmlp.engine import fused_epochs, layout, penalised_gradient
@@ -170,7 +170,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{row['bytes_an_update'] / 2**10:,.1f}", microseconds(row["bound_seconds_an_update"], 3),
             microseconds(row["measured_seconds_an_update"], 3),
         ))  # fmt: skip
-    return command.table(header, lines)
+    return command_line.table(header, lines)
 
 
 def fused_table(rows: list[dict[str, Any]]) -> str:
@@ -190,32 +190,32 @@ def fused_table(rows: list[dict[str, Any]]) -> str:
             "no ptxas" if row["bound_seconds"] is None else microseconds(row["bound_seconds"], 5),
             microseconds(row["measured_seconds"], 5),
         ))  # fmt: skip
-    return command.table(header, lines)
+    return command_line.table(header, lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments.gpu_report", __doc__)
-    parser.formatter_class = command.Lines
+    parser = command_line.parser("experiments.gpu_report", __doc__)
+    parser.formatter_class = command_line.Lines
     parser.add_argument("--hidden", nargs="*", type=int, default=(20,), metavar="N", help="hidden widths (20)")
     parser.add_argument("--networks", type=int, default=1024, help="of the sweeps (%(default)s)")
     options = parser.parse_args(arguments)
 
     def body() -> int:
         sizes = check_sizes((64, *options.hidden, 10))
-        networks = command.positive("networks", options.networks)
+        networks = command_line.positive("networks", options.networks)
         runtime.configure("float32")
-        with command.bar(3, "program") as progress:
+        with command_line.bar(3, "program") as progress:
             report = run(sizes, networks, progress.update)
-        folder = command.output_folder(options.out)  # not before: where nothing can be compiled nothing is left
+        folder = command_line.output_folder(options.out)  # not before: where nothing can be compiled nothing is left
         print(table(report.scan), fused_table(report.fused), sep="\n\n")
         name = "-".join(map(str, sizes))
         print(f"\n{name}, one sample per update, float32, {ROWS:,} updates per epoch. {NOTES}")
         content = {**report._asdict(), "environment": runtime.environment()}
-        print(command.write(folder, {"gpu_report.json": content}))
+        print(command_line.write(folder, {"gpu_report.json": content}))
         return 0
 
-    return command.call(body, options.device)
+    return command_line.call(body, options.device)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 python -m experiments.gradient_check --hidden 20 10
 python -m experiments.gradient_check --random-networks 200
-python -m experiments.gradient_check --planted-bug all
+python -m experiments.gradient_check --planted-mistake all
 """
 
 import dataclasses
@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import command, planted_bugs
-from experiments.planted_check import show_planted
-from experiments.random_networks import show_random
+from experiments.gradient_cases import planted_mistakes
+from experiments.gradient_cases.planted_check import show_planted
+from experiments.gradient_cases.random_networks import show_random
+from experiments.support import command_line
 from jaxmlp import (
     ACTIVATIONS,
     Config,
@@ -155,7 +156,7 @@ def drift(dataset: Dataset, settings: Settings) -> NDArray[Any]:
 
 def show_digits(settings: Settings, out: str) -> int:
     """Print the reports on the digits and write the files; the exit code."""
-    folder = command.output_folder(out)
+    folder = command_line.output_folder(out)
     result = run(settings)
     print(result.gradients)
     print(f"\nHessian-vector product along a random direction\n{result.second_order}")
@@ -177,7 +178,7 @@ def show_digits(settings: Settings, out: str) -> int:
     sizes = "-".join(map(str, (64, *settings.hidden, 10)))
     title = f"{sizes}, {settings.activation}, {settings.dtype}, {settings.batch_size} digits"
     figure = figures.agreement(result.gradients, labels, result.sweeps, result.epochs, title)
-    print(command.write(folder, {"report.json": record(result), "agreement.png": figure}))
+    print(command_line.write(folder, {"report.json": record(result), "agreement.png": figure}))
     return 0 if result.ok else 1
 
 
@@ -190,23 +191,23 @@ def record(result: Result) -> dict[str, Any]:
         "hessian_vector_products": result.second_order.to_json(),
         "backward_pass": str(result.diagnosis),
         "step_sweeps": {
-            name: {key: command.finite_or_none(getattr(found, key)) for key in ("steps", "errors", "plateau")}
+            name: {key: command_line.finite_or_none(getattr(found, key)) for key in ("steps", "errors", "plateau")}
             for name, found in result.sweeps.items()
         },
         "seconds_numerical": result.seconds_numerical,
-        "training_differences": command.finite_or_none(result.epochs),
+        "training_differences": command_line.finite_or_none(result.epochs),
         "environment": runtime.environment(),
     }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; exit code 0 where gradients agree, or with --planted-bug all where each mistake is caught."""
-    parser = command.parser("experiments.gradient_check", __doc__)
+    """The command; exit code 0 where gradients agree, or with --planted-mistake all where each mistake is caught."""
+    parser = command_line.parser("experiments.gradient_check", __doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--hidden", nargs="*", type=int, default=(20, 10), metavar="N", help="hidden widths (20 10)")
     what.add_argument("--random-networks", type=int, metavar="N", help="this many random networks, not the digits")
-    what.add_argument("--planted-bug", choices=(*planted_bugs.BUGS, "all"), metavar="NAME",
-                      help=f"all, or one of {', '.join(planted_bugs.BUGS)}")  # fmt: skip
+    what.add_argument("--planted-mistake", "--planted-bug", choices=(*planted_mistakes.MISTAKES, "all"), metavar="NAME",
+                      help=f"all, or one of {', '.join(planted_mistakes.MISTAKES)}")  # fmt: skip
     parser.add_argument("--activation", choices=ACTIVATIONS, help="(sigmoid; random networks: all of them)")
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(%(default)s)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="digits (%(default)s)")
@@ -215,8 +216,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     def body() -> int:
         check_seed(options.seed)
-        if options.planted_bug:
-            return show_planted(options.planted_bug, options.seed)
+        if options.planted_mistake:
+            return show_planted(options.planted_mistake, options.seed)
         if options.random_networks is not None:
             activations = (options.activation,) if options.activation else tuple(ACTIVATIONS)
             return show_random(options.random_networks, options.seed, options.dtype, activations, options.out)
@@ -224,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(hidden, options.activation or "sigmoid", options.dtype, options.batch_size, options.seed)
         return show_digits(settings, options.out)
 
-    return command.call(body, options.device)
+    return command_line.call(body, options.device)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments import command
-from experiments.run_one import N_CLASSES, N_IN
+from experiments.support import command_line
+from experiments.support.training_run import N_CLASSES, N_IN
 from jaxmlp import InputError, Model, figures, forward, load, load_digits, load_images, runtime
 from jaxmlp.models import model_of
 from jaxmlp.network import sizes_of
@@ -90,28 +90,28 @@ def table(result: Result) -> str:
          f"{100 * result.probabilities[row, result.labels[row]]:.1f} %")
         for row in wrong[np.argsort(-sure[wrong], kind="stable")]
     ]  # fmt: skip
-    return command.table(("image", "digit", "taken for", "probability", "of the digit"), lines)
+    return command_line.table(("image", "digit", "taken for", "probability", "of the digit"), lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments.predict", __doc__)
+    parser = command_line.parser("experiments.predict", __doc__)
     parser.add_argument("model", metavar="MODEL", help="a file written by an experiment or by jaxmlp.save")
     options = parser.parse_args(arguments)
 
     def body() -> int:
         result = run(options.model)
-        folder = command.output_folder(options.out)
+        folder = command_line.output_folder(options.out)
         sizes = "-".join(map(str, sizes_of(result.model.params)))
         print(table(result))
         print(
             f"{sizes}: training accuracy {100 * result.train_accuracy:.3f} %, "
             f"test accuracy {100 * result.test_accuracy:.3f} %"
         )
-        print(command.write(folder, {"mistakes.png": draw(result, f"{Path(options.model).name}, {sizes}")}))
+        print(command_line.write(folder, {"mistakes.png": draw(result, f"{Path(options.model).name}, {sizes}")}))
         return 0
 
-    return command.call(body, options.device)
+    return command_line.call(body, options.device)
 
 
 if __name__ == "__main__":

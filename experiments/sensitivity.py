@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import command, run_one
+from experiments.support import command_line, training_run
 from jaxmlp import (
     Config,
     Dataset,
@@ -46,7 +46,7 @@ class Sensitivity(NamedTuple):
         interrupted: whether Ctrl-C ended it early; the arrays then hold the epochs done.
     """
 
-    settings: run_one.Settings
+    settings: training_run.Settings
     loss: NDArray[Any]
     train_accuracy: NDArray[Any]
     test_accuracy: NDArray[Any]
@@ -85,7 +85,7 @@ def train_twins(
 
 
 def run(
-    settings: run_one.Settings, twins: int = 64, report: Callable[[int, NDArray[Any]], None] | None = None
+    settings: training_run.Settings, twins: int = 64, report: Callable[[int, NDArray[Any]], None] | None = None
 ) -> Sensitivity:
     """Train ``twins`` copies of a lecture network in one vmapped float64 program; prints nothing.
 
@@ -102,14 +102,14 @@ def run(
         raise InputError(f"twins are {twins}, expected 2..100000")
     runtime.configure("float64")
     dataset, stream = load_digits("float64"), LectureStream(settings.seed)
-    original = stream.params((run_one.N_IN, *settings.hidden, run_one.N_CLASSES), "float64")
+    original = stream.params((training_run.N_IN, *settings.hidden, training_run.N_CLASSES), "float64")
     hyperparameters, config = Hyperparameters(settings.learning_rate), Config()
     check_training(original, dataset, hyperparameters, config, settings.epochs)
     state = initial_state(perturb(original, twins), hyperparameters, config)
     gradient_function = automatic_gradient(config.activation)
 
     n = len(dataset.labels_train)
-    chunk = run_one.epochs_a_call(settings.epochs, n, state.params)
+    chunk = training_run.epochs_a_call(settings.epochs, n, state.params)
     rows: list[History] = []
     interrupted = False
     try:
@@ -150,9 +150,9 @@ def record(result: Sensitivity) -> dict[str, Any]:
         **settings,
         "twins": len(result.loss),
         "epochs": result.loss.shape[1],
-        "loss_lowest": command.finite_or_none(result.loss.min(axis=0)),
-        "loss_highest": command.finite_or_none(result.loss.max(axis=0)),
-        "final_loss": command.finite_or_none(result.loss[:, -1]),
+        "loss_lowest": command_line.finite_or_none(result.loss.min(axis=0)),
+        "loss_highest": command_line.finite_or_none(result.loss.max(axis=0)),
+        "final_loss": command_line.finite_or_none(result.loss[:, -1]),
         "final_train_accuracy": result.train_accuracy.tolist(),
         "final_test_accuracy": result.test_accuracy.tolist(),
         "environment": runtime.environment(),
@@ -161,33 +161,33 @@ def record(result: Sensitivity) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments.sensitivity", __doc__)
+    parser = command_line.parser("experiments.sensitivity", __doc__)
     add = parser.add_argument
     add("--hidden", nargs="*", type=int, default=(20, 10), metavar="N", help="hidden widths (20 10)")
     add("--twins", type=int, default=64, help="networks, one rounding error apart (%(default)s)")
     add("--seed", type=int, default=0, help="0..2**32-1 (%(default)s)")
     add("--learning-rate", type=float, default=0.2, help="(%(default)s)")
     add("--epochs", type=int, default=100, help="(%(default)s)")
-    add("--quiet", action="store_true", help="no line an epoch")
+    add("--quiet", action="store_true", help="no line per epoch")
     options = parser.parse_args(arguments)
-    settings = run_one.Settings(tuple(options.hidden), options.seed, options.learning_rate, options.epochs)
+    settings = training_run.Settings(tuple(options.hidden), options.seed, options.learning_rate, options.epochs)
 
     def body() -> int:
-        folder = command.output_folder(options.out)
-        with command.bar(settings.epochs, "epoch") as progress:
+        folder = command_line.output_folder(options.out)
+        with command_line.bar(settings.epochs, "epoch") as progress:
 
             def report(done: int, loss: NDArray[Any]) -> None:
                 for epoch, column in enumerate(loss.T, done + 1):
-                    command.show(line(epoch, column), options.quiet)
+                    command_line.show(line(epoch, column), options.quiet)
                 progress.update(loss.shape[1])
 
             result = run(settings, options.twins, report)
         print(answer(result))
         figure = figures.twins(result.loss, result.test_accuracy, f"{settings.name}, {options.twins} twins")
-        print(command.write(folder, {"sensitivity.json": record(result), "sensitivity.png": figure}))
-        return command.INTERRUPTED if result.interrupted else 0
+        print(command_line.write(folder, {"sensitivity.json": record(result), "sensitivity.png": figure}))
+        return command_line.INTERRUPTED if result.interrupted else 0
 
-    return command.call(body, options.device)
+    return command_line.call(body, options.device)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from experiments import command, sweep_estimate, sweep_report
+from experiments.support import command_line
+from experiments.sweep_actions import estimate, report_and_export
 from jaxmlp import InputError, load_digits, runtime
 from jaxmlp.engine import device_mesh, lanes_of, load_kernel
 from jaxmlp.sweep import (
@@ -42,7 +43,7 @@ from jaxmlp.sweep import (
 AXES: dict[str, str] = {
     "hidden": "widths of a network's hidden layers, as 20 or 20,10 or none",
     "activation": "of the hidden layers",
-    "batch_size": "samples an update",
+    "batch_size": "samples per update",
     "optimizer": "sgd, momentum, nesterov or adam",
     "learning_rate": "numbers, or with --random uniform:LOW:HIGH or log:LOW:HIGH, like the next three",
     "momentum": "of momentum and nesterov",
@@ -191,7 +192,7 @@ def run(
         announce(sweep, resumed, others, counts, engine)
         steps = len(rungs(settings["epochs"], settings["halving"]))
         total = sum(len(trials) // settings["halving"] ** rung for rung in range(steps)) if steps > 1 else len(trials)
-        with command.bar(total, "trial") as progress:
+        with command_line.bar(total, "trial") as progress:
             progress.update(counts.get("done", 0) + counts.get("diverged", 0))
 
             def written(count: int) -> None:
@@ -228,7 +229,7 @@ def run_command(options: argparse.Namespace) -> int:
         runtime.configure_sweep(settings["dtype"])
         data = hold_out(load_digits(settings["dtype"]), settings["validation"])
         engine = choose_engine(options.engine, options.executor)
-        print(sweep_estimate.estimate(space.trials(), data, settings["epochs"], settings["halving"], engine))
+        print(estimate.estimate(space.trials(), data, settings["epochs"], settings["halving"], engine))
         return 0
     start = time.perf_counter()
     if options.executor != "local" and options.device != "auto":
@@ -238,33 +239,37 @@ def run_command(options: argparse.Namespace) -> int:
     print(
         f"{', '.join(f'{count:,} {status}' for status, count in counts.items())}: {time.perf_counter() - start:.1f} s"
     )
-    sweep_report.show(rows, top=10)
+    report_and_export.show(rows, top=10)
     return 1 if counts["failed"] else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments.sweep", __doc__)
-    parser.formatter_class = command.Lines
+    parser = command_line.parser("experiments.sweep", __doc__)
+    parser.formatter_class = command_line.Lines
     actions = parser.add_subparsers(
-        dest="action", required=True, parser_class=command.Parser, metavar="run|report|export"
+        dest="action", required=True, parser_class=command_line.Parser, metavar="run|report|export"
     )
     runs = actions.add_parser("run", help="run a sweep, or resume it", allow_abbrev=False)
     add_arguments(runs)
     reports = actions.add_parser("report", help="top configurations, figures, trials.csv", allow_abbrev=False)
-    sweep_report.add_arguments(reports)
+    report_and_export.add_arguments(reports)
     exports = actions.add_parser("export", help="a trial's network as best.safetensors", allow_abbrev=False)
     exports.add_argument("--trial", metavar="ID", help="(the best)")
     for each in (runs, reports, exports):
-        command.add_device(each, argparse.SUPPRESS)
+        command_line.add_device(each, argparse.SUPPRESS)
         each.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help="(%(default)s)")
     for each in (reports, exports):
         each.add_argument("--sweep", type=int, metavar="N", help="its number (the newest)")
         each.add_argument("--out", default=argparse.SUPPRESS, metavar="DIR", help="(runs/sweep)")
     options = parser.parse_args(arguments)
-    bodies = {"run": run_command, "report": sweep_report.report_command, "export": sweep_report.export_command}
-    return command.call(lambda: bodies[options.action](options), options.device)
+    bodies = {
+        "run": run_command,
+        "report": report_and_export.report_command,
+        "export": report_and_export.export_command,
+    }
+    return command_line.call(lambda: bodies[options.action](options), options.device)
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command_line.leave(main())

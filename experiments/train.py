@@ -1,4 +1,4 @@
-"""Train one network on the handwritten digits as the lecture does, print its line an epoch, draw its figures.
+"""Train one network on the handwritten digits as the lecture does, print its line per epoch, draw its figures.
 
 python -m experiments.train --hidden 20 10
 """
@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
-from experiments import command
-from experiments.run_one import GRADIENTS, N_CLASSES, RANDOMNESS, Result, Settings, run
+from experiments.support import command_line
+from experiments.support.training_run import GRADIENTS, N_CLASSES, RANDOMNESS, Result, Settings, run
 from jaxmlp import History, Model, figures, forward_trace, runtime
 from jaxmlp.network import ACTIVATIONS
 
@@ -30,7 +30,7 @@ def line(epoch: int, loss: float, train_accuracy: float, test_accuracy: float) -
 
 
 def record(result: Result) -> dict[str, Any]:
-    """What ``history.json`` holds: the settings, a row an epoch, seconds, and where it ran."""
+    """What ``history.json`` holds: the settings, a row per epoch, seconds, and where it ran."""
     return {
         **dataclasses.asdict(result.settings),
         "epochs": len(result.history.loss),
@@ -83,12 +83,12 @@ def model(result: Result) -> dict[str, Model]:
 
 
 def perform(settings: Settings, folder: Path, palette: str = "lecture", quiet: bool = False) -> Result:
-    """Run with a line an epoch and a bar, write the files into ``folder``, print a summary."""
-    with command.bar(settings.epochs, "epoch") as progress:
+    """Run with a line per epoch and a bar, write the files into ``folder``, print a summary."""
+    with command_line.bar(settings.epochs, "epoch") as progress:
 
         def report(done: int, rows: History) -> None:
             for epoch, row in enumerate(zip(*rows, strict=True), done + 1):
-                command.show(line(epoch, *row), quiet)
+                command_line.show(line(epoch, *row), quiet)
             progress.update(len(rows.loss))
 
         result = run(settings, report)
@@ -101,20 +101,20 @@ def perform(settings: Settings, folder: Path, palette: str = "lecture", quiet: b
         print(
             f"{settings.name}: compiled in {result.seconds_compiling:.2f} s, trained in {result.seconds_training:.2f} s"
         )
-        print(command.write(folder, {"history.json": record(result), **model(result), **draw(result, palette)}))
+        print(command_line.write(folder, {"history.json": record(result), **model(result), **draw(result, palette)}))
     return result
 
 
 def exit_code(result: Result) -> int:
     """0 finished, 1 diverged, 130 interrupted."""
-    return {"finished": 0, "diverged": 1, "interrupted": command.INTERRUPTED}[result.ended]
+    return {"finished": 0, "diverged": 1, "interrupted": command_line.INTERRUPTED}[result.ended]
 
 
 def main(
     arguments: list[str] | None = None, preset: Settings = LECTURE, name: str = "train", about: str | None = __doc__
 ) -> int:
     """The command; ``preset`` gives the defaults."""
-    parser = command.parser(f"experiments.{name}", about)
+    parser = command_line.parser(f"experiments.{name}", about)
     add = parser.add_argument
     add(
         "--hidden",
@@ -127,24 +127,24 @@ def main(
     add("--seed", type=int, default=preset.seed, help="0..2**32-1 (%(default)s)")
     add("--learning-rate", type=float, default=preset.learning_rate, help="(%(default)s)")
     add("--epochs", type=int, default=preset.epochs, help="(%(default)s)")
-    add("--batch-size", type=int, default=preset.batch_size, help="samples an update (%(default)s)")
+    add("--batch-size", type=int, default=preset.batch_size, help="samples per update (%(default)s)")
     add("--activation", choices=ACTIVATIONS, default=preset.activation, help="of the hidden layers (%(default)s)")
     add("--gradient", choices=GRADIENTS, default=preset.gradient, help="(%(default)s)")
     add("--dtype", choices=("float64", "float32"), default=preset.dtype, help="(%(default)s)")
     add("--randomness", choices=RANDOMNESS, default=preset.randomness, help="whose random numbers (%(default)s)")
     add("--palette", choices=figures.PALETTES, default="lecture", help="colours of bottleneck.png (%(default)s)")
-    add("--quiet", action="store_true", help="no line an epoch")
-    command.add_no_cache(parser)
+    add("--quiet", action="store_true", help="no line per epoch")
+    command_line.add_no_cache(parser)
     options = vars(parser.parse_args(arguments))
     options["hidden"] = tuple(options["hidden"])
     settings = Settings(**{field.name: options[field.name] for field in dataclasses.fields(Settings)})
 
     def body() -> int:
-        folder = command.output_folder(options["out"])
-        command.prepare(settings.dtype, settings.sizes, settings.batch_size, not options["no_cache"])
+        folder = command_line.output_folder(options["out"])
+        command_line.prepare(settings.dtype, settings.sizes, settings.batch_size, not options["no_cache"])
         return exit_code(perform(settings, folder, options["palette"], options["quiet"]))
 
-    return command.call(body, options["device"])
+    return command_line.call(body, options["device"])
 
 
 if __name__ == "__main__":

@@ -5,14 +5,15 @@ python -m experiments.two_hidden_layers
 
 import sys
 
-from experiments import run_one, train
+from experiments import train
+from experiments.support import training_run
 
-PRESET = run_one.Settings(hidden=(20, 10))
+PRESET = training_run.Settings(hidden=(20, 10))
 
 
-def run() -> run_one.Result:
+def run() -> training_run.Result:
     """Train the network with the lecture's settings; prints nothing."""
-    return run_one.run(PRESET)
+    return training_run.run(PRESET)
 
 
 def main(arguments: list[str] | None = None) -> int:

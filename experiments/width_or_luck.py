@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import command, sweep
+from experiments import sweep
+from experiments.support import command_line
 from jaxmlp import InputError, figures, runtime
 from jaxmlp.sweep import choosing, make_space
 
@@ -55,7 +56,7 @@ def answer(found: Comparison) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments.width_or_luck", __doc__)
+    parser = command_line.parser("experiments.width_or_luck", __doc__)
     parser.add_argument("--seeds", type=int, default=256, help="(%(default)s)")
     parser.add_argument("--epochs", type=int, default=100, help="(%(default)s)")
     parser.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help="(%(default)s)")
@@ -64,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
     def body() -> int:
         if options.seeds < 2:
             raise InputError(f"seeds are {options.seeds}, expected 2 or more")
-        folder = command.output_folder(options.out)
-        found = run(options.seeds, command.positive("epochs", options.epochs), options.database)
+        folder = command_line.output_folder(options.out)
+        found = run(options.seeds, command_line.positive("epochs", options.epochs), options.database)
         print(answer(found))
         accuracies = {"20": found.first, "20, 10": found.second}
         title = f"20 or 20, 10 hidden units? {options.seeds} seeds, {options.epochs} epochs"
@@ -73,11 +74,11 @@ def main(arguments: list[str] | None = None) -> int:
         record = {"seeds": options.seeds, "epochs": options.epochs, "first": found.first.tolist(),
                   "second": found.second.tolist(), "difference": found.interval._asdict(),
                   "environment": runtime.environment()}  # fmt: skip
-        print(command.write(folder, {"width_or_luck.json": record, "width_or_luck.png": figure}))
+        print(command_line.write(folder, {"width_or_luck.json": record, "width_or_luck.png": figure}))
         return 0
 
-    return command.call(body, options.device)
+    return command_line.call(body, options.device)
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command_line.leave(main())

@@ -51,24 +51,15 @@ __all__ = [
     "models", "numerical_gradient", "runtime", "save", "sgd", "standardise", "sweep", "train", "train_epochs",
 ]  # fmt: skip
 
-# By package, what is imported on first use; the packages' own names besides.
-_TOOLS = {
-    "checking": (
-        "Diagnosis", "DifferentGradientsError", "Finding", "GradientReport", "HessianVectorProduct",
-        "NumericalGradient", "Tolerance", "automatic_deltas", "automatic_hessian_vector", "compare_backward",
-        "compare_gradients", "compare_trees", "hand_derived_hessian_vector", "numerical_gradient",
-    ),
-    "classifier": ("MLPClassifier", "MLPClassifierSweep"),
-    "models": ("Model", "load", "save"),
-    "engine": (), "figures": (), "runtime": (), "sweep": (),
-}  # fmt: skip
+_PACKAGES = ("checking", "classifier", "models", "engine", "figures", "runtime", "sweep")
 
 
 def __getattr__(name: str) -> Any:
-    for package, names in _TOOLS.items():
-        if name == package or name in names:
-            module = importlib.import_module(f"{__name__}.{package}")
-            return module if name == package else getattr(module, name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    for package in _PACKAGES[:3] if name in __all__ else ():  # the packages whose names stand here too
+        if name in (module := importlib.import_module(f"{__name__}.{package}")).__all__:
+            return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -25,7 +25,7 @@ __all__ = ["hand_derived_gradient"]
 
 @functools.cache  # one object for one activation: training compiles anew for every new gradient function
 def hand_derived_gradient(activation: ActivationName = "sigmoid") -> GradientFunction:
-    """The hand-derived `GradientFunction` of a network with this activation (one name, or one a hidden layer).
+    """The hand-derived `GradientFunction` of a network with this activation (one name, or one per hidden layer).
 
     The function takes one sample ``x [n_0], y [n_L]`` or a batch ``[B, n_0], [B, n_L]`` and returns the mean loss,
     a scalar, and the gradient, a pytree like the parameters; everything in the parameters' dtype.

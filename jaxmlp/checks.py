@@ -26,8 +26,7 @@ def check_dtype(dtype: str | np.dtype[Any] | type | None) -> np.dtype[Any]:
     """``dtype`` as a NumPy dtype.
 
     Raises:
-        InputError: neither float32 nor float64, or float64 while JAX's 64-bit mode is off (JAX would silently
-            compute in float32).
+        InputError: neither float32 nor float64, or float64 while JAX's 64-bit mode is off.
     """
     try:
         checked = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64

@@ -86,11 +86,8 @@ def make_dataset(
     for x, labels in ((x_train, labels_train), (x_test, labels_test)):
         labels = np.asarray(labels)
         check_labels(labels, n_classes)
-        arrays += [
-            jnp.asarray(np.asarray(x, dtype)),
-            jnp.asarray(one_hot(labels, n_classes, dtype)),
-            jnp.asarray(labels.astype(np.int32)),
-        ]
+        y = one_hot(labels, n_classes, dtype)
+        arrays += [jnp.asarray(np.asarray(x, dtype)), jnp.asarray(y), jnp.asarray(labels.astype(np.int32))]
     dataset = Dataset(*arrays)
     check_dataset(dataset)
     return dataset

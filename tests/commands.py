@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from matplotlib.axes import Axes
 
-from experiments import command
+from experiments.support import command_line
 
 
 def catch_writes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -18,8 +18,8 @@ def catch_writes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         caught.update(files)
         return f"wrote {', '.join(files)}"
 
-    monkeypatch.setattr(command, "write", write)
-    monkeypatch.setattr(command, "output_folder", Path)
+    monkeypatch.setattr(command_line, "write", write)
+    monkeypatch.setattr(command_line, "output_folder", Path)
     return caught
 
 

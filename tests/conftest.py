@@ -1,6 +1,6 @@
 """Strict settings for every test, made before JAX starts: 64 bits, no silent promotion, two CPU devices, no GPU.
 
-Many statements are of bits, of lanes a group or of blocks of one thread, as a CPU has them. JAX_PLATFORMS wins.
+Many statements are of bits, of lanes per group or of blocks of one thread, as a CPU has them. JAX_PLATFORMS wins.
 """
 
 import json

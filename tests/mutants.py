@@ -145,7 +145,7 @@ def arguments(words: Sequence[str] | None, areas: Mapping[str, Any]) -> argparse
     )
     parser.add_argument("--sample", type=int, default=300, metavar="N", help="how many mutants (default 300)")
     parser.add_argument("--seed", type=int, default=0, help="which of them (default 0)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N", help="default: one a core")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N", help="default: one per core")
     parser.add_argument("--map", type=Path, metavar="FOLDER", help="keep there, and use again, what runs which line")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the results; go on where it stopped")
     parser.add_argument("--fail-under", type=float, default=0, metavar="PERCENT", help="exit 1 below this share")

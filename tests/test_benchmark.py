@@ -6,8 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import benchmark, benchmark_training, command, contenders, worker, workloads
-from experiments.workloads import Workload
+from experiments import benchmark
+from experiments.benchmarks import contender_process, contenders, training_time, workloads
+from experiments.benchmarks.workloads import Workload
+from experiments.support import command_line
 from jaxmlp import Config, Dataset, Hyperparameters, make_dataset, train
 from tests.helpers import as_params, fresh_python, rejects
 
@@ -28,7 +30,7 @@ def ours(workload: Workload) -> tuple[float, ...]:
 def outcome(contender: str, workload: Workload) -> tuple[float, ...]:
     if contender in OPTIONAL and importlib.util.find_spec(OPTIONAL[contender]) is None:
         pytest.skip(f"{OPTIONAL[contender]} is not installed")
-    return tuple(worker.CONTENDERS[contender](workload, "as set")[0]())
+    return tuple(contender_process.CONTENDERS[contender](workload, "as set")[0]())
 
 
 @pytest.mark.parametrize("contender", [*NUMPY_ONLY, *OPTIONAL])
@@ -73,17 +75,17 @@ def test_workers_take_turns_and_say_what_came_out(tmp_path: Path, monkeypatch: p
     def tiny(_: int) -> list[Workload]:
         return [TINY]
 
-    def nothing(*_: object) -> list[benchmark_training.Row]:
+    def nothing(*_: object) -> list[training_time.Row]:
         return []
 
-    def three(*_: object) -> list[benchmark_training.Entry]:
+    def three(*_: object) -> list[training_time.Entry]:
         names = ("jaxmlp, automatic", "jaxmlp, hand-derived", "NumPy loop")
-        return [benchmark_training.Entry(name, name) for name in names]
+        return [training_time.Entry(name, name) for name in names]
 
-    monkeypatch.setattr(benchmark_training, "workloads", tiny)
-    monkeypatch.setattr(benchmark_training, "cold_start", nothing)
-    monkeypatch.setattr(benchmark_training, "entries", three)
-    monkeypatch.setattr(benchmark_training, "SLOW", {})
+    monkeypatch.setattr(training_time, "workloads", tiny)
+    monkeypatch.setattr(training_time, "cold_start", nothing)
+    monkeypatch.setattr(training_time, "entries", three)
+    monkeypatch.setattr(training_time, "SLOW", {})
     assert benchmark.main(["training", "--device", "cpu", "--repetitions", "2", "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "benchmark.json").read_text())["rows"]
     assert [len(row["seconds"]) for row in rows] == [2, 2, 2]
@@ -96,17 +98,18 @@ def test_workers_take_turns_and_say_what_came_out(tmp_path: Path, monkeypatch: p
 def test_a_contender_that_cannot_run_is_named_with_its_reason_and_left_out(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def one(*_: object) -> list[benchmark_training.Entry]:
-        return [benchmark_training.Entry("unknown", "no such contender")]
+    def one(*_: object) -> list[training_time.Entry]:
+        return [training_time.Entry("unknown", "no such contender")]
 
-    monkeypatch.setattr(benchmark_training, "entries", one)
-    rows = benchmark_training.measure(TINY, 1, command.bar(0, "run"))
+    monkeypatch.setattr(training_time, "entries", one)
+    rows = training_time.measure(TINY, 1, command_line.bar(0, "run"))
     assert not rows
     assert "unknown left out: KeyError: 'no such contender'" in capsys.readouterr().out
 
 
 def test_contenders_start_without_jax() -> None:
-    program = "import sys; from experiments import contenders, contenders_torch, worker; print('jax' in sys.modules)"
+    names = "contender_process, contenders, contenders_torch"
+    program = f"import sys; from experiments.benchmarks import {names}; print('jax' in sys.modules)"
     assert fresh_python(program) == "False"
 
 
@@ -114,6 +117,6 @@ def test_contenders_start_without_jax() -> None:
 def test_a_gpu_that_is_not_there_is_refused_and_auto_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # where there is one
     with rejects("device is 'gpu', but JAX finds none: expected a driver for it, and pip install"):
-        worker.on_gpu("gpu")
-    assert not worker.on_gpu("auto")
-    assert not worker.on_gpu("cpu")
+        contender_process.on_gpu("gpu")
+    assert not contender_process.on_gpu("auto")
+    assert not contender_process.on_gpu("cpu")

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier as ScikitLearns
 
-from experiments import benchmark, benchmark_gpu, sweep
-from experiments.benchmark_gpu import LARGE, SMALL, Row
-from experiments.worker import SWEEP, Entry
-from experiments.workloads import Workload
+from experiments import benchmark, sweep
+from experiments.benchmarks import gpu_time
+from experiments.benchmarks.contender_process import SWEEP, Entry
+from experiments.benchmarks.gpu_time import LARGE, SMALL, Row
+from experiments.benchmarks.workloads import Workload
 from jaxmlp import MLPClassifier
 from tests.helpers import MISSING_WARP, without_warp
 
@@ -22,14 +23,14 @@ ROWS = [
 
 
 def test_the_table_shows_median_quartiles_and_compiling_by_panel() -> None:
-    first, second = benchmark_gpu.table(ROWS).split("\n\n")
+    first, second = gpu_time.table(ROWS).split("\n\n")
     assert first.splitlines()[2].split()[3:] == ["2", "1.5..3", "1.5"]
     assert first.splitlines()[3].split()[3:] == ["8", "8..8", "0.0"]
     assert second.splitlines()[2].split()[2:] == ["5000", "5000..5000", "2.0"]
 
 
 def test_the_figure_has_a_panel_each_and_marks_the_gpu() -> None:
-    figure = benchmark_gpu.draw(ROWS, {"device": "H200", "cores": 16, "processor": "Xeon"})
+    figure = gpu_time.draw(ROWS, {"device": "H200", "cores": 16, "processor": "Xeon"})
     small, large = figure.axes
     assert [bar.get_width() for bar in small.patches] == pytest.approx([2.0, 8.0])
     assert [bar.get_width() for bar in large.patches] == pytest.approx([5000.0])
@@ -49,9 +50,9 @@ def test_without_a_gpu_there_is_nothing_to_compare(
 
 
 def test_on_the_gpu_networks_of_one_seed_train_by_either_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark_gpu, "single_call", lambda epochs, data: ("one", epochs, len(data.dataset.x_train)))
-    monkeypatch.setattr(benchmark_gpu, "sweep_call", lambda *given: given)
-    one, *sweeps = benchmark_gpu.on_gpu(3, (2, 4))
+    monkeypatch.setattr(gpu_time, "single_call", lambda epochs, data: ("one", epochs, len(data.dataset.x_train)))
+    monkeypatch.setattr(gpu_time, "sweep_call", lambda *given: given)
+    one, *sweeps = gpu_time.on_gpu(3, (2, 4))
     rows = 1497 - 300
     assert (one.name, one.call, one.updates) == ("GPU, one network", ("one", 3, rows), 3 * rows)
     assert [(each.name, each.updates) for each in sweeps] == [
@@ -76,8 +77,8 @@ def test_on_the_cpu_each_contender_has_a_process_that_is_ready(monkeypatch: pyte
             self.asked.append(line)
             return self
 
-    monkeypatch.setattr(benchmark_gpu, "Worker", Worker)
-    made, workers = benchmark_gpu.on_cpu(3)
+    monkeypatch.setattr(gpu_time, "Worker", Worker)
+    made, workers = gpu_time.on_cpu(3)
     lecture = Workload((64, 20, 10), 1, "float32", 3)
     found: list[Any] = workers
     assert [worker.asked for worker in found] == [
@@ -98,7 +99,7 @@ def test_the_classifiers_differ_in_device_and_maker_alone(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(MLPClassifier, "fit", fit)
     monkeypatch.setattr(ScikitLearns, "fit", fit)
-    made = benchmark_gpu.classifiers(4)
+    made = gpu_time.classifiers(4)
     for each in made:
         each.call()
     assert [(each.name, each.updates) for each in made] == [  # 4,096 images are 21 batches

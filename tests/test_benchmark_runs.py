@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import (
-    benchmark_estimator,
-    benchmark_training,
-    command,
+from experiments.benchmarks import (
+    classifier_time,
+    contender_process,
     contenders,
     contenders_torch,
     sweep_contenders,
-    worker,
-)  # fmt: skip
-from experiments.contenders import Outcome
-from experiments.worker import Entry
-from experiments.workloads import Workload
+    training_time,
+)
+from experiments.benchmarks.contender_process import Entry
+from experiments.benchmarks.contenders import Outcome
+from experiments.benchmarks.workloads import Workload
+from experiments.support import command_line
 from jaxmlp import runtime
 from jaxmlp.sweep import hold_out
 from tests.helpers import random_dataset
@@ -63,11 +63,11 @@ def test_a_cold_start_is_timed_to_the_first_epoch_without_the_round_that_fills_t
 
     ours = "jaxmlp, automatic"
     entries = [Entry(ours, ours), Entry("as set", ours, "as set"), Entry("no cold start", "PyTorch, compiled")]
-    monkeypatch.setattr(benchmark_training, "Worker", Worker)
-    monkeypatch.setattr(benchmark_training, "entries", lambda _: entries)
-    monkeypatch.setattr(benchmark_training, "time", clock)
-    monkeypatch.setattr(benchmark_training, "subprocess", SimpleNamespace(run=run, DEVNULL=None))
-    rows = benchmark_training.cold_start(2, command.bar(0, "run"))
+    monkeypatch.setattr(training_time, "Worker", Worker)
+    monkeypatch.setattr(training_time, "entries", lambda _: entries)
+    monkeypatch.setattr(training_time, "time", clock)
+    monkeypatch.setattr(training_time, "subprocess", SimpleNamespace(run=run, DEVNULL=None))
+    rows = training_time.cold_start(2, command_line.bar(0, "run"))
     assert called == [(ours, 1, "float64")] * 3
     told = [(row.name, row.seconds, row.epochs, *row[6:]) for row in rows]
     assert told == [
@@ -94,15 +94,15 @@ def test_a_search_is_that_of_grid_search_cv_and_its_first_run_is_compiling(monke
             clock.now += {"float64": 2, "float32": 1, "theirs": 8}[self.name] + 10 * (len(called) < 3)
             return self
 
-    search = benchmark_estimator.Search("s", {**benchmark_estimator.LECTURE, "max_iter": 1}, [0.1, 0.2])
-    monkeypatch.setattr(benchmark_estimator, "SEARCHES", (search,))
-    monkeypatch.setattr(benchmark_estimator, "MLPClassifierSweep", Search)
-    monkeypatch.setattr(benchmark_estimator, "GridSearchCV", Search)
-    monkeypatch.setattr(benchmark_estimator, "time", clock)
-    assert benchmark_estimator.searches(2) == [
-        benchmark_estimator.Row("s", "jaxmlp, float64", [2, 2], 10, [0.5]),
-        benchmark_estimator.Row("s", "jaxmlp, float32", [1, 1], 10, [0.5]),
-        benchmark_estimator.Row("s", "scikit-learn", [8, 8], 0, [0.5]),
+    search = classifier_time.Search("s", {**classifier_time.LECTURE, "max_iter": 1}, [0.1, 0.2])
+    monkeypatch.setattr(classifier_time, "SEARCHES", (search,))
+    monkeypatch.setattr(classifier_time, "MLPClassifierSweep", Search)
+    monkeypatch.setattr(classifier_time, "GridSearchCV", Search)
+    monkeypatch.setattr(classifier_time, "time", clock)
+    assert classifier_time.searches(2) == [
+        classifier_time.Row("s", "jaxmlp, float64", [2, 2], 10, [0.5]),
+        classifier_time.Row("s", "jaxmlp, float32", [1, 1], 10, [0.5]),
+        classifier_time.Row("s", "scikit-learn", [8, 8], 0, [0.5]),
     ]
     assert [name for name, *_ in called] == ["float64", "float32", *["float64", "float32", "theirs"] * 2]
     ours, theirs = called[0], called[4]
@@ -142,13 +142,13 @@ def test_a_worker_answers_once_prepared_and_once_for_each_line(
         clock.now += 2
         return Outcome(clock.now, 5, 6, 7)
 
-    monkeypatch.setattr(worker, "CONTENDERS", {"x": lambda *how: given.append(how) or (call, 1.5)})
-    monkeypatch.setattr(worker, "threadpool_limits", lambda threads: limits.append((threads, len(given))))
-    monkeypatch.setattr(worker, "time", clock)
+    monkeypatch.setattr(contender_process, "CONTENDERS", {"x": lambda *how: given.append(how) or (call, 1.5)})
+    monkeypatch.setattr(contender_process, "threadpool_limits", lambda threads: limits.append((threads, len(given))))
+    monkeypatch.setattr(contender_process, "time", clock)
     monkeypatch.setattr("sys.stdin", ["go\n", "go\n"])
     small, large = Workload((64, 20, 10), 1, "float64", 3), Workload((784, 128, 10), 128, "float32", 1)
     for workload in (small, large):
-        worker.main(["x", json.dumps(workload), "chosen", "cpu"])
+        contender_process.main(["x", json.dumps(workload), "chosen", "cpu"])
     assert given == [(small, "chosen", "cpu"), (large, "chosen", "cpu")]
     assert limits == [(1, 0)]  # of the small one: a second thread helps the large one
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -164,21 +164,21 @@ def test_a_workers_environment_keeps_no_compiled_programs_and_leaves_gpus_alone_
     for name in ("OPENBLAS_NUM_THREADS", "JAX_COMPILATION_CACHE_DIR", "KEPT"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("XLA_FLAGS", "ours")
-    found = worker.environment("theirs")
+    found = contender_process.environment("theirs")
     assert (found["KEPT"], found["XLA_FLAGS"], found["JAX_PLATFORMS"]) == ("x", "theirs", "cpu")
     assert not {"OPENBLAS_NUM_THREADS", "JAX_COMPILATION_CACHE_DIR"} & set(found)
-    assert "JAX_PLATFORMS" not in worker.environment(device="gpu")
-    assert worker.environment()["XLA_FLAGS"] == ""
+    assert "JAX_PLATFORMS" not in contender_process.environment(device="gpu")
+    assert contender_process.environment()["XLA_FLAGS"] == ""
 
 
 def test_contenders_are_what_their_names_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "jaxmlp_training", lambda *given: ("jaxmlp", *given))
+    monkeypatch.setattr(contender_process, "jaxmlp_training", lambda *given: ("jaxmlp", *given))
     for module, name in ((contenders, "numba_training"), (contenders, "numpy_training"), (contenders, "scikit_learn"),
                          (contenders_torch, "eager"), (contenders_torch, "with_compile")):  # fmt: skip
         monkeypatch.setattr(module, name, lambda workload, name=name: (name, workload))
     asked: Any = "w"
-    assert worker.CONTENDERS["jaxmlp, a sweep"] is worker.jaxmlp_sweep
-    others = {name: function for name, function in worker.CONTENDERS.items() if name != "jaxmlp, a sweep"}
+    assert contender_process.CONTENDERS["jaxmlp, a sweep"] is contender_process.jaxmlp_sweep
+    others = {name: function for name, function in contender_process.CONTENDERS.items() if name != "jaxmlp, a sweep"}
     assert {name: function(asked, "chosen", "gpu") for name, function in others.items()} == {
         "jaxmlp, automatic": ("jaxmlp", "w", "automatic", "chosen", "gpu"),
         "jaxmlp, hand-derived": ("jaxmlp", "w", "hand-derived", "chosen", "gpu"),
@@ -201,7 +201,7 @@ def test_a_worker_compiles_with_the_flags_it_is_told(
 
     monkeypatch.setattr(runtime, "configure", configure)
     with pytest.raises(ConfiguredError):
-        worker.jaxmlp_training(Workload((64, 3, 10), 4, "float32", 1), "automatic", flags, "gpu")
+        contender_process.jaxmlp_training(Workload((64, 3, 10), 4, "float32", 1), "automatic", flags, "gpu")
 
 
 def test_a_sweeps_contenders_are_those_that_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,14 +229,14 @@ def test_a_sweeps_contenders_are_those_that_are_installed(monkeypatch: pytest.Mo
 
 
 def test_the_searches_are_what_their_names_say() -> None:
-    found = {search.name: (search.parameters, search.rates) for search in benchmark_estimator.SEARCHES}
+    found = {search.name: (search.parameters, search.rates) for search in classifier_time.SEARCHES}
     lecture = {
         "hidden_layer_sizes": (20,), "activation": "sigmoid", "optimizer": "sgd", "learning_rate": 0.2,
         "batch_size": 1, "alpha": 0.0,
     }  # fmt: skip
     rates = [0.02, 0.05, 0.1, 0.2, 0.4, 0.8]
     assert found == {
-        "lecture's settings, 1 sample an update, 1 epoch": ({**lecture, "max_iter": 1}, rates),
-        "sgd, 32 samples an update, 5 epochs": ({**lecture, "batch_size": 32, "max_iter": 5}, rates),
-        "adam, 200 samples an update, 10 epochs": ({"max_iter": 10}, [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02]),
+        "lecture's settings, 1 sample per update, 1 epoch": ({**lecture, "max_iter": 1}, rates),
+        "sgd, 32 samples per update, 5 epochs": ({**lecture, "batch_size": 32, "max_iter": 5}, rates),
+        "adam, 200 samples per update, 10 epochs": ({"max_iter": 10}, [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02]),
     }

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import benchmark_estimator, benchmark_sweep, benchmark_training, command, workloads
-from experiments.worker import ContenderError, Entry
-from experiments.workloads import Workload
+from experiments.benchmarks import classifier_time, sweep_time, training_time, workloads
+from experiments.benchmarks.contender_process import ContenderError, Entry
+from experiments.benchmarks.workloads import Workload
+from experiments.support import command_line
 from jaxmlp import MLPClassifier
 from tests.commands import catch_writes
 
@@ -17,14 +18,14 @@ from tests.commands import catch_writes
 
 LOSSES = (2.25, 0.125, 0.9, 0.8)
 TRAINED = [
-    benchmark_training.Row("small", "ours", [0.3, 0.1, 0.2, 0.5], 1.5, 10, 1000, *LOSSES),
-    benchmark_training.Row("small", "theirs", [1.0, 1.0, 1.0, 1.0], 0.0, 1, 100, *LOSSES),
-    benchmark_training.Row("cold start", "ours", [3.0, 1.0], 0.0, 1, 1, *LOSSES),
+    training_time.Row("small", "ours", [0.3, 0.1, 0.2, 0.5], 1.5, 10, 1000, *LOSSES),
+    training_time.Row("small", "theirs", [1.0, 1.0, 1.0, 1.0], 0.0, 1, 100, *LOSSES),
+    training_time.Row("cold start", "ours", [3.0, 1.0], 0.0, 1, 1, *LOSSES),
 ]
 
 
 def test_training_is_told_in_microseconds_per_update_and_times_ours() -> None:
-    assert benchmark_training.table(TRAINED).splitlines() == [
+    assert training_time.table(TRAINED).splitlines() == [
         # Quartiles of 0.1, 0.2, 0.3, 0.5 s: 0.175, 0.25, 0.35, a microsecond each per thousand updates.
         "small   us/update             quartiles  times  compiling s  loss, epoch 1  at the end  epochs",
         "------  ---------  --------------------  -----  -----------  -------------  ----------  ------",
@@ -38,12 +39,12 @@ def test_training_is_told_in_microseconds_per_update_and_times_ours() -> None:
 
 
 def test_what_training_keeps_are_the_rows_with_their_quartiles() -> None:
-    record = json.loads(json.dumps(benchmark_training.record(TRAINED)))
+    record = json.loads(json.dumps(training_time.record(TRAINED)))
     first, _, cold = record["rows"]
     assert (first["unit"], first["low"], first["median"], first["high"]) == ("us/update", *TRAINED[0].quartiles)
     assert (cold["unit"], cold["low"], cold["median"], cold["high"]) == ("seconds", 1.5, 2, 2.5)
     assert (first["first_loss"], first["final_loss"], first["train_accuracy"], first["test_accuracy"]) == LOSSES
-    figure = benchmark_training.draw(TRAINED, "here")
+    figure = training_time.draw(TRAINED, "here")
     assert figure.get_suptitle() == "Training, medians: here"
     assert [bar.get_width() for bar in figure.axes[0].patches] == pytest.approx([250, 10_000])
     assert [axes.get_xlabel().split()[0] for axes in figure.axes] == ["microseconds", "seconds"]
@@ -51,18 +52,18 @@ def test_what_training_keeps_are_the_rows_with_their_quartiles() -> None:
 
 def test_who_takes_part_and_for_how_many_epochs() -> None:
     one, many = Workload((64, 20, 10), 1, "float32", 100), Workload((64, 20, 10), 32, "float32", 100)
-    names = [[entry.name for entry in benchmark_training.entries(each)] for each in (one, many)]
+    names = [[entry.name for entry in training_time.entries(each)] for each in (one, many)]
     assert {"NumPy loop", "scikit-learn", "jaxmlp, hand-derived"} <= set(names[0])
     assert set(names[0]) - set(names[1]) >= {"NumPy loop"}
     assert set(names[1]) < set(names[0])
-    assert [entry.device for entry in benchmark_training.entries(many, gpu=True)].count("gpu") == 1
-    assert benchmark_training.shorter(one, "NumPy loop").epochs == 5
-    assert benchmark_training.shorter(one._replace(epochs=50), "NumPy loop").epochs == 2
-    assert benchmark_training.shorter(one._replace(epochs=9), "scikit-learn").epochs == 1
-    assert benchmark_training.shorter(one, "jaxmlp, automatic") == one
-    epochs = [workload.epochs for workload in benchmark_training.workloads(100)]
+    assert [entry.device for entry in training_time.entries(many, gpu=True)].count("gpu") == 1
+    assert training_time.shorter(one, "NumPy loop").epochs == 5
+    assert training_time.shorter(one._replace(epochs=50), "NumPy loop").epochs == 2
+    assert training_time.shorter(one._replace(epochs=9), "scikit-learn").epochs == 1
+    assert training_time.shorter(one, "jaxmlp, automatic") == one
+    epochs = [workload.epochs for workload in training_time.workloads(100)]
     assert epochs == [100, 100, 100, 100, 10, 10]
-    assert [workload.epochs for workload in benchmark_training.workloads(3)][-1] == 1
+    assert [workload.epochs for workload in training_time.workloads(3)][-1] == 1
 
 
 def test_workers_run_once_uncounted_and_each_keeps_its_own_numbers(
@@ -86,15 +87,15 @@ def test_workers_run_once_uncounted_and_each_keeps_its_own_numbers(
         def end(self) -> None:
             ended.append(self.name)
 
-    monkeypatch.setattr(benchmark_training, "Worker", Worker)
-    monkeypatch.setattr(benchmark_training, "SLOW", {"b": 5})
-    monkeypatch.setattr(benchmark_training, "entries", lambda *_: [Entry(name, "x") for name in "acb"])
+    monkeypatch.setattr(training_time, "Worker", Worker)
+    monkeypatch.setattr(training_time, "SLOW", {"b": 5})
+    monkeypatch.setattr(training_time, "entries", lambda *_: [Entry(name, "x") for name in "acb"])
     workload = Workload((64, 20, 10), 32, "float32", 10)
-    rows = benchmark_training.measure(workload, 2, command.bar(0, "run"))
+    rows = training_time.measure(workload, 2, command_line.bar(0, "run"))
     assert rows == [
         # 47 updates per epoch: 46 batches of 32, and the 25 rows left.
-        benchmark_training.Row("64-20-10, batch 32, float32", "a", [3, 4], 9.0, 10, 470, 1, 4, 3, 4),
-        benchmark_training.Row("64-20-10, batch 32, float32", "b", [13, 14], 8.0, 2, 94, 1, 14, 3, 4),
+        training_time.Row("64-20-10, batch 32, float32", "a", [3, 4], 9.0, 10, 470, 1, 4, 3, 4),
+        training_time.Row("64-20-10, batch 32, float32", "b", [13, 14], 8.0, 2, 94, 1, 14, 3, 4),
     ]
     assert ended == ["a", "c", "b"]
     assert capsys.readouterr().out == "64-20-10, batch 32, float32: c left out: not here\n"
@@ -105,14 +106,14 @@ def test_a_training_benchmark_is_printed_kept_and_asked_for_as_its_options_say(
 ) -> None:
     files = catch_writes(monkeypatch)
     asked: list[Any] = []
-    monkeypatch.setattr(benchmark_training, "on_gpu", lambda device: device == "gpu")
+    monkeypatch.setattr(training_time, "on_gpu", lambda device: device == "gpu")
     monkeypatch.setattr(
-        benchmark_training, "run", lambda epochs, times, _, gpu: asked.append((epochs, times, gpu)) or TRAINED
+        training_time, "run", lambda epochs, times, _, gpu: asked.append((epochs, times, gpu)) or TRAINED
     )
-    assert benchmark_training.main(["--epochs", "3", "--repetitions", "2", "--device", "gpu"]) == 0
-    assert benchmark_training.main([]) == 0
+    assert training_time.main(["--epochs", "3", "--repetitions", "2", "--device", "gpu"]) == 0
+    assert training_time.main([]) == 0
     assert asked == [(3, 2, True), (100, 5, False)]
-    assert benchmark_training.table(TRAINED) in capsys.readouterr().out
+    assert training_time.table(TRAINED) in capsys.readouterr().out
     assert list(files) == ["benchmark.json", "benchmark.png"]
 
 
@@ -137,28 +138,28 @@ def test_a_workloads_weights_and_orders_are_the_lectures_stream() -> None:
 
 FIRST = "sweep: 4 of 64-20-10, one seed"
 SWEPT = [
-    benchmark_sweep.Row(benchmark_sweep.ALONE, [4.0, 2.0, 6.0], 1.0, 1_000_000),
-    benchmark_sweep.Row(FIRST, [1.0, 1.0, 3.0], 0.5, 2_000_000),
-    benchmark_sweep.Row(benchmark_sweep.STORED, [1.5, 1.1, 3.0], 0.0, 2_000_000),
-    benchmark_sweep.Row(benchmark_sweep.UNEVALUATED, [0.5, 0.5, 1.0], 0.0, 2_000_000),
-    benchmark_sweep.Row(benchmark_sweep.SKLEARN, [5.0, 5.0, 5.0], 0.0, 100_000),
+    sweep_time.Row(sweep_time.ALONE, [4.0, 2.0, 6.0], 1.0, 1_000_000),
+    sweep_time.Row(FIRST, [1.0, 1.0, 3.0], 0.5, 2_000_000),
+    sweep_time.Row(sweep_time.STORED, [1.5, 1.1, 3.0], 0.0, 2_000_000),
+    sweep_time.Row(sweep_time.UNEVALUATED, [0.5, 0.5, 1.0], 0.0, 2_000_000),
+    sweep_time.Row(sweep_time.SKLEARN, [5.0, 5.0, 5.0], 0.0, 100_000),
 ]
 
 
 def test_sweeps_are_told_in_microseconds_and_shares_of_one_alone() -> None:
-    lines = [line.split("  ") for line in benchmark_sweep.table(SWEPT).splitlines()]
+    lines = [line.split("  ") for line in sweep_time.table(SWEPT).splitlines()]
     told = [[cell.strip() for cell in line if cell.strip()] for line in lines]
-    assert told[0] == ["64-20-10, float32, 1 sample an update", "median s", "quartiles", "us", "of one alone",
+    assert told[0] == ["64-20-10, float32, 1 sample per update", "median s", "quartiles", "us", "of one alone",
                        "compiling s"]  # fmt: skip
     assert told[2:4] == [
-        [benchmark_sweep.ALONE, "4.00", "3.00..5.00", "4.000", "1.00", "1.0"],
+        [sweep_time.ALONE, "4.00", "3.00..5.00", "4.000", "1.00", "1.0"],
         [FIRST, "1.00", "1.00..2.00", "0.500", "0.12", "0.5"],
     ]
 
 
 def test_the_ratios_that_count_are_of_pairs_of_one_repetition() -> None:
     # Of the first: 1/8, 1/4, 1/4 of one alone. Stored: 50, 10, 0 % more. scikit-learn: 200, 200, 100 times.
-    assert benchmark_sweep.facts(SWEPT) == [
+    assert sweep_time.facts(SWEPT) == [
         "a network of the first sweep takes 0.25 of one alone (0.188..0.25)",
         "the database takes 10 % of its time (5..30)",
         "scikit-learn takes 200 times as long as the sweep that is not evaluated either (150..200)",
@@ -183,13 +184,13 @@ def test_a_contenders_first_call_counts_as_compiling_only_and_they_take_turns(
 
     def calls(epochs: int, _: Any, networks: int) -> dict[str, Any]:
         asked.append((epochs, networks))
-        names = (benchmark_sweep.ALONE, FIRST, benchmark_sweep.STORED)
+        names = (sweep_time.ALONE, FIRST, sweep_time.STORED)
         return {name: call(name, 5, number + 1) for number, name in enumerate(names)}
 
-    monkeypatch.setattr(benchmark_sweep, "calls", calls)
-    monkeypatch.setattr(benchmark_sweep, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(sweep_time, "calls", calls)
+    monkeypatch.setattr(sweep_time, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     options = ["--epochs", "3", "--networks", "4", "--repetitions", "2"]
-    assert benchmark_sweep.main(options) == 0
+    assert sweep_time.main(options) == 0
     assert turns == 3 * list(dict.fromkeys(turns))
     assert asked == [(3, 4)]
     rows = files["benchmark_sweep.json"]["rows"]
@@ -202,16 +203,16 @@ def test_a_contenders_first_call_counts_as_compiling_only_and_they_take_turns(
 # The estimator.
 
 FITTED = [
-    benchmark_estimator.Row("wine", "jaxmlp", [0.1, 0.2, 0.3], 0.7, [0.9, 0.92, 0.94]),
-    benchmark_estimator.Row("wine", "scikit-learn", [0.4, 0.5, 0.6], 0.0, [0.89, 0.92, 0.92]),
-    benchmark_estimator.Row("search", "jaxmlp", [1.0], 2.0, [0.9]),
-    benchmark_estimator.Row("search", "scikit-learn", [8.0], 0.0, [0.8]),
+    classifier_time.Row("wine", "jaxmlp", [0.1, 0.2, 0.3], 0.7, [0.9, 0.92, 0.94]),
+    classifier_time.Row("wine", "scikit-learn", [0.4, 0.5, 0.6], 0.0, [0.89, 0.92, 0.92]),
+    classifier_time.Row("search", "jaxmlp", [1.0], 2.0, [0.9]),
+    classifier_time.Row("search", "scikit-learn", [8.0], 0.0, [0.8]),
 ]
 
 
 def test_the_estimator_is_told_beside_scikit_learns() -> None:
     # Deviation 0.02 of three: -+ 4.302653 * 0.02 / sqrt(3) = 4.97; of the differences 1, 0, 2 points: 1 -+ 2.48.
-    lines = benchmark_estimator.table(FITTED).splitlines()
+    lines = classifier_time.table(FITTED).splitlines()
     assert [cell.strip() for cell in lines[2].split("  ") if cell.strip()] == [
         "wine", "jaxmlp", "0.200", "0.150..0.250", "2.5", "0.70", "92.00 (87.03..96.97)", "+1.00 (-1.48..+3.48)",
     ]  # fmt: skip
@@ -222,14 +223,14 @@ def test_the_estimator_is_told_beside_scikit_learns() -> None:
 
 
 def test_scikit_learn_gets_the_same_hyperparameters_by_its_own_names() -> None:
-    found = benchmark_estimator.theirs({**benchmark_estimator.LECTURE, "max_iter": 3}, 5).get_params()
+    found = classifier_time.theirs({**classifier_time.LECTURE, "max_iter": 3}, 5).get_params()
     expected = {
         "hidden_layer_sizes": (20,), "activation": "logistic", "solver": "sgd", "learning_rate_init": 0.2,
         "batch_size": 1, "alpha": 0.0, "max_iter": 3, "random_state": 5, "momentum": 0, "nesterovs_momentum": False,
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
-    assert benchmark_estimator.theirs({}, 5).get_params()["solver"] == "adam"
-    made = benchmark_estimator.contenders({"max_iter": 3})
+    assert classifier_time.theirs({}, 5).get_params()["solver"] == "adam"
+    made = classifier_time.contenders({"max_iter": 3})
     for name, dtype in (("jaxmlp, float64", "float64"), ("jaxmlp, float32", "float32")):
         classifier = made[name](4)
         assert isinstance(classifier, MLPClassifier)
@@ -242,11 +243,11 @@ def test_the_estimators_options_are_heard_and_both_parts_kept(
 ) -> None:
     files = catch_writes(monkeypatch)
     asked: list[Any] = []
-    monkeypatch.setattr(benchmark_estimator, "run", lambda *how: asked.append(how) or [FITTED[:2], FITTED[2:]])
-    assert benchmark_estimator.main(["--seeds", "3", "--repetitions", "4"]) == benchmark_estimator.main([]) == 0
+    monkeypatch.setattr(classifier_time, "run", lambda *how: asked.append(how) or [FITTED[:2], FITTED[2:]])
+    assert classifier_time.main(["--seeds", "3", "--repetitions", "4"]) == classifier_time.main([]) == 0
     assert asked == [(3, 4), (10, 2)]
     out = capsys.readouterr().out
-    assert f"{benchmark_estimator.table(FITTED[:2])}\n\n{benchmark_estimator.table(FITTED[2:])}\n" in out
+    assert f"{classifier_time.table(FITTED[:2])}\n\n{classifier_time.table(FITTED[2:])}\n" in out
     record = files["benchmark_estimator.json"]
     assert [(row["case"], row["name"]) for row in record["fits"]] == [("wine", "jaxmlp"), ("wine", "scikit-learn")]
     assert [row["case"] for row in record["searches"]] == ["search", "search"]
@@ -270,24 +271,24 @@ def test_fits_are_scored_on_the_quarter_they_were_not_trained_on(monkeypatch: py
             assert len(x) == len(labels)
             return len(x)
 
-    monkeypatch.setattr(benchmark_estimator, "CASES", (benchmark_estimator.Case("c", "wine", {}),))
-    monkeypatch.setattr(benchmark_estimator, "contenders", lambda _: {"a": Fake})
-    monkeypatch.setattr(benchmark_estimator, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
-    rows = benchmark_estimator.fits(2, command.bar(0, "run"))
+    monkeypatch.setattr(classifier_time, "CASES", (classifier_time.Case("c", "wine", {}),))
+    monkeypatch.setattr(classifier_time, "contenders", lambda _: {"a": Fake})
+    monkeypatch.setattr(classifier_time, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    rows = classifier_time.fits(2, command_line.bar(0, "run"))
     assert [seed for seed, *_ in fitted] == [0, 0, 1]
     # Three quarters of wine's 59, 71 and 48 rows; standardised by the training rows' mean; split 0 twice, then split 1.
     assert [counts for _, counts, *_ in fitted] == [[44, 53, 36]] * 3
     assert max(mean for *_, mean, _ in fitted) < 1e-12
     assert fitted[0][3] == fitted[1][3] != fitted[2][3]
-    assert rows == [benchmark_estimator.Row("c", "a", [2.0, 2.0], 3.0, [45.0, 45.0])]
+    assert rows == [classifier_time.Row("c", "a", [2.0, 2.0], 3.0, [45.0, 45.0])]
 
 
 @pytest.mark.parametrize(
     ("main", "option"),
     [
-        (benchmark_training.main, "epochs"), (benchmark_training.main, "repetitions"),
-        (benchmark_sweep.main, "epochs"), (benchmark_sweep.main, "networks"), (benchmark_sweep.main, "repetitions"),
-        (benchmark_estimator.main, "seeds"), (benchmark_estimator.main, "repetitions"),
+        (training_time.main, "epochs"), (training_time.main, "repetitions"),
+        (sweep_time.main, "epochs"), (sweep_time.main, "networks"), (sweep_time.main, "repetitions"),
+        (classifier_time.main, "seeds"), (classifier_time.main, "repetitions"),
     ],
 )  # fmt: skip
 def test_nothing_cannot_be_measured(main: Any, option: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,21 +14,9 @@ import pytest
 from matplotlib.figure import Figure
 
 import experiments.__main__ as lecture
-from experiments import (
-    benchmark,
-    benchmark_estimator,
-    benchmark_gpu,
-    benchmark_sweep,
-    benchmark_training,
-    command,
-    digits_gallery,
-    gradient_check,
-    predict,
-    sensitivity,
-    sweep,
-    train,
-    width_or_luck,
-)
+from experiments import benchmark, digits_gallery, gradient_check, predict, sensitivity, sweep, train, width_or_luck
+from experiments.benchmarks import classifier_time, gpu_time, sweep_time, training_time
+from experiments.support import command_line
 from jaxmlp import InputError, Model, load, runtime
 from tests.commands import catch_writes
 from tests.helpers import assert_agree, random_params, rejects
@@ -44,8 +32,8 @@ COMMANDS: dict[str, tuple[Main, list[str]]] = {
     "experiments.sweep": (sweep.main, ["run"]),
     "experiments.sweep report": (sweep.main, ["report"]),
     "experiments.width_or_luck": (width_or_luck.main, []),
-    "experiments.benchmark estimator": (benchmark_estimator.main, []),
-    "experiments.benchmark sweep": (benchmark_sweep.main, []),
+    "experiments.benchmark estimator": (classifier_time.main, []),
+    "experiments.benchmark sweep": (sweep_time.main, []),
 }
 
 
@@ -76,7 +64,7 @@ def test_a_commands_end_is_its_exit_code_and_at_most_one_line(
             raise raised
         return 7
 
-    assert command.call(body) == code
+    assert command_line.call(body) == code
     assert capsys.readouterr() == ("", said)
 
 
@@ -85,7 +73,7 @@ def test_other_errors_are_not_hidden() -> None:
         raise ValueError("a fault of ours")
 
     with pytest.raises(ValueError, match="ours"):
-        command.call(body)
+        command_line.call(body)
 
 
 def test_a_reader_that_has_gone_ends_a_command_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -94,17 +82,17 @@ def test_a_reader_that_has_gone_ends_a_command_with_1(monkeypatch: pytest.Monkey
 
     with open(tmp_path / "pipe", "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
-        assert command.call(body) == 1
+        assert command_line.call(body) == 1
         pipe.write("lost")
     assert (tmp_path / "pipe").read_text() == ""
 
 
 def test_after_ctrl_c_a_command_leaves_at_once_and_otherwise_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[int] = []
-    monkeypatch.setattr(command.os, "_exit", left.append)
+    monkeypatch.setattr(command_line.os, "_exit", left.append)
     for code in (0, 1, 2, 130):
         with pytest.raises(SystemExit) as stop:
-            command.leave(code)
+            command_line.leave(code)
         assert stop.value.code == code
     assert left == [130]
 
@@ -122,20 +110,20 @@ def test_a_command_prepares_jax_for_its_network_unless_it_already_runs(
     configured: list[Any] = []
     monkeypatch.setattr(runtime, "started", lambda: running)
     monkeypatch.setattr(runtime, "configure", lambda *values, **named: configured.append((values, named)))
-    command.prepare("float32", (64, 3, 10), 4, True)
+    command_line.prepare("float32", (64, 3, 10), 4, True)
     assert configured == [(("float32",), expected)]
 
 
 def test_a_parser_has_the_folder_of_its_module_and_a_wrong_argument_is_one_line_and_exit_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    made = command.parser("experiments.predict", "about")
-    command.add_no_cache(made)
+    made = command_line.parser("experiments.predict", "about")
+    command_line.add_no_cache(made)
     assert vars(made.parse_args([])) == {"out": "runs/predict", "device": "auto", "no_cache": False}
     given = made.parse_args(["--out", "a", "--device", "cpu", "--no-cache"])
     assert vars(given) == {"out": "a", "device": "cpu", "no_cache": True}
-    assert command.parser("experiments", None).parse_args([]).out == "runs/lecture"
-    assert command.parser("experiments.a", None, "runs/b").parse_args([]).out == "runs/b"
+    assert command_line.parser("experiments", None).parse_args([]).out == "runs/lecture"
+    assert command_line.parser("experiments.a", None, "runs/b").parse_args([]).out == "runs/b"
     with pytest.raises(SystemExit) as stop:
         made.parse_args(["--dev", "cpu"])  # no abbreviations: an option to come may begin alike
     assert stop.value.code == 2
@@ -147,7 +135,7 @@ def test_what_is_written_is_read_again_and_replacing_is_told(tmp_path: Path) -> 
     model = Model(random_params(0, (3, 2)), "tanh")
     figure = Figure(figsize=(2, 1))
     files = {"a.png": figure, "b.json": {"x": [1, None]}, "c.safetensors": model, "d.csv": "é\r\n"}
-    said = command.write(tmp_path, files)
+    said = command_line.write(tmp_path, files)
     names = ", ".join(str(tmp_path / name) for name in files)
     assert said == f"wrote {names} (replacing an earlier b.json)"
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
@@ -157,50 +145,50 @@ def test_what_is_written_is_read_again_and_replacing_is_told(tmp_path: Path) -> 
     found = load(tmp_path / "c.safetensors")
     assert isinstance(found, Model)
     assert_agree(found.params, model.params)
-    assert command.write(tmp_path, {"e.txt": ""}) == f"wrote {tmp_path / 'e.txt'}"
+    assert command_line.write(tmp_path, {"e.txt": ""}) == f"wrote {tmp_path / 'e.txt'}"
 
 
 def test_an_output_folder_is_made_with_those_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    assert command.output_folder(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
-    assert command.output_folder(str(tmp_path / "a" / "b")).is_dir()
+    assert command_line.output_folder(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    assert command_line.output_folder(str(tmp_path / "a" / "b")).is_dir()
     assert not list((tmp_path / "a" / "b").iterdir())
     with monkeypatch.context() as patched, rejects("expected a folder that can be written to (Permission denied)"):
-        patched.setattr(command.tempfile, "TemporaryFile", refuse)
-        command.output_folder(str(tmp_path))
+        patched.setattr(command_line.tempfile, "TemporaryFile", refuse)
+        command_line.output_folder(str(tmp_path))
     (tmp_path / "file").touch()
     with rejects(f"--out is {str(tmp_path / 'file')!r}, expected a folder that can be written to (File exists)"):
-        command.output_folder(str(tmp_path / "file"))
+        command_line.output_folder(str(tmp_path / "file"))
 
 
 def test_positive_begins_at_1() -> None:
-    assert command.positive("seeds", 1) == 1
+    assert command_line.positive("seeds", 1) == 1
     with rejects("seeds is 0, expected 1 or more"):
-        command.positive("seeds", 0)
+        command_line.positive("seeds", 0)
 
 
 def test_json_has_null_for_what_is_not_finite() -> None:
-    assert command.finite_or_none(np.array([1.5, np.nan, np.inf, -np.inf, 0])) == [1.5, None, None, None, 0.0]
+    assert command_line.finite_or_none(np.array([1.5, np.nan, np.inf, -np.inf, 0])) == [1.5, None, None, None, 0.0]
 
 
 def test_columns_are_aligned_the_first_and_last_to_the_left() -> None:
-    text = command.table(("name", "n", "words"), [("a", "10", "x"), ("longer", "2", "yy")])
+    text = command_line.table(("name", "n", "words"), [("a", "10", "x"), ("longer", "2", "yy")])
     assert text.splitlines() == ["name     n  words", "------  --  -----", "a       10  x", "longer   2  yy"]
 
 
 def test_lines_are_shown_unless_quiet_and_progress_passes_every_item(capsys: pytest.CaptureFixture[str]) -> None:
-    command.show("seen")
-    command.show("hidden", quiet=True)
-    assert list(command.progress("abc", "letter")) == ["a", "b", "c"]
+    command_line.show("seen")
+    command_line.show("hidden", quiet=True)
+    assert list(command_line.progress("abc", "letter")) == ["a", "b", "c"]
     assert capsys.readouterr() == ("seen\n", "")
 
 
 def test_the_benchmark_named_first_gets_the_other_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {
-        "training": benchmark_training.main, "sweep": benchmark_sweep.main, "estimator": benchmark_estimator.main,
-        "gpu": benchmark_gpu.main,
+        "training": training_time.main, "sweep": sweep_time.main, "estimator": classifier_time.main,
+        "gpu": gpu_time.main,
     } == benchmark.BENCHMARKS  # fmt: skip
     monkeypatch.setattr(benchmark, "BENCHMARKS", {"x": lambda given: len(given), "y": lambda _: 9})
     assert benchmark.main(["x", "--a", "b"]) == 2
@@ -229,7 +217,7 @@ def test_the_gallery_prints_the_first_image_and_draws_ten(
     assert buffer.tell() > 5_000
 
 
-FOLDER = Path(command.__file__).parent
+FOLDER = Path(lecture.__file__).parent
 WRONG = {
     "__main__": ["--out", __file__], "benchmark": ["gpu", "--device", "cpu"], "bottleneck": ["--learning-rate", "nan"],
     "digits_gallery": ["--out", __file__], "gpu_report": ["--networks", "0"], "gradient_check": ["--batch-size", "0"],
@@ -237,6 +225,12 @@ WRONG = {
     "sweep": ["report", "--database", "nothing"], "train": ["--hidden", "0"], "two_hidden_layers": ["--seed", "-1"],
     "width_or_luck": ["--seeds", "1"],
 }  # fmt: skip
+
+
+def test_each_module_of_the_folder_is_a_command_and_there_is_nothing_else_in_it() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} - {"__init__"} == set(WRONG)
+    folders = {"benchmarks", "gradient_cases", "images", "support", "sweep_actions"}
+    assert {path.name for path in FOLDER.iterdir() if path.is_dir()} - {"__pycache__"} == folders
 
 
 @pytest.mark.parametrize("module", WRONG)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.planted_bugs import BUGS, planted_gradient
-from experiments.planted_check import bug_network, diagnosed, planted
-from experiments.random_networks import random_network
+from experiments.gradient_cases.planted_check import diagnosed, mistaken_network, planted
+from experiments.gradient_cases.planted_mistakes import MISTAKES, planted_gradient
+from experiments.gradient_cases.random_networks import random_network
 from jaxmlp import (
     ACTIVATIONS,
     Layer,
@@ -38,19 +38,19 @@ def changed(layer: int, **leaves: Any) -> Any:
     return function
 
 
-@pytest.mark.parametrize("name", BUGS)
+@pytest.mark.parametrize("name", MISTAKES)
 def test_each_planted_mistake_is_caught_and_named(name: str) -> None:
     for seed in (0, 1):
-        network = bug_network(name, seed)
+        network = mistaken_network(name, seed)
         report, diagnosis = planted(name, network)
         assert not report.ok
         assert diagnosed(name, network, diagnosis), str(diagnosis)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BUGS)
+@pytest.mark.parametrize("name", MISTAKES)
 def test_each_planted_mistake_is_caught_and_named_on_20_networks(name: str) -> None:
-    networks = [bug_network(name, seed) for seed in range(20)]
+    networks = [mistaken_network(name, seed) for seed in range(20)]
     found = [planted(name, network) for network in networks]
     assert sum(not report.ok for report, _ in found) == 20
     assert sum(diagnosed(name, network, words) for network, (_, words) in zip(networks, found, strict=True)) == 20

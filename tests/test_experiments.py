@@ -15,16 +15,9 @@ import pytest
 from PIL import Image
 
 import experiments.__main__ as lecture
-from experiments import (
-    benchmark_estimator,
-    benchmark_training,
-    command,
-    digits_gallery,
-    predict,
-    run_one,
-    sensitivity,
-    train,
-)
+from experiments import digits_gallery, predict, sensitivity, train
+from experiments.benchmarks import classifier_time, training_time
+from experiments.support import command_line, training_run
 from jaxmlp import InputError
 
 Reference = dict[tuple[int, ...], dict[str, Any]]
@@ -43,7 +36,7 @@ def assert_figure(path: Path) -> None:
         assert len(np.unique(np.asarray(image.convert("L")))) > 20
 
 
-def command_line(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def started(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """``python -m ...`` in a process of its own, run from ``cwd`` on this checkout."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.run(
@@ -70,8 +63,8 @@ def test_first_lines_of_the_deeper_networks_are_the_lectures(
     reference: Reference, hidden: tuple[int, ...], identical: int
 ) -> None:
     run = reference[hidden]
-    settings = run_one.Settings(hidden, epochs=identical)
-    ours = [train.line(0, *row) for row in zip(*run_one.run(settings).history, strict=True)]
+    settings = training_run.Settings(hidden, epochs=identical)
+    ours = [train.line(0, *row) for row in zip(*training_run.run(settings).history, strict=True)]
     histories = (run["loss"], run["train_accuracy"], run["test_accuracy"])
     theirs = [train.line(0, *row) for row in zip(*histories, strict=True)]
     assert ours == theirs[:identical]
@@ -137,7 +130,7 @@ def test_bad_input_is_one_line_exit_2_and_no_file(
 )
 def test_run_checks_its_settings_itself(settings: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="expected"):
-        run_one.run(run_one.Settings(**settings))
+        training_run.run(training_run.Settings(**settings))
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "/proc/nowhere"])
@@ -155,7 +148,7 @@ def test_an_output_folder_that_cannot_be_is_refused_before_training(
 def test_a_write_that_fails_leaves_the_earlier_file_whole(tmp_path: Path) -> None:
     (tmp_path / "history.json").write_text("earlier")
     with pytest.raises(ValueError, match="JSON"):
-        command.write(tmp_path, {"history.json": {"loss": float("nan")}})
+        command_line.write(tmp_path, {"history.json": {"loss": float("nan")}})
     assert (tmp_path / "history.json").read_text() == "earlier"
     assert files(tmp_path) == {"history.json"}
 
@@ -186,7 +179,7 @@ def test_ctrl_c_keeps_the_epochs_done_and_exits_130(tmp_path: Path) -> None:
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == command.INTERRUPTED
+    assert process.returncode == command_line.INTERRUPTED
     record = json.loads((tmp_path / "history.json").read_text())
     assert record["ended"] == "interrupted"
     assert f"interrupted after {record['epochs']} of 100000 epochs" in said
@@ -196,7 +189,7 @@ def test_ctrl_c_keeps_the_epochs_done_and_exits_130(tmp_path: Path) -> None:
 
 def test_a_command_runs_as_a_module_and_again_from_what_it_compiled(tmp_path: Path) -> None:
     for _ in range(2):  # the second time loads what the first compiled
-        done = command_line("experiments.one_hidden_layer", "--epochs", "3", cwd=tmp_path)
+        done = started("experiments.one_hidden_layer", "--epochs", "3", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
     assert files(tmp_path / "runs" / "one_hidden_layer") == FILES
 
@@ -209,8 +202,8 @@ def test_a_command_runs_as_a_module_and_again_from_what_it_compiled(tmp_path: Pa
         digits_gallery.main,
         predict.main,
         lecture.main,
-        benchmark_training.main,
-        benchmark_estimator.main,
+        training_time.main,
+        classifier_time.main,
     ],
 )
 def test_every_command_has_help(main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> None:

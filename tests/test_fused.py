@@ -348,7 +348,7 @@ def test_what_the_kernel_cannot_train_is_refused_by_name(digits: Dataset) -> Non
         "networks (4, 4, 3) for data (1497, 64)",
         dataset=jax.tree.map(lambda leaf: leaf.astype("float32") if leaf.ndim == 2 else leaf, digits),
     )
-    refused("masks are [(2, 3)], expected one a hidden layer", masks=(given.masks[0][:, :3],))
+    refused("masks are [(2, 3)], expected one per hidden layer", masks=(given.masks[0][:, :3],))
     refused("orders are int32(3, 1, 10), expected int32 [O, epochs, n], O a divisor of 2",
             orders=np.tile(given.orders, (3, 1, 1)))  # fmt: skip
     refused("orders are float32(1, 1, 10)", orders=given.orders.astype("float32"))

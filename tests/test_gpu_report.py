@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import fused_compile, gpu_compile, gpu_report
+from experiments import gpu_report
+from experiments.support import fused_compile, gpu_compile
 from tests.helpers import rejects
 
 needs_gpu_compiler = pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no compiler for GPUs on macOS")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from experiments import gradient_check
-from experiments.planted_bugs import BUGS, planted_gradient
-from experiments.random_networks import FLOAT32_LIMITS, LIMITS, measure, random_network
+from experiments.gradient_cases.planted_mistakes import MISTAKES, planted_gradient
+from experiments.gradient_cases.random_networks import FLOAT32_LIMITS, LIMITS, measure, random_network
 from jaxmlp.checking import StepSweep
 from jaxmlp.network import sizes_of
 from tests.helpers import assert_agree
@@ -83,7 +83,7 @@ def test_a_wrong_hand_derived_gradient_makes_the_command_exit_with_1(
 
 @pytest.mark.slow
 def test_one_planted_mistake_is_shown_with_its_diagnosis(capsys: pytest.CaptureFixture[str]) -> None:
-    assert gradient_check.main(["--planted-bug", "sum-not-mean"]) == 1
+    assert gradient_check.main(["--planted-mistake", "sum-not-mean"]) == 1
     printed = capsys.readouterr().out
     assert "rows differ" in printed
     assert "the batch size" in printed
@@ -105,7 +105,7 @@ def test_random_networks_print_their_largest_errors(tmp_path: Path, capsys: pyte
         (["--hidden", "0"], "width is 0, expected a whole number"),
         (["--random-networks", "0"], "random networks are 0, expected 1 or more"),
         (["--seed", "-1"], "seed is -1, expected 0..4294967295"),
-        (["--seed", "-1", "--planted-bug", "all"], "seed is -1, expected 0..4294967295"),
+        (["--seed", "-1", "--planted-mistake", "all"], "seed is -1, expected 0..4294967295"),
         (["--seed", "-1", "--random-networks", "2"], "seed is -1, expected 0..4294967295"),
     ],
 )
@@ -119,4 +119,4 @@ def test_bad_input_exits_with_2_and_one_line(
 
 
 def test_there_are_at_least_14_mistakes() -> None:
-    assert len(BUGS) >= 14
+    assert len(MISTAKES) >= 14

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import gradient_check, planted_check
+from experiments import gradient_check
+from experiments.gradient_cases import planted_check
+from experiments.gradient_cases.planted_mistakes import MISTAKES, applies
+from experiments.gradient_cases.random_networks import RandomNetwork
 from experiments.gradient_check import Result, Settings
-from experiments.planted_bugs import BUGS, applies
-from experiments.random_networks import RandomNetwork
 from jaxmlp import (
     ACTIVATIONS,
     Dataset,
@@ -219,7 +220,7 @@ def test_the_options_choose_what_is_checked(monkeypatch: pytest.MonkeyPatch) -> 
     assert gradient_check.main(["--hidden"]) == 5
     assert gradient_check.main(["--random-networks", "2"]) == 6
     assert gradient_check.main(["--random-networks", "2", *every]) == 6
-    assert gradient_check.main(["--planted-bug", "all"]) == 7
+    assert gradient_check.main(["--planted-mistake", "all"]) == 7
     assert gradient_check.main(["--planted-bug", "half-precision", *every]) == 7
     assert asked == [
         (Settings((20, 10), "sigmoid", "float64", 32, 0), "runs/gradient_check"),
@@ -279,15 +280,15 @@ def test_a_mistake_that_is_missed_once_is_counted_and_exit_1(
         miss = name == missed and network == 23
         return (right if miss else caught), Diagnosis((first,) if network == 4 else (), 2)
 
-    monkeypatch.setattr(planted_check, "bug_network", lambda _, seed: seed)
+    monkeypatch.setattr(planted_check, "mistaken_network", lambda _, seed: seed)
     monkeypatch.setattr(planted_check, "planted", planted)
     monkeypatch.setattr(planted_check, "diagnosed", lambda *given: not given[2].ok)
     assert planted_check.show_planted("all", 4) == code
-    assert networks == [(name, seed) for name in BUGS for seed in range(4, 24)]
+    assert networks == [(name, seed) for name in MISTAKES for seed in range(4, 24)]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split("  ")[0] == "mistake"
     assert [line.split(maxsplit=3) for line in lines[2:]] == [
-        [name, "19" if name == missed else "20", "1", str(first)] for name in BUGS
+        [name, "19" if name == missed else "20", "1", str(first)] for name in MISTAKES
     ]
 
 
@@ -296,7 +297,7 @@ def test_one_mistake_is_shown_with_report_and_diagnosis_and_exit_1_where_it_show
     wrong: float, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown = report(wrong)
-    monkeypatch.setattr(planted_check, "bug_network", lambda name, seed: (name, seed))
+    monkeypatch.setattr(planted_check, "mistaken_network", lambda name, seed: (name, seed))
     monkeypatch.setattr(
         planted_check, "planted", lambda name, network: (shown, WRONG) if network == (name, 6) else None
     )

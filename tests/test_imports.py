@@ -1,6 +1,8 @@
 """One walk over every file of the library: who may import whom, and what nobody may do."""
 
 import ast
+from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import jaxmlp
 from tests.helpers import fresh_python
 
 LIBRARY = Path(jaxmlp.__file__).parent
+EXPERIMENTS = LIBRARY.parent / "experiments"
 MODULES = {".".join(path.relative_to(LIBRARY).with_suffix("").parts): path for path in sorted(LIBRARY.rglob("*.py"))}
 # The rooms of the house: each imports from those above it only.
 ROOMS = [
@@ -23,8 +26,12 @@ ROOMS = [
     {"figures"},
     {"__init__"},
 ]
+PACKAGES = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
 DIFFERENTIATION = {"grad", "value_and_grad", "vjp", "jvp", "jacobian", "jacrev", "jacfwd", "hessian", "linearize"}
-BY_HAND = ["backprop", "checking.second_order"]
+BY_HAND = [
+    "backprop", "checking.second_order", "engine.interleaved", "engine.interleaved_sums",
+    "engine.fused.kernel", "engine.fused.passes",
+]  # fmt: skip
 AUTOMATIC = ["gradients", "checking.automatic", "checking.numerical"]
 
 
@@ -77,6 +84,44 @@ def test_no_module_waits_for_itself() -> None:
     assert remaining == {}, "these import each other in a circle"
 
 
+@pytest.mark.parametrize("path", [*MODULES.values(), *sorted(EXPERIMENTS.rglob("*.py"))], ids=str)
+def test_whoever_is_outside_a_package_comes_through_its_door(path: Path) -> None:
+    own = path.relative_to(LIBRARY).parts[0] if path.is_relative_to(LIBRARY) else ""
+    past_the_door = {
+        name
+        for name in modules_of(imported(path))
+        if "." in name and name in MODULES and name.split(".")[0] in PACKAGES - {own}
+    }
+    doors = {package: mentioned_in_all(LIBRARY / package / "__init__.py") for package in PACKAGES}
+    assert {name for name in past_the_door if name.split(".")[1] not in doors[name.split(".")[0]]} == set()
+    # Whoever is inside doesn't: the door waits for everything inside.
+    inside = {
+        ".".join(name.split(".")[1:3]) for name in imported(path) if own in PACKAGES and name[7:].startswith(f"{own}.")
+    }
+    assert {name for name in inside if name not in MODULES and f"{name}.__init__" not in MODULES} == set()
+
+
+def mentioned_in_all(door: Path) -> set[str]:
+    """The names of a door's ``__all__``."""
+    for node in ast.parse(door.read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return set(ast.literal_eval(node.value))
+    raise AssertionError(f"{door} has no __all__")
+
+
+def test_doors_are_narrow_and_modules_fit_in_a_head() -> None:
+    lines = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
+    assert {module: n for module, n in lines.items() if n > 250} == {}
+    assert {module: n for module, n in lines.items() if module.endswith(".__init__") and n > 25} == {}
+    folders = Counter[Path]()
+    for module, path in MODULES.items():
+        folders[path.parent] += lines[module]
+    assert {path: n for path, n in folders.items() if n > 1300} == {}
+    lecture = ["data", "network", "losses", "backprop", "gradients", "training"]
+    assert sum(lines[module] for module in lecture) <= 600
+    assert len([path for path in LIBRARY.iterdir() if path.name != "__pycache__"]) <= 20
+
+
 def test_formulas_by_hand_and_automatic_gradients_know_nothing_of_each_other() -> None:
     for module in BY_HAND:
         assert not mentioned(MODULES[module]) & DIFFERENTIATION, module
@@ -90,9 +135,10 @@ def test_formulas_by_hand_and_automatic_gradients_know_nothing_of_each_other() -
 def test_the_library_neither_prints_nor_parses_nor_reads_the_environment(module: str) -> None:
     roots = {name.split(".")[0] for name in imported(MODULES[module])}
     assert not roots & {"argparse", "experiments", "tests", "tqdm"}
-    assert "print" not in mentioned(MODULES[module])
-    assert module.startswith("runtime") or not mentioned(MODULES[module]) & {"environ", "getenv", "putenv"}
+    assert not mentioned(MODULES[module]) & {"print", "stdout", "stderr", "__stdout__", "__stderr__"}
+    assert module.startswith("runtime.") or not mentioned(MODULES[module]) & {"environ", "getenv", "putenv"}
     assert module.startswith("figures.") or "matplotlib" not in roots
+    assert module.startswith("engine.fused.") or "warp" not in roots
 
 
 def test_importing_jaxmlp_starts_no_backend_and_changes_no_setting() -> None:
@@ -101,9 +147,21 @@ def test_importing_jaxmlp_starts_no_backend_and_changes_no_setting() -> None:
         import jax
         before = dict(jax.config.values)
         import jaxmlp
-        from jaxmlp.runtime import started
+        loaded = [name for name in ("matplotlib", "sqlite3", "sklearn.neural_network") if name in sys.modules]
         assert dict(jax.config.values) == before
-        print(started(), jax.config.jax_enable_x64, os.environ.get("XLA_FLAGS"), "matplotlib" in sys.modules)
+        started = jaxmlp.runtime.started()
+        print(started, jax.config.jax_enable_x64, os.environ.get("XLA_FLAGS"), loaded)
         assert dict(jax.config.values) == before  # the question itself leaves nothing behind
     """
-    assert fresh_python(program) == "False False None False"
+    assert fresh_python(program) == "False False None []"
+
+
+def test_import_jaxmlp_is_enough() -> None:
+    program = """if True:
+        import jaxmlp
+        assert {*jaxmlp.__all__, "__version__"} <= set(dir(jaxmlp))
+        print(jaxmlp.sweep.make_space({}).trials()[0].hidden, jaxmlp.figures.curves.__name__)
+        assert all(getattr(jaxmlp, name) is not None for name in jaxmlp.__all__)
+        print(jaxmlp.MLPClassifier().max_iter, jaxmlp.save.__name__, hasattr(jaxmlp, "nothing"), jaxmlp.__version__)
+    """
+    assert fresh_python(program).split() == ["(20,)", "curves", "200", "save", "False", version("jaxmlp")]

@@ -1,4 +1,4 @@
-"""``experiments.random_networks``: what is drawn, how far gradients differ on it, and who decides the verdict."""
+"""``random_networks``: what is drawn, how far gradients differ on it, and who decides the verdict."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import random_networks
-from experiments.random_networks import Errors
+from experiments.gradient_cases import random_networks
+from experiments.gradient_cases.random_networks import Errors
 from jaxmlp import automatic_gradient, automatic_hessian_vector
 from jaxmlp.checking.numerical import NumericalResult
 from tests.commands import catch_writes

@@ -145,7 +145,7 @@ def test_lanes_lie_in_groups_of_one_task_and_groups_in_calls_of_the_memory_there
     plan = planned(members)
     assert [[lane.candidate for lane in group] for group in plan.groups] == [[0, 1, 2], [3, 4]] * 2 + [[5]] * 2
     assert [{lane.fold for lane in group} for group in plan.groups] == [{0}, {0}, {1}, {1}, {0}, {1}]
-    assert (plan.capacity, plan.lanes, set(plan.sizes)) == (6, 3, {(4, 5, 3), (4, 2, 3)})
+    assert (plan.capacity, plan.lanes, plan.sizes, plan.masked) == (6, 3, (4, 5, 3), True)
     assert (plan.length, plan.n_validation) == (27, 0)
     _, given, running = placed(plan, plan.groups)
     assert given.hyperparameters.tol.tolist()[:2] == [[0, 1, 2], [3, 4, 0]]  # the last lane is inert

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import command, sensitivity
-from experiments.run_one import Settings
+from experiments import sensitivity
 from experiments.sensitivity import Sensitivity
+from experiments.support import command_line
+from experiments.support.training_run import Settings
 from jaxmlp import Dataset, History, make_dataset
 from tests import oracle
 from tests.commands import catch_writes
@@ -69,18 +70,18 @@ def test_a_point_is_more_than_a_point_only_above_it() -> None:
 def test_ctrl_c_is_exit_130_with_what_was_done(asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     files = catch_writes(monkeypatch)
     monkeypatch.setattr(sensitivity, "run", lambda *_: FOUND._replace(interrupted=True))
-    assert sensitivity.main([]) == command.INTERRUPTED
+    assert sensitivity.main([]) == command_line.INTERRUPTED
     assert files["sensitivity.json"]["epochs"] == 2
     assert not asked
 
 
 @pytest.fixture
 def on_few(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> oracle.Data:
-    """Twins train on few digits, two epochs a call, which the oracle has too."""
+    """Twins train on few digits, two epochs per call, which the oracle has too."""
     rows, tests = (digits.x_train[:30], digits.labels_train[:30]), (digits.x_test[:30], digits.labels_test[:30])
     small = make_dataset(*rows, *tests, 10, "float64")
     monkeypatch.setattr(sensitivity, "load_digits", lambda _: small)
-    monkeypatch.setattr(sensitivity.run_one, "epochs_a_call", lambda *_: 2)
+    monkeypatch.setattr(sensitivity.training_run, "epochs_a_call", lambda *_: 2)
     columns = [np.asarray(column) for column in small]
     return oracle.Data(columns[0], columns[2], columns[3], columns[5], 10)
 

@@ -154,7 +154,7 @@ def test_bits_depend_on_the_trial_alone(crowd: list[Trial], singles: Data, monke
     program = packing.config_of(crowd[0])
     groups = tuple(tuple(shuffled[start : start + 5]) for start in range(0, len(shuffled), 5))
     assert_same_bits(by_id([Block(program, groups[:20], False), Block(program, groups[20:], False)], 2, singles), sweep)
-    # One order gathered for a whole group gives the bits of an order a lane.
+    # One order gathered for a whole group gives the bits of an order per lane.
     one_seed = [trial for trial in crowd if trial.seed == 3]
     (shared,) = pack(one_seed, singles, LANES)
     assert shared.shared

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from experiments import benchmark, predict, sweep, sweep_report, width_or_luck
+from experiments import benchmark, predict, sweep, width_or_luck
+from experiments.sweep_actions import report_and_export
 from jaxmlp import InputError, Model, load
 from jaxmlp.sweep import choosing, trials
 from tests.test_experiments import assert_figure, files
@@ -150,7 +151,7 @@ def test_what_is_known_of_a_sweep_is_said() -> None:
         {**row, "hidden": hidden, "status": status}
         for hidden, status in [("4", "done"), ("4", "pending"), ("8", "pruned"), ("9", "pending"), ("9", "pending")]
     ]
-    line = sweep_report.progress_line(rows)
+    line = report_and_export.progress_line(rows)
     assert line == "sweep 2: 1 of 5 trials done, 3 pending, 1 pruned, 1 configurations not begun"
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import sweep, sweep_report
+from experiments import sweep
+from experiments.sweep_actions import report_and_export
 from jaxmlp import Model, load_digits
 from jaxmlp.sweep import data_hash, hold_out, make_space, store
 from jaxmlp.sweep.block_training import Outcome
@@ -107,7 +108,7 @@ def test_a_sweep_of_which_nothing_is_done_says_so_and_draws_nothing(
     ]  # fmt: skip
     assert list(files) == ["trials.csv"]
     with rejects("no trial is done yet, expected one to export"):
-        sweep_report.find_trial(str(tmp_path / "s"), None, None)
+        report_and_export.find_trial(str(tmp_path / "s"), None, None)
 
 
 def test_the_newest_sweep_is_looked_at_unless_another_is_named(
@@ -121,7 +122,7 @@ def test_the_newest_sweep_is_looked_at_unless_another_is_named(
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].startswith(f"sweep {number}: ")
         assert lines[3].split()[:2] == ["1", width]
-        assert sweep_report.find_trial(str(tmp_path / "s"), number, None)[1].number == number
+        assert report_and_export.find_trial(str(tmp_path / "s"), number, None)[1].number == number
     assert sweep.main(["report", "--database", str(tmp_path / "s"), "--sweep", "3"]) == 2
     assert "sweep is 3, expected one of [1, 2]" in capsys.readouterr().err
     assert sweep.main(["export", "--database", str(tmp_path / "s"), "--sweep", "1"]) == 0
@@ -178,7 +179,7 @@ def test_the_heatmap_has_the_axes_that_were_asked_for(
         assert cells.shape == shape
         np.testing.assert_allclose(cells.ravel(), [84, 94, 99])  # widths 4, 8, 16
     for cells, drawn in ((3, True), (2, False)):
-        monkeypatch.setattr(sweep_report, "CELLS", cells)
+        monkeypatch.setattr(report_and_export, "CELLS", cells)
         assert sweep.main(["report", "--database", database]) == 0
         assert ("heatmap.png" in files) == drawn
     capsys.readouterr()
@@ -211,7 +212,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         asked.append((trial, *others))
         return random_params(0, (64, 10)), outcome(trial)
 
-    monkeypatch.setattr(sweep_report, "train_trial", train)
+    monkeypatch.setattr(report_and_export, "train_trial", train)
     return asked
 
 
@@ -271,7 +272,7 @@ def test_an_unfinished_trial_is_not_exported(status: str, tmp_path: Path) -> Non
         if status == "failed":
             store.fail(connection, [entries[trials[0]]], "why")
     with rejects(f"trial is {trials[0].id!r}, expected the id of a trial of the sweep that is done"):
-        sweep_report.find_trial(str(path), None, trials[0].id)
+        report_and_export.find_trial(str(path), None, trials[0].id)
 
 
 def test_a_sweep_of_other_data_is_not_exported(

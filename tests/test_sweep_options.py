@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import command, sweep, sweep_estimate, sweep_report
+from experiments import sweep
+from experiments.support import command_line
+from experiments.sweep_actions import estimate, report_and_export
 from jaxmlp import load_digits, runtime
 from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, store
 from jaxmlp.sweep.space import Range
@@ -34,7 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return [{"status": "done"}]
 
     monkeypatch.setattr(sweep, "run", run)
-    monkeypatch.setattr(sweep_report, "show", lambda rows, top: found.append((rows, top)))
+    monkeypatch.setattr(report_and_export, "show", lambda rows, top: found.append((rows, top)))
     return found
 
 
@@ -110,7 +112,7 @@ def test_the_end_counts_trials_by_status_and_a_failed_one_is_exit_1(
 ) -> None:
     rows = [{"status": status} for status in (*["done"] * 1200, "pruned", "diverged", *["failed"] * failed)]
     monkeypatch.setattr(sweep, "run", lambda *_: rows)
-    monkeypatch.setattr(sweep_report, "show", lambda *_, **__: None)
+    monkeypatch.setattr(report_and_export, "show", lambda *_, **__: None)
     assert sweep.main(["run"]) == code
     said = capsys.readouterr().out
     assert said.startswith("1,200 done, 1 pruned, 1 diverged" + ", 1 failed" * failed + ": ")
@@ -132,7 +134,7 @@ def test_a_dry_run_estimates_the_trials_that_would_be_trained(
     asked: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     estimated: list[Any] = []
-    monkeypatch.setattr(sweep_estimate, "estimate", lambda *given: estimated.append(given) or "so much")
+    monkeypatch.setattr(estimate, "estimate", lambda *given: estimated.append(given) or "so much")
     options = ["--seeds", "0:3", "--epochs", "9", "--validation", "97", "--dtype", "float64", "--halving", "3"]
     assert sweep.main(["run", *options, "--dry-run"]) == 0
     ((trials, data, epochs, halving, engine),) = estimated
@@ -204,8 +206,8 @@ def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monke
     bars: list[int] = []
     monkeypatch.setattr(sweep, "run_sweep", lambda *_, **how: called.append(how))
     monkeypatch.setattr(sweep, "git_commit", lambda: "abc+")
-    bar = command.bar
-    monkeypatch.setattr(command, "bar", lambda total, unit: bars.append(total) or bar(total, unit))
+    bar = command_line.bar
+    monkeypatch.setattr(command_line, "bar", lambda total, unit: bars.append(total) or bar(total, unit))
     space = make_space({"hidden": ["4"], "seeds": ["0:20"]})
     settings = {"epochs": 9, "validation": 7, "dtype": "float64", "halving": 3}
     rows = sweep.run(space, settings, str(tmp_path / "s"))
@@ -246,7 +248,7 @@ def take_seconds(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         tried.append((block.config.batch_size, len(block.trials), epochs))
         return float(epochs if known else epochs + 4)
 
-    monkeypatch.setattr(sweep_estimate, "_timed", timed)
+    monkeypatch.setattr(estimate, "_timed", timed)
     return tried
 
 
@@ -255,10 +257,10 @@ def test_an_estimate_counts_trials_updates_and_times_what_it_tried(
 ) -> None:
     tried = take_seconds(monkeypatch)
     trials = make_space({"hidden": ["4"], "batch_size": [1, 5], "seeds": ["0:3"]}).trials()
-    assert sweep_estimate.estimate(trials, small, 9, 0).splitlines() == [
+    assert estimate.estimate(trials, small, 9, 0).splitlines() == [
         # 3 seeds, 9 epochs, of 18 updates, and of 4 (3 times 5 rows and the 3 left).
         f"6 trials in 2 blocks, 2 compilations, {3 * 9 * (18 + 4)} updates",
-        "memory: about 0 MiB a block; database: about 0.0 MB",
+        "memory: about 0 MiB per block; database: about 0.0 MB",
         "time: about 26 s, of which 8 s compiling",
     ]
     assert tried == [(size, 3, epochs) for size in (1, 5) for epochs in (1, 1, 3)]
@@ -269,13 +271,13 @@ def test_an_estimate_knows_halvings_shares_and_programs_it_did_not_try(
 ) -> None:
     take_seconds(monkeypatch)
     trials = make_space({"hidden": ["4"], "batch_size": [1, 2, 3, 6], "seeds": ["0:30"]}).trials()
-    lines = sweep_estimate.estimate(trials, small, 9, 3).splitlines()
+    lines = estimate.estimate(trials, small, 9, 3).splitlines()
     # 1 epoch for all, 3 for a third, 9 for a ninth: 3 passes. Blocks of 30: 4 programs, of which 3 are timed.
     assert lines[0] == f"120 trials in 4 blocks, 4 compilations, {30 * 3 * (18 + 9 + 6 + 3):,} updates"
     assert lines[2] == "time: about 28 s, of which 16 s compiling"  # 4 (3 + 4)
-    # 520 networks, 16 side by side, are 33 groups: a block of 32, timed at 1 s an epoch, and one of a single group.
+    # 520 networks, 16 side by side, are 33 groups: a block of 32, timed at 1 s per epoch, and one of a single group.
     trials = make_space({"hidden": ["4"], "batch_size": [2], "seeds": ["0:520"]}).trials()
-    lines = sweep_estimate.estimate(trials, small, 32, 0).splitlines()
+    lines = estimate.estimate(trials, small, 32, 0).splitlines()
     assert lines[1].endswith("database: about 1.1 MB")  # 520 (500 + 50 * 32)
     assert lines[2] == "time: about 33 s, of which 0 s compiling"
 

@@ -90,7 +90,7 @@ def test_groups_have_a_seed_each_where_few_lanes_stay_empty(data: Data) -> None:
     def of(*seeds: int) -> list[Trial]:
         return [Trial(learning_rate=0.1 + number, seed=seed) for number, seed in enumerate(seeds)]
 
-    # Two lanes a group. Of 40 trials with 19 and 21, a group more than needed: 2 empty lanes are just 5 %; of 38, more.
+    # Two lanes per group. Of 40 trials with 19 and 21, one group more than needed: 2 empty lanes are 5 %; of 38, more.
     (shared,) = pack(of(*[0] * 19, *[1] * 21), data, 2)
     assert shared.shared
     assert [len({trial.seed for trial in group}) for group in shared.groups] == [1] * 21

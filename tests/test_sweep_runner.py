@@ -36,7 +36,7 @@ from jaxmlp.sweep import (
     trials,
 )
 from jaxmlp.sweep.packing import ENGINES
-from jaxmlp.sweep.runner import work
+from jaxmlp.sweep.runner import train_task
 from tests.helpers import random_dataset, rejects
 
 SPACE = make_space({"hidden": ["3", "6"], "learning_rate": [0.1, 0.4, 1.0], "seeds": ["0:9"]})
@@ -233,7 +233,7 @@ def interrupted_sweep(path: Path, data: Data, executor: concurrent.futures.Execu
 
 def test_a_task_is_pure_and_travels(data: Data) -> None:
     (block,) = pack([Trial((3,)), Trial((3,), seed=1)], data, 16)
-    task = pickle.loads(pickle.dumps((work, block, 2, data)))
+    task = pickle.loads(pickle.dumps((train_task, block, 2, data)))
     (first, seconds), (second, _) = (task[0](*task[1:]) for _ in range(2))
     np.testing.assert_equal(first, second)
     assert 0 < seconds < 600

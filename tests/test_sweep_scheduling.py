@@ -89,7 +89,7 @@ def test_halving_goes_on_with_the_best_half_by_the_validation_loss_of_the_rung(d
 def test_halving_leaves_out_who_failed_or_diverged_and_trains_no_one_twice(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layout, "GROUPS", 1)  # and one lane: a block a trial
+    monkeypatch.setattr(layout, "GROUPS", 1)  # and one lane: a block per trial
     # The two that would be the best, 3 and 5, are lost. Half of eight go on still: 4 and 7 take their places.
     made = Made(lambda number, _: {3: "failed", 5: "diverged"}.get(number, "done"))
     _, rows = sweep_of(tmp_path / "s", data, made, lanes=1, attempts=1)

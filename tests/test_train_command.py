@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import experiments.__main__ as lecture
-from experiments import bottleneck, command, digits_gallery, one_hidden_layer, run_one, train, two_hidden_layers
-from experiments.run_one import Result, Settings
+from experiments import bottleneck, digits_gallery, one_hidden_layer, train, two_hidden_layers
+from experiments.support import command_line, training_run
+from experiments.support.training_run import Result, Settings
 from jaxmlp import (
     Dataset,
     History,
@@ -57,7 +58,7 @@ def asked(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         return result(small, settings)
 
     monkeypatch.setattr(train, "run", run)
-    monkeypatch.setattr(command, "prepare", lambda *_: None)
+    monkeypatch.setattr(command_line, "prepare", lambda *_: None)
     return found
 
 
@@ -80,8 +81,8 @@ def test_a_commands_defaults_are_the_lectures_and_every_option_becomes_its_setti
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     folders: list[Path] = []
-    monkeypatch.setattr(command, "write", lambda folder, _: folders.append(folder) or "")
-    monkeypatch.setattr(command, "output_folder", Path)
+    monkeypatch.setattr(command_line, "write", lambda folder, _: folders.append(folder) or "")
+    monkeypatch.setattr(command_line, "output_folder", Path)
     monkeypatch.setattr(train, "draw", lambda *_: {})
     assert main([]) == main([*OPTIONS, "--out", "elsewhere"]) == main(["--dtype", "float32", "--hidden"]) == 0
     default = Settings(hidden, 0, 0.2, 100, 1, "sigmoid", "automatic", "float64", "lecture")
@@ -91,7 +92,7 @@ def test_a_commands_defaults_are_the_lectures_and_every_option_becomes_its_setti
 
 @pytest.mark.parametrize("module", [one_hidden_layer, two_hidden_layers, bottleneck])
 def test_run_trains_the_commands_own_network(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_one, "run", lambda settings: settings)
+    monkeypatch.setattr(training_run, "run", lambda settings: settings)
     assert module.run() == module.PRESET
 
 
@@ -110,7 +111,7 @@ def test_what_the_network_needs_of_jax_is_asked_for_first(
     catch_writes(monkeypatch)
     monkeypatch.setattr(train, "draw", lambda *_: {})
     prepared: list[Any] = []
-    monkeypatch.setattr(command, "prepare", lambda *how: prepared.append((*how, len(asked))))
+    monkeypatch.setattr(command_line, "prepare", lambda *how: prepared.append((*how, len(asked))))
     assert train.main(OPTIONS) == train.main(["--dtype", "float32", "--no-cache"]) == 0
     assert prepared == [("float64", (64, 3, 2, 10), 4, True, 0), ("float32", (64, 20, 10), 1, False, 1)]
 
@@ -200,7 +201,7 @@ def test_a_run_that_ended_early_is_told_keeps_its_epochs_and_has_its_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     caught = catch_writes(monkeypatch)
-    monkeypatch.setattr(command, "prepare", lambda *_: None)
+    monkeypatch.setattr(command_line, "prepare", lambda *_: None)
     monkeypatch.setattr(train, "run", lambda *_: result(small, SETTINGS, ended, epochs))
     assert train.main(OPTIONS) == code
     captured = capsys.readouterr()
@@ -220,9 +221,9 @@ def test_a_run_that_ended_early_is_told_keeps_its_epochs_and_has_its_exit_code(
 
 @pytest.fixture
 def on_few(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> oracle.Data:
-    """Runs train on few digits, two epochs a call, which the oracle has too."""
-    monkeypatch.setattr(run_one, "load_digits", lambda _: small)
-    monkeypatch.setattr(run_one, "epochs_a_call", lambda *_: 2)
+    """Runs train on few digits, two epochs per call, which the oracle has too."""
+    monkeypatch.setattr(training_run, "load_digits", lambda _: small)
+    monkeypatch.setattr(training_run, "epochs_a_call", lambda *_: 2)
     columns = [np.asarray(column) for column in small]
     return oracle.Data(columns[0], columns[2], columns[3], columns[5], 10)
 
@@ -231,9 +232,9 @@ def test_a_run_trains_as_the_oracle_does_with_every_setting(
     on_few: oracle.Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reported: list[tuple[int, int]] = []
-    monkeypatch.setattr(run_one, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    monkeypatch.setattr(training_run, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
     settings = Settings((5,), 3, 0.3, 4, 7, "tanh", "hand-derived")
-    found = run_one.run(settings, lambda done, rows: reported.append((done, len(rows.loss))))
+    found = training_run.run(settings, lambda done, rows: reported.append((done, len(rows.loss))))
     expected = oracle.train(on_few, settings.sizes, 3, 0.3, 4, 7, "tanh")
     for ours, theirs in zip(found.history, expected[1:4], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10)
@@ -243,15 +244,16 @@ def test_a_run_trains_as_the_oracle_does_with_every_setting(
 
 
 def test_the_names_of_gradients_and_random_numbers_mean_these() -> None:
-    assert {"automatic": automatic_gradient, "hand-derived": hand_derived_gradient} == run_one.GRADIENTS
-    assert {"lecture": LectureStream, "jax": KeyStream} == run_one.RANDOMNESS
+    assert {"automatic": automatic_gradient, "hand-derived": hand_derived_gradient} == training_run.GRADIENTS
+    assert {"lecture": LectureStream, "jax": KeyStream} == training_run.RANDOMNESS
 
 
 @pytest.mark.parametrize(
     ("table", "setting", "name", "given"),
     [
-        (run_one.GRADIENTS, "gradient", "automatic", "relu"), (run_one.GRADIENTS, "gradient", "hand-derived", "relu"),
-        (run_one.RANDOMNESS, "randomness", "lecture", 8), (run_one.RANDOMNESS, "randomness", "jax", 8),
+        (training_run.GRADIENTS, "gradient", "automatic", "relu"),
+        (training_run.GRADIENTS, "gradient", "hand-derived", "relu"),
+        (training_run.RANDOMNESS, "randomness", "lecture", 8), (training_run.RANDOMNESS, "randomness", "jax", 8),
     ],
 )  # fmt: skip
 def test_a_run_takes_gradient_and_random_numbers_by_their_names(
@@ -266,7 +268,7 @@ def test_a_run_takes_gradient_and_random_numbers_by_their_names(
 
     monkeypatch.setitem(table, name, asked)
     with pytest.raises(AskedError):
-        run_one.run(dataclasses.replace(Settings(activation="relu", seed=8), **{setting: name}))
+        training_run.run(dataclasses.replace(Settings(activation="relu", seed=8), **{setting: name}))
 
 
 def test_ctrl_c_and_a_loss_not_finite_keep_the_finite_epochs_before(
@@ -277,7 +279,7 @@ def test_ctrl_c_and_a_loss_not_finite_keep_the_finite_epochs_before(
             raise KeyboardInterrupt
 
     settings = Settings((5,), 3, 0.3, 6, 7, "tanh", "hand-derived")
-    found = run_one.run(settings, interrupt)
+    found = training_run.run(settings, interrupt)
     assert (found.ended, len(found.history.loss)) == ("interrupted", 4)
     whole = oracle.train(on_few, settings.sizes, 3, 0.3, 4, 7, "tanh")
     np.testing.assert_allclose(found.history.test_accuracy, whole.test_accuracy)
@@ -288,16 +290,16 @@ def test_ctrl_c_and_a_loss_not_finite_keep_the_finite_epochs_before(
         return state, history._replace(loss=loss)
 
     calls: list[int] = []
-    program = run_one.train_epochs.lower
+    program = training_run.train_epochs.lower
 
     class Lower:
         def lower(self, *arguments: Any) -> Any:
             compiled = program(*arguments).compile()
             return type("Lowered", (), {"compile": lambda _: lambda *given: spoil(*compiled(*given))})()
 
-    monkeypatch.setattr(run_one, "train_epochs", Lower())
+    monkeypatch.setattr(training_run, "train_epochs", Lower())
     reported: list[int] = []
-    found = run_one.run(settings, lambda _, rows: reported.append(len(rows.loss)))
+    found = training_run.run(settings, lambda _, rows: reported.append(len(rows.loss)))
     assert (found.ended, found.history.loss.tolist(), reported) == ("diverged", [1.0, 2.0, 1.0], [2, 1])
     assert len(found.history.test_accuracy) == 3
 
@@ -305,9 +307,9 @@ def test_ctrl_c_and_a_loss_not_finite_keep_the_finite_epochs_before(
 def test_epochs_per_call_divide_the_epochs_and_shrink_where_an_epoch_is_long() -> None:
     # 1,000 samples of 10,000 weights are 10^7 products per epoch: 10 epochs per call; of 20,000: 5; of 10^6: 1.
     for weights, most in ((10_000, 10), (20_000, 5), (1_000_000, 1)):
-        assert run_one.epochs_a_call(100, 1000, np.zeros(weights)) == most  # pyright: ignore[reportArgumentType]
+        assert training_run.epochs_a_call(100, 1000, np.zeros(weights)) == most  # pyright: ignore[reportArgumentType]
     few: Any = np.zeros(10)
-    assert [run_one.epochs_a_call(n, 1497, few) for n in (100, 7, 13, 1, 30, 12)] == [10, 7, 1, 1, 10, 6]
+    assert [training_run.epochs_a_call(n, 1497, few) for n in (100, 7, 13, 1, 30, 12)] == [10, 7, 1, 1, 10, 6]
 
 
 # The whole lecture.
@@ -325,8 +327,8 @@ def test_the_lecture_ends_with_its_networks_beside_what_it_said_of_them(
     prepared: list[Any] = []
     galleries: list[list[str]] = []
     monkeypatch.setattr(train, "perform", perform)
-    monkeypatch.setattr(command, "prepare", lambda *how: prepared.append(how))
-    monkeypatch.setattr(command, "output_folder", Path)
+    monkeypatch.setattr(command_line, "prepare", lambda *how: prepared.append(how))
+    monkeypatch.setattr(command_line, "output_folder", Path)
     monkeypatch.setattr(digits_gallery, "main", galleries.append)
     assert lecture.main(["--out", "o"]) == 0
     names = ("one_hidden_layer", "two_hidden_layers", "bottleneck")
@@ -353,8 +355,8 @@ def test_the_lecture_stops_at_the_first_network_that_does_not_finish(
     ended: str, code: int, small: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(train, "perform", lambda settings, *_, **__: result(small, settings, ended, epochs=0))
-    monkeypatch.setattr(command, "prepare", lambda *_: None)
-    monkeypatch.setattr(command, "output_folder", Path)
+    monkeypatch.setattr(command_line, "prepare", lambda *_: None)
+    monkeypatch.setattr(command_line, "output_folder", Path)
     monkeypatch.setattr(digits_gallery, "main", lambda _: 0)
     assert lecture.main([]) == code
     assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[-1:]] == [["64-20-10", "-", "100"]]

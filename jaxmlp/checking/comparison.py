@@ -24,17 +24,13 @@ __all__ = ["NUMERICAL_TOLERANCES", "TOLERANCES", "compare_gradients", "compare_t
 # The absolute part is what rounding leaves of a gradient that is nearly zero: a delta h - y of a saturated network
 # has an error of eps however small it is. Leaves below it are called tiny in the report, not agreeing.
 TOLERANCES = {
-    "float64": Tolerance(1e-12, 1e-14),
-    "float32": Tolerance(1e-5, 5e-6),
-    "float16": Tolerance(2e-2, 1e-2),
-    "bfloat16": Tolerance(1e-1, 1e-1),
-}
+    "float64": Tolerance(1e-12, 1e-14), "float32": Tolerance(1e-5, 5e-6),
+    "float16": Tolerance(2e-2, 1e-2), "bfloat16": Tolerance(1e-1, 1e-1),
+}  # fmt: skip
 NUMERICAL_TOLERANCES = {
-    "float64": Tolerance(1e-7, 2e-9),
-    "float32": Tolerance(5e-2, 1e-2),
-    "float16": Tolerance(5e-1, 5e-1),
-    "bfloat16": Tolerance(5e-1, 5e-1),
-}
+    "float64": Tolerance(1e-7, 2e-9), "float32": Tolerance(5e-2, 1e-2),
+    "float16": Tolerance(5e-1, 5e-1), "bfloat16": Tolerance(5e-1, 5e-1),
+}  # fmt: skip
 
 
 @jax.default_matmul_precision("highest")  # on a GPU, TF32 would differ from itself

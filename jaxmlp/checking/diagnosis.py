@@ -2,8 +2,7 @@
 
 The deltas that JAX derives are the truth. From the output layer down, each layer's leaves are compared with those
 that the right delta gives. Where they differ, every mistake of `known_mistakes.py` is tried, until one reproduces the
-wrong leaves. The search goes on below with the delta that the mistake made, so that what only follows from it is not
-reported as another one.
+wrong leaves. The search goes on below with the delta of that mistake, so that its consequences are not reported.
 """
 
 from typing import Any, NamedTuple
@@ -46,7 +45,7 @@ class Diagnosis(NamedTuple):
         return not self.findings
 
     def __str__(self) -> str:
-        """Sentences, one a line: up to where the backward pass is right, then what is wrong."""
+        """Sentences, one per line: up to where the backward pass is right, then what is wrong."""
         if self.ok:
             return "every delta, dL/dW and dL/db is right"
         first = self.findings[0]
@@ -70,8 +69,7 @@ def compare_backward(
         x: ``[B, n_0]``, or ``[n_0]``. With B of 2 or more and widths of 2 or more fewer mistakes look alike.
         y: ``[B, n_L]``, or ``[n_L]``.
         activation: of the network; the right one.
-        tolerance: norm-wise relative error up to which leaves count as equal; by default 1e-11 in float64, 3e-5
-            in float32.
+        tolerance: norm-wise relative error up to which leaves are equal; default 1e-11 (float64), 3e-5 (float32).
 
     Returns:
         Findings from the output layer down; empty where all is right.

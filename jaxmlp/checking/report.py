@@ -90,7 +90,7 @@ class Row(NamedTuple):
 
 
 class GradientReport(NamedTuple):
-    """What a comparison found: ``rows``, one a pair and leaf, and ``notes`` in words. ``str`` gives a table."""
+    """What a comparison found: ``rows``, one per pair and leaf, and ``notes`` in words. ``str`` gives a table."""
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]

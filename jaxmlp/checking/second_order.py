@@ -27,7 +27,7 @@ __all__ = ["hand_derived_hessian_vector"]
 
 @functools.cache
 def hand_derived_hessian_vector(activation: ActivationName = "sigmoid") -> HessianVectorProduct:
-    """The hand-derived `HessianVectorProduct` of a network with this activation (one name, or one a hidden layer).
+    """The hand-derived `HessianVectorProduct` of a network with this activation (one name, or one per hidden layer).
 
     The function takes parameters, a direction like them and one sample ``x [n_0], y [n_L]`` or a batch
     ``[B, n_0], [B, n_L]``, and returns the product, a pytree like the parameters, in their dtype. At relu's kink the

@@ -34,7 +34,7 @@ class MLPClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transforme
             function that makes one from the learning rate, such as ``optax.lion``.
         learning_rate: positive.
         momentum: of momentum and nesterov, 0 up to, not including, 1.
-        batch_size: samples an update; "auto" is 200, or all samples where there are fewer.
+        batch_size: samples per update; "auto" is 200, or all samples where there are fewer.
         max_iter: epochs, at most.
         alpha: of the L2 penalty ``alpha / 2 |W|^2 / B``, B the batch's samples: scikit-learn's scaling.
         tol: training stops when the loss, or the validation accuracy, has not improved by this much ...
@@ -45,7 +45,7 @@ class MLPClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transforme
         random_state: of initial weights, validation rows and sample orders, drawn in this sequence as the lecture
             draws them: a seed, a RandomState, or None for another one at each fit.
         class_weight: None, "balanced", or a factor for each class; multiplies the samples' weights.
-        verbose: write a line an epoch to standard output.
+        verbose: log one line per epoch (logger "jaxmlp"; on standard error unless the program sets up logging).
         device: "cpu" or "gpu"; "auto" is JAX's own choice.
         dtype: float32, float64, or "auto": float32 for float32 data, else float64; whatever JAX's 64-bit mode is.
         transform_layer: the hidden layer whose values `transform` gives, 0 the first, -1 the last.
@@ -157,10 +157,8 @@ class MLPClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transforme
         with computing(str(x.dtype), self.device):
             prepared = prepare(settings, parameters, x, np.searchsorted(known, y), known, weights, random, params)
             given = hyperparameters_of(parameters, prepared, done + 1)
-            fitted = train(
-                prepared, given, report_to(self.verbose, self.learning_rate), done,
-                getattr(self, "_optimizer_state", None),
-            )  # fmt: skip
+            state = getattr(self, "_optimizer_state", None)
+            fitted = train(prepared, given, report_to(self.verbose, self.learning_rate), done, state)
         self._keep(fitted, known, random)
         self.loss_curve_ = [*([] if first else self.loss_curve_), *fitted.losses]
         self.validation_scores_ = None

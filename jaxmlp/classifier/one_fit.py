@@ -62,7 +62,7 @@ class Fitted(NamedTuple):
 
 
 def random_of(random_state: Any) -> np.random.RandomState:
-    """The random given of a fit from a seed or a RandomState; None gives new ones, never NumPy's global stream."""
+    """The random numbers of a fit from a seed or a RandomState; None gives new ones, never NumPy's global stream."""
     if random_state is None:
         return np.random.RandomState()
     return LectureStream(random_state).random
@@ -78,8 +78,8 @@ def prepare(
         settings: checked.
         parameters: of the classifier.
         x: ``[n, n_in]``.
-        labels: ``[n]``, indices of ``classes``.
-        classes: sorted.
+        labels: ``[n]``, indices of ``classes``, which are sorted.
+        classes: ``[n_classes]``.
         weights: ``[n]``, of the samples; those of weight 0 are left out.
         random: to draw from.
         params: to go on from.
@@ -95,10 +95,8 @@ def prepare(
         params = LectureStream(random).params((x.shape[1], *settings.hidden, len(classes)), str(x.dtype))
     if settings.config.early_stopping:
         fraction = parameters["validation_fraction"]
-        training, validation = map(
-            np.asarray,
-            train_test_split(training, test_size=fraction, stratify=labels[training], random_state=random),
-        )
+        parts = train_test_split(training, test_size=fraction, stratify=labels[training], random_state=random)
+        training, validation = map(np.asarray, parts)
     n, size = len(training), settings.config.training.batch_size
     if size > n:
         warnings.warn(f"batch_size is {size}, more than the {n} training samples: {n} is used", stacklevel=4)

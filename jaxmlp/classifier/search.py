@@ -41,11 +41,11 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         estimator: an `MLPClassifier`, for the parameters that are not searched.
         param_grid: as for ``GridSearchCV``: a dictionary of lists, a list of such dictionaries, or any iterable of
             dictionaries of values, such as ``ParameterSampler``.
-        scoring: None for accuracy, computed with the training; a name or function of scikit-learn costs a call a fit.
+        scoring: None for accuracy, computed with the training; a name or function of scikit-learn costs a call per fit.
         cv: folds: a number, a splitter, or an iterable of (training rows, test rows).
         refit: train the best candidate on all samples; `predict` and the like need it.
         error_score: of a fit whose loss is no longer finite, or "raise".
-        verbose: write a line for each block of fits to standard output.
+        verbose: log one line per block of fits, as `MLPClassifier`.
 
     Attributes:
         cv_results_: as ``GridSearchCV``: ``params``, ``param_*``, ``split*_test_score``, ``mean_``, ``std_`` and
@@ -82,8 +82,7 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             groups: for the splitter.
 
         Raises:
-            InputError: a parameter, weight or label that cannot be used; with ``error_score="raise"`` a loss that is
-                no longer finite.
+            InputError: a parameter, weight or label that cannot be used; with ``error_score="raise"`` an infinite loss.
         """
         estimator: Any = self.estimator
         if not isinstance(estimator, MLPClassifier):

@@ -1,7 +1,6 @@
 """The search's fits in the engine's blocks: laid out, trained together, and read as one network each.
 
-A group is up to B fits with the same fold, seed and widths, which share the order of their samples. Hidden layers are
-padded to the widest, orders to the longest fold.
+A group is up to B fits with the same fold, seed and widths, which share the order of their samples.
 """
 
 import copy
@@ -32,15 +31,10 @@ __all__ = ["FitOutcome", "train_fits"]
 
 
 class FitOutcome(NamedTuple):
-    """What became of a fit.
+    """What became of a fit: its parameters (NumPy's), epochs done, whether the loss was no longer finite.
 
-    Attributes:
-        fit: which.
-        params: NumPy arrays.
-        epochs: done.
-        diverged: whether the loss was no longer finite.
-        test_accuracy: share of the fold's test rows classified correctly.
-        seconds: the time of the block, divided evenly between its fits.
+    ``test_accuracy`` is the share of the fold's test rows classified correctly; ``seconds`` the time of its block,
+    divided evenly between the block's fits.
     """
 
     fit: Fit
@@ -139,7 +133,7 @@ def start_block(params: Params, given: FitHyperparameters, running: Array, confi
 def train_fits(
     made: Sequence[Fit], samples: Samples, folds: Folds, device: str, report: Callable[[int, int], None]
 ) -> list[FitOutcome]:
-    """Train all fits, those of the same depth, program and number of updates in one compiled program.
+    """A FitOutcome for each fit, in their order; those of one depth, program and number of updates train together.
 
     Args:
         made: from `fits`, within `jaxmlp.runtime.computing`, like this.
@@ -147,9 +141,6 @@ def train_fits(
         folds: training and test rows.
         device: "cpu", "gpu" or "auto"; all of that kind are used.
         report: called after each block with the number of fits done, and of all.
-
-    Returns:
-        A FitOutcome for each fit, in their order.
     """
     mesh = layout.device_mesh(jax.local_devices(backend=None if device == "auto" else device))
     x, labels = (np.concatenate([part, np.zeros_like(part[:1])]) for part in samples[:2])
@@ -171,7 +162,8 @@ class _Plan(NamedTuple):
     groups: list[list[Fit]]
     capacity: int
     lanes: int
-    sizes: list[tuple[int, ...]]
+    sizes: tuple[int, ...]
+    masked: bool
     folds: Folds
     length: int
     n_validation: int
@@ -189,16 +181,14 @@ def _plan(members: Sequence[Fit], folds: Folds, table: Table, classes: int, mesh
     if not interleaved:
         lanes = -(-largest // -(-largest // lanes))
     groups = [part[at : at + lanes] for part in by_rows.values() for at in range(0, len(part), lanes)]
-    sizes = list({sizes_of(fit.prepared.params) for fit in members})
-    room = layout.groups_within(layout.group_bytes(_widest(sizes), 6, lanes, table.x.dtype.itemsize) * devices)
+    all_sizes = {sizes_of(fit.prepared.params) for fit in members}
+    sizes = tuple(map(max, zip(*all_sizes, strict=True)))
+    room = layout.groups_within(layout.group_bytes(sizes, 6, lanes, table.x.dtype.itemsize) * devices)
     return _Plan(
         FitJob(config, classes, interleaved), groups, min(room, -(-len(groups) // devices)) * devices, lanes, sizes,
-        folds, max(len(fit.prepared.training) for fit in members), max(len(fit.prepared.validation) for fit in members),
+        len(all_sizes) > 1, folds, max(len(fit.prepared.training) for fit in members),
+        max(len(fit.prepared.validation) for fit in members),
     )  # fmt: skip
-
-
-def _widest(sizes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    return tuple(map(max, zip(*sizes, strict=True)))
 
 
 def _train_block(plan: _Plan, groups: Sequence[list[Fit]], table: Table, mesh: Mesh) -> list[FitOutcome]:
@@ -242,13 +232,12 @@ def _placed(
 ) -> tuple[Params, Given, NDArray[np.bool_]]:
     """Parameters, what is given and who runs, as NumPy arrays ``[G, B, ...]``."""
     shape, dtype = laid_out.shape, groups[0][0].prepared.data.x_train.dtype
-    params, masks = layout.empty_block(shape, _widest(plan.sizes), dtype)
+    params, masks = layout.empty_block(shape, plan.sizes, dtype)
     first = hyperparameters_of(groups[0][0].parameters, groups[0][0].prepared, 1)
     numbers: Any = jax.tree.map(lambda scalar: np.zeros(shape, np.asarray(scalar).dtype), first)
-    weights, samples = np.zeros((shape[0], filler + 1), dtype), np.ones(shape[0], dtype)
+    weights, samples, running = np.zeros((shape[0], filler + 1), dtype), np.ones(shape[0], dtype), np.zeros(shape, bool)
     rows = (plan.n_validation, max(len(test) for _, test in plan.folds))
     validation, test = (np.full((shape[0], length), filler, np.int32) for length in rows)
-    running = np.zeros(shape, bool)
     for slot, group in zip(laid_out.slots, groups, strict=True):
         prepared, tested, at = group[0].prepared, plan.folds[group[0].fold][1], (slot, slice(0, len(group)))
         layout.put_network(params, masks, at, [np.asarray(layer.weights) for layer in prepared.params])
@@ -258,5 +247,4 @@ def _placed(
         weights[slot, :filler] = prepared.data.y_train.sum(axis=1)
         validation[slot, : len(prepared.validation)], test[slot, : len(tested)] = prepared.validation, tested
         samples[slot], running[at] = len(prepared.training), True
-    masks = masks if len(plan.sizes) > 1 else ()
-    return params, Given(numbers, masks, weights, validation, samples, test), running
+    return params, Given(numbers, masks if plan.masked else (), weights, validation, samples, test), running

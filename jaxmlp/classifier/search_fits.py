@@ -38,12 +38,9 @@ Folds = Sequence[tuple[NDArray[Any], NDArray[Any]]]
 
 
 def fits(candidates: Sequence[dict[str, Any]], samples: Samples, folds: Folds) -> list[Fit]:
-    """All fits, candidates outermost; raises InputError for a parameter that cannot be used.
+    """All fits, candidates (all parameters of each) outermost, folds (training and test rows of ``samples``) innermost.
 
-    Args:
-        candidates: all parameters of each.
-        samples: all rows.
-        folds: training and test rows.
+    Raises InputError for a parameter that cannot be used.
     """
     settings = [check_settings(parameters) for parameters in candidates]
     fresh = random_of(None)  # candidates without a seed share a new one

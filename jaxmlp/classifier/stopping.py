@@ -84,14 +84,7 @@ class FitState(NamedTuple):
 
 
 def training_data(x: NDArray[Any], labels: NDArray[Any], n_classes: int, weights: NDArray[Any]) -> Dataset:
-    """Samples whose one-hot rows are multiplied by their weights; no test rows.
-
-    Args:
-        x: ``[n, n_in]``.
-        labels: integers ``[n]``.
-        n_classes: columns of the targets.
-        weights: ``[n]``, 0 or more.
-    """
+    """Samples ``x [n, n_in]`` with integer ``labels [n]``, their one-hot rows times ``weights [n]``; no test rows."""
     y = (labels[:, None] == np.arange(n_classes)) * weights[:, None]
     whole: Any = (x, y.astype(x.dtype), labels.astype(np.int32))
     return Dataset(*whole, *(part[:0] for part in whole))

@@ -1,8 +1,7 @@
 """Sums over units with B networks in the last axis: products of weights, and the softmax's cross-entropy.
 
 Each is a loop over the terms, a few per turn. Each term is one vector instruction; partial sums stay in registers and
-are written to memory once. XLA's own reductions over a leading axis are scalar; sums written out are repeated in every
-reader.
+are written to memory once. XLA's own reductions over a leading axis are scalar; it repeats written-out sums per reader.
 """
 
 from collections.abc import Callable

@@ -19,7 +19,7 @@ from jaxmlp.network import Activation, Activations, Layer, Params, hidden_activa
 
 __all__ = [
     "GROUPS", "MAX_BYTES", "Layout", "device_mesh", "empty_block", "fetched", "group_bytes", "groups_within",
-    "ladder_width", "lanes_of", "lay_out", "masked", "on_device", "put_network", "shardings", "unpad_params",
+    "ladder_width", "lanes_of", "lay_out", "masked", "put_network", "shardings", "unpad_params", "zeros",
 ]  # fmt: skip
 
 LANES = {"cpu": 16}
@@ -91,10 +91,10 @@ def groups_within(size: int) -> int:
 def empty_block(shape: tuple[int, int], sizes: Sequence[int], dtype: Any) -> tuple[Params, tuple[Array, ...]]:
     """Zeros: parameters ``[G, B, ...]`` of padded ``sizes`` and masks ``[G, B, n_l]`` of the hidden layers; NumPy's."""
     layers = [
-        Layer(on_device(np.zeros((*shape, n_out, n_in), dtype)), on_device(np.zeros((*shape, n_out), dtype)))
+        Layer(zeros((*shape, n_out, n_in), dtype), zeros((*shape, n_out), dtype))
         for n_in, n_out in itertools.pairwise(sizes)
     ]
-    return tuple(layers), tuple(on_device(np.zeros((*shape, width), dtype)) for width in sizes[1:-1])
+    return tuple(layers), tuple(zeros((*shape, width), dtype) for width in sizes[1:-1])
 
 
 def put_network(params: Any, masks: Any, at: tuple[int, slice], weights: Sequence[NDArray[Any]]) -> None:
@@ -122,9 +122,9 @@ def masked(activation: Activations, masks: Sequence[Array]) -> tuple[Activation,
     return tuple(map(row, hidden_activations(activation, len(masks)), masks))
 
 
-def on_device(values: NDArray[Any]) -> Any:
-    """NumPy's array where the types promise JAX's: what it becomes when placed on devices."""
-    return values
+def zeros(shape: Sequence[int], dtype: Any) -> Any:
+    """NumPy's zeros where the types promise JAX's: what they become when placed on devices."""
+    return np.zeros(shape, dtype)
 
 
 def fetched(array: Array) -> NDArray[Any]:

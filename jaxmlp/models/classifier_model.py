@@ -36,12 +36,10 @@ def model_of(classifier: MLPClassifier) -> Model:
         parameters[name] = value if isinstance(value, dict) else _plain(name, value)
     names = getattr(classifier, "feature_names_in_", None)
     kept = {
-        "parameters": parameters,
-        "epochs": classifier.n_iter_,
-        "loss_curve": classifier.loss_curve_,
+        "parameters": parameters, "epochs": classifier.n_iter_, "loss_curve": classifier.loss_curve_,
         "validation_scores": classifier.validation_scores_,
         "feature_names": None if names is None else [str(name) for name in names],
-    }
+    }  # fmt: skip
     activation = classifier.activation if isinstance(classifier.activation, str) else tuple(classifier.activation)
     return Model(classifier.params_, activation, classifier.classes_, classifier=kept)
 

@@ -38,7 +38,7 @@ class Model:
 
     Attributes:
         params: L layers, float32 or float64; NumPy arrays when loaded, so that 64 bits stay 64 whatever JAX's setting.
-        activation: of the hidden layers, one name or a tuple of one a layer.
+        activation: of the hidden layers, one name or a tuple of one per layer.
         classes: the labels of the outputs, numbers, booleans or strings ``[n_L]``; None: 0 .. n_L - 1.
         details: how it was trained: whatever JSON can hold.
         classifier: the parameters and curves of a classifier, see `jaxmlp.models.classifier_model`.
@@ -81,8 +81,7 @@ def encode(model: Model) -> bytes:
     """The file's bytes; the same model always gives the same.
 
     Raises:
-        InputError: parameters whose shapes or dtypes disagree or that are not finite; a label or detail that JSON
-            cannot hold.
+        InputError: parameters whose shapes or dtypes disagree or are not finite; a label or detail JSON can't hold.
     """
     _check_params(model.params, model.activation)
     tensors = {

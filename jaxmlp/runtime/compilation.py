@@ -40,14 +40,13 @@ def configure(
             ``JAX_DEFAULT_MATMUL_PRECISION`` says otherwise: a GPU would by default round float32 to TF32's 10 bits.
         sizes: ``(n_0, .., n_L)`` of the network to train, for the compilation that suits it on a CPU
             (`loop_options`); without it XLA's own choice stands. Options in ``XLA_FLAGS`` are kept and win.
-        batch_size: samples an update, for the same.
+        batch_size: samples per update, for the same.
         device: as in `choose_device`.
         cache: keep compiled programs for later processes, in this folder or, for True, in `cache_folder()`; a folder
             that JAX was given otherwise is kept. A folder that cannot be used costs a warning.
 
     Raises:
-        InputError: an unsupported dtype, size or device; or JAX already runs, so that what was asked for would be
-            silently ignored.
+        InputError: an unsupported dtype, size or device; or JAX already runs and would ignore what was asked for.
     """
     if dtype == "float64":
         jax.config.update("jax_enable_x64", True)
@@ -73,10 +72,10 @@ def configure(
 #     128       0.15  0.09  0.08  0.06  0.06  0.06  0.04
 #
 # Batches are forced here, by turning the matrix library off: XLA's own loops over products are that much slower, and a
-# loop that holds one of the library's is never compiled whole. So one sample an update is the rule.
+# loop that holds one of the library's is never compiled whole. So one sample per update is the rule.
 #
 # What leaving small loops rolled gains on top: LLVM otherwise unrolls loops over 20 units into scalar code before it
-# vectorises them. Processor time, float32 / float64, one sample an update:
+# vectorises them. Processor time, float32 / float64, one sample per update:
 #
 #   w    10         12         16         20         24         32         64         128        20-10      20-20-2
 #        0.7 / 0.8  0.8 / 1.1  1.2 / 1.1  1.4 / 1.2  1.4 / 1.1  1.1 / 1.0  0.9 / 1.0  0.9 / 1.0  1.0 / 1.0  1.4 / 1.4
@@ -84,11 +83,11 @@ def loop_options(sizes: Sequence[int], batch_size: int) -> dict[str, str]:
     """XLA's backend options for training this network on a CPU, by the tables above; none for batches.
 
     XLA's CPU backend runs each operation of a loop's body as a task of its own, which costs more than the arithmetic
-    of one sample. The threshold makes it compile a loop that touches fewer bytes a turn into one kernel.
+    of one sample. The threshold makes it compile a loop that touches fewer bytes per turn into one kernel.
 
     Args:
         sizes: ``(n_0, .., n_L)``.
-        batch_size: samples an update.
+        batch_size: samples per update.
 
     Returns:
         Option to value, for `merge_flags`; the empty value is an option without one.
@@ -99,7 +98,7 @@ def loop_options(sizes: Sequence[int], batch_size: int) -> dict[str, str]:
     parameters = sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(check_sizes(sizes)))
     if batch_size > 1:
         return {}
-    # An update touches some 20 bytes a parameter in float32, 40 in float64. No more than needed: the loop over epochs
+    # An update touches some 20 bytes per parameter in float32, 40 in float64. No more than needed: the loop over epochs
     # must stay outside, or XLA writes the evaluation's products itself, ten times slower than its library's.
     options = {"xla_cpu_small_while_loop_byte_threshold": str(100_000 + 64 * parameters)}
     if 16 <= max(sizes[1:-1], default=0) <= 32:
@@ -137,7 +136,7 @@ def cache_folder() -> Path:
 
 
 def configure_sweep(dtype: str) -> None:
-    """Prepare this process for many small networks: `configure`, and a CPU device a core.
+    """Prepare this process for many small networks: `configure`, and a CPU device per core.
 
     To be called before JAX's first computation, which fixes the devices; where JAX already runs, the devices stay as
     they are. A flag of ``XLA_FLAGS`` that names one of ours stays too.

@@ -49,8 +49,8 @@ def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lan
     """The block's trials as NumPy arrays ``[G, B, ...]``, each group in its slot; the rest is inert."""
     shape, dtype, sizes = laid_out.shape, data.dataset.x_train.dtype, sizes_of_block(block.config, data)
     params, masks = layout.empty_block(shape, sizes, dtype)
-    rate, momentum, decay = (np.zeros(shape, dtype) for _ in range(3))
-    alive = np.zeros(shape, bool)
+    rate, momentum, decay = (layout.zeros(shape, dtype) for _ in range(3))
+    alive = layout.zeros(shape, bool)
     for slot, group in zip(laid_out.slots, block.groups, strict=True):
         lane = 0
         # Neighbours that differ in their rates alone are placed together: placing trials one at a time would cost a
@@ -63,14 +63,12 @@ def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lan
             momentum[at] = [trial.momentum or 0 for trial in trials]
             decay[at] = [trial.weight_decay for trial in trials]
             alive[at] = True
-    decays = layout.on_device(decay) if block.config.decays else None
-    hyperparameters = Hyperparameters(layout.on_device(rate), layout.on_device(momentum), decays)
+    hyperparameters = Hyperparameters(rate, momentum, decay if block.config.decays else None)
     # Every optimiser of the table starts from zeros: only their shapes are asked for, which compiles nothing.
     start = functools.partial(initial_state, config=block.config.config)
     leaves = jax.eval_shape(jax.vmap(jax.vmap(start)), params, hyperparameters).optimizer_state
     optimizer_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), leaves)
-    lanes = engine.Lanes(TrainingState(params, optimizer_state), layout.on_device(alive))
-    return lanes, engine.Settings(hyperparameters, masks)
+    return engine.Lanes(TrainingState(params, optimizer_state), alive), engine.Settings(hyperparameters, masks)
 
 
 def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:

@@ -60,8 +60,7 @@ def measure_of(rows: Sequence[Row]) -> tuple[str, str]:
 def configurations(rows: Sequence[Row]) -> list[Configuration]:
     """Configurations with at least one finished trial, the best first.
 
-    Those with a trial that isn't done (diverged, pruned, failed, pending) come after all others: their mean would be
-    that of the lucky seeds.
+    Those with a trial that isn't done (diverged, pruned, failed, pending) come last: their mean is that of lucky seeds.
     """
     loss, accuracy = measure_of(rows)
     groups: dict[tuple[Any, ...], list[Row]] = {}

@@ -40,8 +40,7 @@ def opened(path: str | Path, write: bool = False, timeout: float = 30.0) -> Gene
         timeout: seconds to wait for another writer.
 
     Raises:
-        InputError: missing, locked, read-only, damaged, not a sweep's; or the disk is full. Whatever was committed
-            stays as it was.
+        InputError: missing, locked, read-only, damaged, not a sweep's; or the disk is full. What was committed stays.
     """
     path = Path(path)
     try:

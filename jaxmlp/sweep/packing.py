@@ -21,7 +21,7 @@ ENGINES = ("scan", "fused")
 class Block(NamedTuple):
     """Trials that are trained together, in groups of up to B.
 
-    ``shared``: one seed, so one order, in each group, gathered once; with one sample an update only, as products of
+    ``shared``: one seed, so one order, in each group, gathered once; with one sample per update only, as products of
     batches would round differently.
     """
 

@@ -5,7 +5,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ from jaxmlp.sweep.block_training import Outcome, train_block
 from jaxmlp.sweep.packing import Block, pack
 from jaxmlp.sweep.trial import Trial
 
-__all__ = ["ATTEMPTS", "Progress", "run_sweep", "rungs", "work"]
+__all__ = ["ATTEMPTS", "Progress", "run_sweep", "rungs", "train_task"]
 
 ATTEMPTS = 3
 IN_FLIGHT = 2  # blocks, and threads of a local executor: one is trained while the next one is placed
@@ -27,7 +27,7 @@ Progress = Callable[[int], None]
 """Called with the number of trials whenever outcomes have been written."""
 
 
-def work(block: Block, epochs: int, data: Data) -> tuple[list[Outcome], float]:
+def train_task(block: Block, epochs: int, data: Data) -> tuple[list[Outcome], float]:
     """A task, wherever it runs: the outcomes of a block, and the seconds it took.
 
     Args:
@@ -41,11 +41,6 @@ def work(block: Block, epochs: int, data: Data) -> tuple[list[Outcome], float]:
     return outcomes, time.perf_counter() - start
 
 
-class _Task(NamedTuple):
-    block: Block
-    attempt: int
-
-
 def run_blocks(
     blocks: Iterator[Block], epochs: int, data: Data, executor: concurrent.futures.Executor,
     written: Callable[[Block, list[Outcome], float], None], failed: Callable[[Block, str], None],
@@ -56,13 +51,13 @@ def run_blocks(
     Raises:
         InputError: the executor itself is broken.
     """
-    again: deque[_Task] = deque()
-    running: dict[concurrent.futures.Future[Any], _Task] = {}
-    fresh = (_Task(block, 1) for block in blocks)
+    again: deque[tuple[Block, int]] = deque()
+    running: dict[concurrent.futures.Future[Any], tuple[Block, int]] = {}
+    fresh = ((block, 1) for block in blocks)
     try:
         while True:
             while len(running) < in_flight and (task := again.popleft() if again else next(fresh, None)):
-                running[executor.submit(work, task.block, epochs, data)] = task
+                running[executor.submit(train_task, task[0], epochs, data)] = task
             if not running:
                 return
             finished, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
@@ -74,7 +69,7 @@ def run_blocks(
                 elif isinstance(error, InputError):
                     raise error
                 elif attempt < attempts:
-                    again.append(_Task(block, attempt + 1))
+                    again.append((block, attempt + 1))
                 else:
                     failed(block, f"{type(error).__name__}: {error}".splitlines()[0])
     except concurrent.futures.BrokenExecutor as error:

@@ -75,7 +75,7 @@ def _trial(values: Sequence[Any]) -> Trial:
 
 
 def _draw(random: np.random.RandomState, axis: Any) -> Any:
-    share = random.random_sample()  # one number an axis, whatever its kind
+    share = random.random_sample()  # one number per axis, whatever its kind
     if not isinstance(axis, Range):
         return axis[int(share * len(axis))]
     low, high = (math.log(axis.low), math.log(axis.high)) if axis.log else (axis.low, axis.high)
@@ -154,11 +154,7 @@ def make_space(values: Mapping[str, Any]) -> Space:
     return space
 
 
-def _name(value: Any) -> str:
-    return str(value)
-
-
-PARSERS: dict[str, Callable[[Any], Any]] = {"hidden": parse_hidden, "activation": _name, "optimizer": _name}
+PARSERS: dict[str, Callable[[Any], Any]] = {"hidden": parse_hidden, "activation": str, "optimizer": str}
 
 
 def _axis(name: str, given: list[Any]) -> Any:

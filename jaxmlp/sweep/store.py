@@ -1,6 +1,6 @@
 """The store: sweeps, trials and curves in one SQLite file that survives a crash at any moment.
 
-One process writes, one transaction a block; any number read meanwhile (write-ahead log). A trial is known by its id,
+One process writes, one transaction per block; any number read meanwhile (write-ahead log). A trial is known by its id,
 the data's hash and the number of epochs: several sweeps share what they have in common.
 """
 
@@ -103,7 +103,7 @@ def _enter(connection: sqlite3.Connection, identity: Identity, configurations: I
 
 
 def _insert(connection: sqlite3.Connection, into: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """``into`` with ``VALUES``: rows of one length, many a statement, which takes half the time."""
+    """``into`` with ``VALUES``: rows of one length, many per statement, which takes half the time."""
     rows = iter(rows)
     while chunk := list(itertools.islice(rows, ROWS)):
         marks = ", ".join([f"({', '.join('?' * len(chunk[0]))})"] * len(chunk))

@@ -33,7 +33,7 @@ class Trial:
     Attributes:
         hidden: widths of the hidden layers.
         activation: of the hidden layers.
-        batch_size: samples an update.
+        batch_size: samples per update.
         optimizer: a name of `jaxmlp.OPTIMIZERS`.
         learning_rate: positive.
         momentum: None where the optimiser has none.

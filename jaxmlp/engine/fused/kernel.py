@@ -14,18 +14,8 @@ from typing import Any
 
 import warp as wp
 
-from jaxmlp.engine.fused.passes import (
-    Plan,
-    backward_layer,
-    block_sum,
-    element,
-    everywhere,
-    forward_layer,
-    loss_and_delta,
-)  # fmt: skip
-from jaxmlp.engine.fused.passes import (
-    plan as plan_of,
-)
+from jaxmlp.engine.fused import passes
+from jaxmlp.engine.fused.passes import Plan, element
 from jaxmlp.engine.fused.shares import COPIES
 
 __all__ = ["epochs_kernel"]
@@ -114,7 +104,7 @@ def update_all(plan: Plan, optimizer: str, decays: bool) -> Any:
 def infinities(plan: Plan, copies: int) -> Any:
     """The function ``(w) -> count``: how many threads have a number that is not finite."""
     real, Parameters, Line, size = plan.real, plan.Parameters, plan.Line, plan.size
-    one, sum_up, number_of = real(1.0), block_sum(plan, 1), element(Parameters, real)
+    one, sum_up, number_of = real(1.0), passes.block_sum(plan, 1), element(Parameters, real)
 
     @wp.func
     def counted(w: wp.ref[Parameters]):
@@ -134,7 +124,7 @@ def epochs_kernel(
     sizes: tuple[int, ...], activations: tuple[str, ...], optimizer: str, decays: bool, batched: bool, dtype: str,
     threads: int,
 ) -> Any:  # fmt: skip
-    """The Warp kernel for networks of one shape, launched over ``[T, threads]``: a block a network.
+    """The Warp kernel for networks of one shape, launched over ``[T, threads]``: a block per network.
 
     Its arguments are arrays: learning rate, momentum and weight decay ``[T, 3]``, masks ``[T, threads, kept]``, updates
     made before ``[T]`` (Adam's), alive ``[T]``, orders ``[O, epochs, n]``, x ``[n, n_0]``, y ``[n, n_L]``; the batch
@@ -142,7 +132,7 @@ def epochs_kernel(
 
     Args:
         sizes: ``(n_0, .., n_L)``.
-        activations: of `jaxmlp.engine.fused.passes.KINDS`, one a hidden layer.
+        activations: of `jaxmlp.engine.fused.passes.KINDS`, one per hidden layer.
         optimizer: of `jaxmlp.engine.fused.shares.COPIES`.
         decays: whether there is weight decay.
         batched: whether the batch size is over 1.
@@ -150,15 +140,19 @@ def epochs_kernel(
         threads: of a block: 1 on a CPU, whole warps of 32 on a GPU.
     """
     copies = COPIES[optimizer]
-    plan = plan_of(sizes, activations, copies, dtype, threads)
+    plan = passes.plan(sizes, activations, copies, dtype, threads)
     real, n_layers, adam = plan.real, len(plan.shares), optimizer == "adam"
     Parameters, Hidden, Deltas, Line = plan.Parameters, plan.Hidden, plan.Deltas, plan.Line
     Sample, Target, Given = plan.Sample, plan.Target, wp.types.vector(5, real)
     Gradient = wp.types.vector(plan.size if batched else 1, real)
-    forward = [forward_layer(plan, number) for number in range(n_layers)]
-    backward = [backward_layer(plan, number) for number in reversed(range(n_layers))]
+    forward = [passes.forward_layer(plan, number) for number in range(n_layers)]
+    backward = [passes.backward_layer(plan, number) for number in reversed(range(n_layers))]
     update = [update_layer(plan, number, optimizer, decays, batched) for number in range(n_layers)]
-    gathered, both, all_of_them = everywhere(plan), loss_and_delta(plan), update_all(plan, optimizer, decays)
+    gathered, both, all_of_them = (
+        passes.everywhere(plan),
+        passes.loss_and_delta(plan),
+        update_all(plan, optimizer, decays),
+    )
     infinite, zero, one = infinities(plan, copies), real(0.0), real(1.0)
 
     # Short loops are left to the compilers, which unroll them where that helps.

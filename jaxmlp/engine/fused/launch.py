@@ -1,4 +1,4 @@
-"""The fused engine: whole epochs of many networks in one launch, instead of some ten launches an update.
+"""The fused engine: whole epochs of many networks in one launch, instead of some ten launches per update.
 
 On a GPU each operation of `jaxmlp.training.train_epoch` is a launch of its own, and a launch takes longer than the
 arithmetic of one sample. Here each network is one block of threads of `kernel.py`, which makes every update of the
@@ -107,7 +107,7 @@ def _check(
     if (sizes[0], sizes[-1]) != (dataset.x_train.shape[1], dataset.y_train.shape[1]):
         raise InputError(f"networks {sizes} for data {dataset.x_train.shape} and {dataset.y_train.shape}")
     if [mask.shape for mask in one[1]] != [(width,) for width in sizes[1:-1]]:
-        raise InputError(f"masks are {[mask.shape for mask in masks]}, expected one a hidden layer of {sizes}")
+        raise InputError(f"masks are {[mask.shape for mask in masks]}, expected one per hidden layer of {sizes}")
     if orders.ndim != 3 or orders.dtype != jnp.int32 or not len(orders) or len(alive) % len(orders):
         raise InputError(
             f"orders are {orders.dtype}{orders.shape}, expected int32 [O, epochs, n], O a divisor of {len(alive)}"
@@ -152,7 +152,7 @@ def fused_epochs(
         orders: int32 ``[O, epochs, n]``, O a divisor of T: the first T / O networks share the first order, and so on.
         hyperparameters: leaves ``[T]``.
         config: static; the activations of `ACTIVATIONS`, the optimisers of `OPTIMIZERS`.
-        masks: one a hidden layer, ``[T, n_l]``, as in `jaxmlp.forward`.
+        masks: one per hidden layer, ``[T, n_l]``, as in `jaxmlp.forward`.
         alive: booleans ``[T]``: False for networks that are not to be trained.
         threads: of a block: 1 where it is to run on a CPU; None, a thread for each unit, on a GPU.
 

@@ -30,9 +30,9 @@ class Plan(NamedTuple):
 
     Attributes:
         sizes: ``(n_0, .., n_L)``.
-        kinds: places in `KINDS`, one a hidden layer.
+        kinds: places in `KINDS`, one per hidden layer.
         threads: of a block.
-        shares: one a layer.
+        shares: one per layer.
         size: parameters of a thread.
         real: Warp's float32 or float64.
         Parameters: those of a thread, then what the optimiser keeps of each.

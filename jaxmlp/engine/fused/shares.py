@@ -48,7 +48,7 @@ class Division(NamedTuple):
     """A network divided among threads.
 
     Attributes:
-        shares: one a layer.
+        shares: one per layer.
         parameters: integers ``[threads, size]``: which of the network's P parameters, in the order of
             `jax.tree.leaves`, each parameter of a thread is; P for none.
         owners: integers ``[P]``: the way back, into ``[threads * size]``.
@@ -68,7 +68,7 @@ def warps(sizes: Sequence[int]) -> int:
 
 
 def thread_size(sizes: Sequence[int], threads: int) -> int:
-    """How many parameters a thread holds."""
+    """How many parameters each thread holds."""
     size = 0
     for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         own = -(-(n_in if number % 2 else n_out) // threads)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.workloads import LEARNING_RATE, Floats, Workload, make
+from experiments.benchmarks.workloads import LEARNING_RATE, Floats, Workload, make
 
 
 class Outcome(NamedTuple):

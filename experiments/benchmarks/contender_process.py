@@ -1,6 +1,6 @@
 """One contender in a process of its own, so that its compilation flags and threads are its own: both ends of the pipe.
 
-python -m experiments.worker CONTENDER WORKLOAD FLAGS DEVICE
+python -m experiments.benchmarks.contender_process CONTENDER WORKLOAD FLAGS DEVICE
 
 Prints a JSON line when prepared, then one for each line read: what a repetition took and gave.
 """
@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
-from experiments import contenders, contenders_torch
-from experiments.contenders import Outcome, Prepared
-from experiments.workloads import LEARNING_RATE, Workload, make
+from experiments.benchmarks import contenders, contenders_torch
+from experiments.benchmarks.contenders import Outcome, Prepared
+from experiments.benchmarks.workloads import LEARNING_RATE, Workload, make
 
 SWEEP = 1024
 
@@ -59,8 +59,8 @@ class Worker:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "experiments.worker", entry.contender, json.dumps(workload), entry.flags,
-                entry.device,
+                sys.executable, "-m", "experiments.benchmarks.contender_process", entry.contender, json.dumps(workload),
+                entry.flags, entry.device,
             ],
             env=environment(entry.xla_flags, entry.device), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -111,7 +111,7 @@ def jaxmlp_training(workload: Workload, gradient: str, flags: str, device: str) 
     """jaxmlp, all epochs in one compiled call."""
     import jax
 
-    from experiments.run_one import GRADIENTS
+    from experiments.support.training_run import GRADIENTS
     from jaxmlp import Config, Hyperparameters, Layer, initial_state, make_dataset, runtime, train_epochs
 
     if flags == "chosen":

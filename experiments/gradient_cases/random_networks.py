@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments import command
+from experiments.support import command_line
 from jaxmlp import (
     ACTIVATIONS,
     InputError,
@@ -35,7 +35,7 @@ COMPILER_OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 0}
 
 
 class RandomNetwork(NamedTuple):
-    """A network and a batch: ``params``, ``x [B, n_0]``, one-hot ``y [B, n_L]`` and one activation a hidden layer."""
+    """A network and a batch: ``params``, ``x [B, n_0]``, one-hot ``y [B, n_L]`` and one activation per hidden layer."""
 
     params: Params
     x: Array
@@ -166,11 +166,11 @@ def show_random(count: int, seed: int, dtype: str, activations: tuple[str, ...],
     runtime.configure(dtype)
     if count < 1:
         raise InputError(f"random networks are {count}, expected 1 or more")
-    folder = command.output_folder(out)
+    folder = command_line.output_folder(out)
     double = dtype == "float64"
     drawn: dict[str, Any] = {"dtype": dtype, "depths": (0, 6) if double else (0, 3), "activations": activations}
     numbers = range(seed, seed + count)
-    errors = [measure(n, numerical=double, alike=5, **drawn) for n in command.progress(numbers, "network")]
+    errors = [measure(n, numerical=double, alike=5, **drawn) for n in command_line.progress(numbers, "network")]
     limits = LIMITS if double else FLOAT32_LIMITS
     rows: list[tuple[str, ...]] = []
     for name, limit in limits.items():
@@ -179,10 +179,10 @@ def show_random(count: int, seed: int, dtype: str, activations: tuple[str, ...],
         verdict = "agree" if largest <= limit else "differ"
         rows.append((name.replace("_", "-"), f"{largest:.1e}", f"{limit:g}", str(seed + worst), verdict))
     print(f"{count} networks, {sum(error.elements for error in errors):,} parameters, {dtype}")
-    print(command.table(("against automatic", "largest error", "limit", "network", "verdict"), rows))
+    print(command_line.table(("against automatic", "largest error", "limit", "network", "verdict"), rows))
     if double:
         print(f"{sum(error.kinks for error in errors)} elements cross a kink of relu and are left out")
     found = [error._asdict() for error in errors]
     record = {**drawn, "seed": seed, "networks": found, "environment": runtime.environment()}
-    print(command.write(folder, {"random_networks.json": record}))
+    print(command_line.write(folder, {"random_networks.json": record}))
     return 0 if all(row[-1] == "agree" for row in rows) else 1

@@ -14,18 +14,18 @@ import jax
 import numpy as np
 from sklearn.neural_network import MLPClassifier as ScikitLearns
 
-from experiments import command
 from experiments.benchmarks.bars import bars
-from experiments.sweep_contenders import single_call, sweep_call
-from experiments.worker import SWEEP, Entry, Worker
-from experiments.workloads import N_TRAIN, Workload, make
+from experiments.benchmarks.contender_process import SWEEP, Entry, Worker
+from experiments.benchmarks.sweep_contenders import single_call, sweep_call
+from experiments.benchmarks.workloads import N_TRAIN, Workload, make
+from experiments.support import command_line
 from jaxmlp import InputError, MLPClassifier, load_digits, runtime
 from jaxmlp.sweep import ENGINES, Data, hold_out, make_space
 
 NETWORKS = (64, 1024, 16384)
-SMALL = "64-20-10, 1 sample an update"
+SMALL = "64-20-10, 1 sample per update"
 LARGE = "a classifier, 784-100-10, 200 samples"
-UNITS = {SMALL: "microseconds a network and update, evaluation included", LARGE: "microseconds an update, Adam"}
+UNITS = {SMALL: "microseconds per network and update, evaluation included", LARGE: "microseconds per update, Adam"}
 ROWS = N_TRAIN[64] - 300  # 300 validate
 
 
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
     @property
     def quartiles(self) -> list[float]:
-        """Lower quartile, median, upper quartile, in microseconds a network and update."""
+        """Lower quartile, median, upper quartile, in microseconds per network and update."""
         return np.percentile([1e6 * seconds / self.updates for seconds in self.seconds], [25, 50, 75]).tolist()
 
 
@@ -117,7 +117,7 @@ def run(epochs: int = 10, repetitions: int = 5, networks: tuple[int, ...] = NETW
     try:
         made = [*on_gpu(epochs, networks), *beside, *classifiers(2 * epochs)]
         rows = [Row(each.panel, each.name, [], 0.0, each.updates) for each in made]
-        with command.bar((repetitions + 1) * len(made), "run") as progress:
+        with command_line.bar((repetitions + 1) * len(made), "run") as progress:
             for repetition in range(repetitions + 1):
                 for number, contender in enumerate(made):
                     start = time.perf_counter()
@@ -142,12 +142,12 @@ def table(rows: list[Row]) -> str:
         for row in (row for row in rows if row.panel == panel):
             low, middle, high = row.quartiles
             lines.append((row.name, f"{middle:.5g}", f"{low:.5g}..{high:.5g}", f"{row.seconds_before:.1f}"))
-        text.append(command.table((panel, unit, "quartiles", "compiling s"), lines))
+        text.append(command_line.table((panel, unit, "quartiles", "compiling s"), lines))
     return "\n\n".join(text)
 
 
 def draw(rows: list[Row], where: dict[str, Any]) -> Any:
-    """``benchmark_gpu.png``: a panel each, a bar a contender; those on the GPU have a colour of their own."""
+    """``benchmark_gpu.png``: a panel each, a bar per contender; those on the GPU have a colour of their own."""
     panels = {panel: {row.name: row.quartiles[1] for row in rows if row.panel == panel} for panel in UNITS}
     title = f"float32, medians: {where['device']} and {where['cores']} cores of {where['processor']}"
     return bars(panels, list(UNITS.values()), title, marked="GPU")
@@ -155,23 +155,23 @@ def draw(rows: list[Row], where: dict[str, Any]) -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments.benchmark gpu", __doc__, "runs/benchmark")
+    parser = command_line.parser("experiments.benchmark gpu", __doc__, "runs/benchmark")
     parser.add_argument("--epochs", type=int, default=10, help="(%(default)s)")
     parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
     options = parser.parse_args(arguments)
 
     def body() -> int:
         for name in ("epochs", "repetitions"):
-            command.positive(name, getattr(options, name))
+            command_line.positive(name, getattr(options, name))
         if options.device == "cpu":
             raise InputError("device is 'cpu', expected gpu or auto: this compares the two")
         runtime.find_device("gpu")
-        folder = command.output_folder(options.out)
+        folder = command_line.output_folder(options.out)
         rows = run(options.epochs, options.repetitions)
         print(table(rows))
         where = runtime.environment()
         record = {"rows": [{**row._asdict(), "quartiles": row.quartiles} for row in rows], "environment": where}
-        print(command.write(folder, {"benchmark_gpu.json": record, "benchmark_gpu.png": draw(rows, where)}))
+        print(command_line.write(folder, {"benchmark_gpu.json": record, "benchmark_gpu.png": draw(rows, where)}))
         return 0
 
-    return command.call(body)
+    return command_line.call(body)

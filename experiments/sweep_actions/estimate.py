@@ -34,7 +34,7 @@ def estimate(trials: list[Trial], data: Data, epochs: int, halving: int, engine:
     seconds *= len(blocks) / known
     return (
         f"{len(trials):,} trials in {len(blocks):,} blocks, {len(programs)} compilations, {updates:,.0f} updates\n"
-        f"memory: about {size / 2**20:,.0f} MiB a block; "
+        f"memory: about {size / 2**20:,.0f} MiB per block; "
         f"database: about {len(trials) * (500 + 50 * epochs) / 1e6:,.1f} MB\n"
         f"time: about {seconds + compiling:,.0f} s, of which {compiling:,.0f} s compiling"
     )

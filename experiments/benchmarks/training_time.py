@@ -2,7 +2,7 @@
 
 python -m experiments.benchmark training
 
-Each contender lives in a process of its own (`experiments.worker`); one runs at a time, and they take turns.
+Each contender lives in a process of its own (`contender_process.py`); one runs at a time, and they take turns.
 """
 
 import importlib.util
@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import command
 from experiments.benchmarks.bars import bars
-from experiments.worker import ContenderError, Entry, Worker, environment, on_gpu
-from experiments.workloads import Workload
+from experiments.benchmarks.contender_process import ContenderError, Entry, Worker, environment, on_gpu
+from experiments.benchmarks.workloads import Workload
+from experiments.support import command_line
 from jaxmlp import runtime
 
 # Compile every loop whole, products of matrices included; for comparison only.
@@ -37,7 +37,7 @@ COLD = ("jaxmlp, automatic", "Numba loops", "NumPy loop", "scikit-learn", "PyTor
 
 
 class Row(NamedTuple):
-    """What was measured: seconds of each repetition, seconds compiling, updates a repetition, and what came out."""
+    """What was measured: seconds of each repetition, seconds compiling, updates per repetition, and what came out."""
 
     workload: str
     name: str
@@ -57,7 +57,7 @@ class Row(NamedTuple):
 
     @property
     def quartiles(self) -> list[float]:
-        """Lower quartile, median, upper quartile: seconds, or microseconds an update with its share of evaluation."""
+        """Lower quartile, median, upper quartile: seconds, or microseconds per update with its share of evaluation."""
         scale = 1 if self.workload == COLD_START else 1e6 / self.updates
         return np.percentile([scale * seconds for seconds in self.seconds], [25, 50, 75]).tolist()
 
@@ -112,7 +112,7 @@ def measure(workload: Workload, repetitions: int, progress: Any, gpu: bool = Fal
                 workers[entry].ask("go\n")
                 seconds[entry] = []
             except ContenderError as reason:
-                command.show(f"{workload.name}: {entry.name} left out: {reason}")
+                command_line.show(f"{workload.name}: {entry.name} left out: {reason}")
             progress.update()
         for _ in range(repetitions):
             for entry, taken in seconds.items():
@@ -177,13 +177,13 @@ def run(epochs: int = 100, repetitions: int = 5, progress: Any = None, gpu: bool
         progress: has ``update()``, called as work goes on.
         gpu: whether jaxmlp also trains on the GPU.
     """
-    progress = progress or command.bar(0, "run")
+    progress = progress or command_line.bar(0, "run")
     rows = [row for workload in workloads(epochs) for row in measure(workload, repetitions, progress, gpu)]
     return rows + cold_start(repetitions, progress)
 
 
 def table(rows: list[Row]) -> str:
-    """For each workload: microseconds an update, median and quartiles, and how many times jaxmlp's."""
+    """For each workload: microseconds per update, median and quartiles, and how many times jaxmlp's."""
     text: list[str] = []
     for workload in dict.fromkeys(row.workload for row in rows):
         group = [row for row in rows if row.workload == workload]
@@ -198,7 +198,7 @@ def table(rows: list[Row]) -> str:
                 )
             )  # fmt: skip
         header = (workload, group[0].unit, "quartiles", "times", "compiling s", "loss, epoch 1", "at the end", "epochs")
-        text.append(command.table(header, lines))
+        text.append(command_line.table(header, lines))
     return "\n\n".join(text)
 
 
@@ -213,11 +213,11 @@ def record(rows: list[Row]) -> dict[str, Any]:
 
 
 def draw(rows: list[Row], machine: str) -> Any:
-    """``benchmark.png``: a panel a workload, a bar a contender."""
+    """``benchmark.png``: a panel a workload, a bar per contender."""
     panels: dict[str, dict[str, float]] = {}
     for row in rows:
         panels.setdefault(row.workload, {})[row.name] = row.quartiles[1]
-    units = {"us/update": "microseconds an update, evaluation each epoch included"}
+    units = {"us/update": "microseconds per update, evaluation each epoch included"}
     units["seconds"] = "seconds from starting Python to the first epoch's end; of the command, to its end"
     labels = list({row.workload: units[row.unit] for row in rows}.values())
     return bars(panels, labels, f"Training, medians: {machine}", marked="jaxmlp")
@@ -225,24 +225,24 @@ def draw(rows: list[Row], machine: str) -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments.benchmark training", __doc__, "runs/benchmark")
+    parser = command_line.parser("experiments.benchmark training", __doc__, "runs/benchmark")
     parser.add_argument("--epochs", type=int, default=100, help="of the digits (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
     options = parser.parse_args(arguments)
 
     def body() -> int:
         for name in ("epochs", "repetitions"):
-            command.positive(name, getattr(options, name))
+            command_line.positive(name, getattr(options, name))
         gpu = on_gpu(options.device)
-        folder = command.output_folder(options.out)
+        folder = command_line.output_folder(options.out)
         todo = workloads(options.epochs)
         total = sum(len(entries(workload, gpu)) for workload in todo) + options.repetitions * (len(todo) + 1) + 1
-        with command.bar(total, "run") as progress:
+        with command_line.bar(total, "run") as progress:
             rows = run(options.epochs, options.repetitions, progress, gpu)
         print(table(rows))
         where = runtime.environment()
         figure = draw(rows, f"{where['cores']} cores, {where['processor']}")
-        print(command.write(folder, {"benchmark.json": record(rows), "benchmark.png": figure}))
+        print(command_line.write(folder, {"benchmark.json": record(rows), "benchmark.png": figure}))
         return 0
 
-    return command.call(body)
+    return command_line.call(body)

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.gpu_compile import CLOCK, MULTIPROCESSORS, REGISTERS, ptxas
+from experiments.support.gpu_compile import CLOCK, MULTIPROCESSORS, REGISTERS, ptxas
 from jaxmlp import Config, InputError
 from jaxmlp.engine import fused_refusal, load_kernel, warps
 

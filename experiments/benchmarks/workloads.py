@@ -19,7 +19,7 @@ class Workload(NamedTuple):
 
     Attributes:
         sizes: ``(n_0, .., n_L)``.
-        batch_size: samples an update; a last, smaller batch takes what is left of an epoch.
+        batch_size: samples per update; a last, smaller batch takes what is left of an epoch.
         dtype: float32 or float64.
         epochs: each followed by an evaluation.
     """
@@ -80,7 +80,7 @@ def synthetic(n: int, n_in: int) -> tuple[Floats, NDArray[Any]]:
 def make(workload: Workload) -> Task:
     """The arrays of ``workload``, in its dtype; the same at every call.
 
-    Source: lecture, steps 1 to 3: weights, then an order an epoch, from one RandomState stream.
+    Source: lecture, steps 1 to 3: weights, then an order per epoch, from one RandomState stream.
     """
     n_in, n_train = workload.sizes[0], N_TRAIN[workload.sizes[0]]
     x, labels = digits() if n_in == 64 else synthetic(n_train + 1024, n_in)

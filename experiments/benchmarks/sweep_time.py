@@ -9,9 +9,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments import command
 from experiments.benchmarks.bars import bars
-from experiments.sweep_contenders import ALONE, SKLEARN, STORED, TORCH, UNEVALUATED, calls
+from experiments.benchmarks.sweep_contenders import ALONE, SKLEARN, STORED, TORCH, UNEVALUATED, calls
+from experiments.support import command_line
 from jaxmlp import load_digits, runtime
 from jaxmlp.sweep import Data, hold_out
 
@@ -36,7 +36,7 @@ def run(epochs: int = 10, repetitions: int = 5, networks: int = 2048) -> list[Ro
     data: Data = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
     made = calls(epochs, data, networks)
     rows: dict[str, Row] = {}
-    with command.bar((repetitions + 1) * len(made), "run") as progress:
+    with command_line.bar((repetitions + 1) * len(made), "run") as progress:
         for repetition in range(repetitions + 1):
             for name, call in made.items():
                 start = time.perf_counter()
@@ -51,7 +51,7 @@ def run(epochs: int = 10, repetitions: int = 5, networks: int = 2048) -> list[Ro
 
 
 def table(rows: list[Row]) -> str:
-    """Median, quartiles, microseconds a network and update, and that as a multiple of the single network's."""
+    """Median, quartiles, microseconds per network and update, and that as a multiple of the single network's."""
     alone = rows[0].microseconds
     lines: list[tuple[str, ...]] = []
     for row in rows:
@@ -60,8 +60,8 @@ def table(rows: list[Row]) -> str:
             (row.name, f"{middle:.2f}", f"{low:.2f}..{high:.2f}", f"{row.microseconds:.3f}",
              f"{row.microseconds / alone:.2f}", f"{row.seconds_before:.1f}")
         )  # fmt: skip
-    header = ("64-20-10, float32, 1 sample an update", "median s", "quartiles", "us", "of one alone", "compiling s")
-    return command.table(header, lines)
+    header = ("64-20-10, float32, 1 sample per update", "median s", "quartiles", "us", "of one alone", "compiling s")
+    return command_line.table(header, lines)
 
 
 def facts(rows: list[Row]) -> list[str]:
@@ -86,7 +86,7 @@ def facts(rows: list[Row]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments.benchmark sweep", __doc__, "runs/benchmark")
+    parser = command_line.parser("experiments.benchmark sweep", __doc__, "runs/benchmark")
     parser.add_argument("--epochs", type=int, default=10, help="(%(default)s)")
     parser.add_argument("--networks", type=int, default=2048, help="of the sweeps of one shape (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
@@ -94,8 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     def body() -> int:
         for name in ("epochs", "repetitions", "networks"):
-            command.positive(name, getattr(options, name))
-        folder = command.output_folder(options.out)
+            command_line.positive(name, getattr(options, name))
+        folder = command_line.output_folder(options.out)
         rows = run(options.epochs, options.repetitions, options.networks)
         print("\n".join([table(rows), *facts(rows)]))
         where = runtime.environment()
@@ -104,8 +104,8 @@ def main(arguments: list[str] | None = None) -> int:
         }  # fmt: skip
         panel = {"thousands of networks, 64-20-10, float32": {row.name: row.microseconds for row in rows}}
         title = f"Sweeps, medians: {where['cores']} cores, {where['processor']}"
-        figure = bars(panel, ["microseconds a network and update"], title, marked="sweep")
-        print(command.write(folder, {"benchmark_sweep.json": record, "benchmark_sweep.png": figure}))
+        figure = bars(panel, ["microseconds per network and update"], title, marked="sweep")
+        print(command_line.write(folder, {"benchmark_sweep.json": record, "benchmark_sweep.png": figure}))
         return 0
 
-    return command.call(body, options.device)
+    return command_line.call(body, options.device)

@@ -19,9 +19,9 @@ from sklearn.neural_network import MLPClassifier as ScikitLearns
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from experiments import command
 from experiments.benchmarks.bars import bars
-from experiments.worker import environment
+from experiments.benchmarks.contender_process import environment
+from experiments.support import command_line
 from jaxmlp import MLPClassifier, MLPClassifierSweep, runtime
 from jaxmlp.sweep.choosing import interval
 
@@ -62,9 +62,9 @@ class Search(NamedTuple):
 
 
 SEARCHES = (
-    Search("lecture's settings, 1 sample an update, 1 epoch", {**LECTURE, "max_iter": 1}, RATES),
-    Search("sgd, 32 samples an update, 5 epochs", {**LECTURE, "batch_size": 32, "max_iter": 5}, RATES),
-    Search("adam, 200 samples an update, 10 epochs", {"max_iter": 10}, ADAM_RATES),
+    Search("lecture's settings, 1 sample per update, 1 epoch", {**LECTURE, "max_iter": 1}, RATES),
+    Search("sgd, 32 samples per update, 5 epochs", {**LECTURE, "batch_size": 32, "max_iter": 5}, RATES),
+    Search("adam, 200 samples per update, 10 epochs", {"max_iter": 10}, ADAM_RATES),
 )
 
 
@@ -140,7 +140,7 @@ def fits(seeds: int, progress: Any) -> list[Row]:
 
 
 def searches(repetitions: int) -> list[Row]:
-    """Every search in turn with both; in a process of its own, whose devices are one a core."""
+    """Every search in turn with both; in a process of its own, whose devices are one per core."""
     runtime.configure_sweep("float32")
     warnings.simplefilter("ignore")  # that so few epochs have not converged
     x, labels = load("digits")
@@ -178,12 +178,12 @@ def searches(repetitions: int) -> list[Row]:
 
 def run(seeds: int = 10, repetitions: int = 2) -> list[list[Row]]:
     """Both parts: prints nothing."""
-    with command.bar(len(CASES) * (seeds + 1) + 1, "run") as progress, warnings.catch_warnings():
+    with command_line.bar(len(CASES) * (seeds + 1) + 1, "run") as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with threadpool_limits(1):  # these networks are too small for a second thread of the matrix library
             first = fits(seeds, progress)
         # Not by multiprocessing: joblib's workers would keep its process from ending.
-        call = [sys.executable, "-m", "experiments.benchmark_estimator", str(repetitions)]
+        call = [sys.executable, "-m", "experiments.benchmarks.classifier_time", str(repetitions)]
         said = subprocess.run(call, env=environment(), stdout=subprocess.PIPE, text=True, check=True).stdout
         progress.update()
     return [first, [Row(*row) for row in json.loads(said.splitlines()[-1])]]
@@ -212,20 +212,20 @@ def table(rows: list[Row]) -> str:
             )
         )  # fmt: skip
     header = ("", "", "median s", "quartiles", "times as fast", "compiling s", "accuracy %", "minus scikit-learn's")
-    return command.table(header, lines)
+    return command_line.table(header, lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command.parser("experiments.benchmark estimator", __doc__, "runs/benchmark")
+    parser = command_line.parser("experiments.benchmark estimator", __doc__, "runs/benchmark")
     parser.add_argument("--seeds", type=int, default=10, help="random splits of each data set (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=2, help="of the searches (%(default)s)")
     options = parser.parse_args(arguments)
 
     def body() -> int:
         for name in ("seeds", "repetitions"):
-            command.positive(name, getattr(options, name))
-        folder = command.output_folder(options.out)
+            command_line.positive(name, getattr(options, name))
+        folder = command_line.output_folder(options.out)
         parts = run(options.seeds, options.repetitions)
         for part in parts:
             print(f"{table(part)}\n")
@@ -233,7 +233,7 @@ def main(arguments: list[str] | None = None) -> int:
         panels: dict[str, dict[str, float]] = {}
         for row in [row for part in parts for row in part]:
             panels.setdefault(row.case, {})[row.name] = float(np.median(row.seconds))
-        labels = ["seconds a fit"] * len(CASES) + ["seconds: 90 candidates on 5 folds of the digits"] * len(SEARCHES)
+        labels = ["seconds per fit"] * len(CASES) + ["seconds: 90 candidates on 5 folds of the digits"] * len(SEARCHES)
         title = f"MLPClassifier with the same hyperparameters, medians: {where['cores']} cores, {where['processor']}"
         record = {
             "fits": [row._asdict() for row in parts[0]],
@@ -241,10 +241,10 @@ def main(arguments: list[str] | None = None) -> int:
             "environment": where,
         }
         figure = bars(panels, labels, title, marked="jaxmlp")
-        print(command.write(folder, {"benchmark_estimator.json": record, "benchmark_estimator.png": figure}))
+        print(command_line.write(folder, {"benchmark_estimator.json": record, "benchmark_estimator.png": figure}))
         return 0
 
-    return command.call(body, options.device)
+    return command_line.call(body, options.device)
 
 
 if __name__ == "__main__":  # the searches alone, for `run`

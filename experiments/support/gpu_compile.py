@@ -40,7 +40,7 @@ WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "f16": 2, "bf16": 2, "s32": 4, "u32": 4, 
 
 
 class Kernel(NamedTuple):
-    """One kernel as the assembler sees it: registers a thread, and bytes a thread that did not find room in them."""
+    """One kernel as the assembler sees it: registers per thread, and bytes a thread that did not find room in them."""
 
     name: str
     registers: int

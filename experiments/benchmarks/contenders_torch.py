@@ -4,8 +4,8 @@ import importlib
 import time
 from typing import Any
 
-from experiments.contenders import Outcome, Prepared
-from experiments.workloads import LEARNING_RATE, Task, Workload, make
+from experiments.benchmarks.contenders import Outcome, Prepared
+from experiments.benchmarks.workloads import LEARNING_RATE, Task, Workload, make
 
 
 def network(torch: Any, task: Task) -> Any:

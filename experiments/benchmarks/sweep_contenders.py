@@ -1,4 +1,4 @@
-"""What `experiments.benchmark_sweep` times: sweeps, one network alone, scikit-learn and ``torch.func``."""
+"""What `experiments.benchmarks.sweep_time` times: sweeps, one network alone, scikit-learn and ``torch.func``."""
 
 import concurrent.futures
 import importlib.util
@@ -91,7 +91,7 @@ def single_call(epochs: int, data: Data) -> Callable[[], int]:
 
 
 def sklearn_call(data: Data) -> Callable[[], int]:
-    """scikit-learn's MLPClassifier on all cores by joblib, one epoch, one network a core."""
+    """scikit-learn's MLPClassifier on all cores by joblib, one epoch, one network per core."""
     from joblib import Parallel, delayed
     from sklearn.neural_network import MLPClassifier
 

@@ -9,7 +9,7 @@ from jax import Array
 
 from jaxmlp import ACTIVATIONS, GradientFunction, Layer, Params, cross_entropy, forward_trace
 
-__all__ = ["BUGS", "Backward", "Bug", "applies", "expected_layer", "planted_gradient"]
+__all__ = ["MISTAKES", "Backward", "Mistake", "applies", "expected_layer", "planted_gradient"]
 
 
 class Backward(NamedTuple):
@@ -31,7 +31,7 @@ class Backward(NamedTuple):
 Step = Callable[[Backward], Any]
 
 
-class Bug(NamedTuple):
+class Mistake(NamedTuple):
     """A mistake: what it replaces in the backward pass, where it applies, and what a diagnosis should say of it.
 
     Attributes:
@@ -93,78 +93,78 @@ def _jacobian_again(at: Backward) -> Array:
 
 CURVED = ("sigmoid", "tanh")
 BENT = ("sigmoid", "tanh", "relu")
-BUGS: dict[str, Bug] = {
-    "missing-derivative": Bug("delta without phi'", 1, "delta", "misses the derivative", hidden=_passed,
+MISTAKES: dict[str, Mistake] = {
+    "missing-derivative": Mistake("delta without phi'", 1, "delta", "misses the derivative", hidden=_passed,
                               activations=BENT),
-    "derivative-at-g": Bug("phi' at g, with the formula written for h", 1, "delta", "phi' at g",
+    "derivative-at-g": Mistake("phi' at g, with the formula written for h", 1, "delta", "phi' at g",
                            hidden=lambda at: _passed(at) * at.slope(at.g[at.l - 1]), activations=CURVED),
-    "derivative-wrong-layer": Bug("phi' at the layer below", 1, "delta", "the layer below", square=True,
+    "derivative-wrong-layer": Mistake("phi' at the layer below", 1, "delta", "the layer below", square=True,
                                   hidden=lambda at: _passed(at) * at.slope(at.h[at.l - 1]), activations=BENT),
-    "derivative-twice": Bug("phi' applied twice", 1, "delta", "applied twice", activations=CURVED,
+    "derivative-twice": Mistake("phi' applied twice", 1, "delta", "applied twice", activations=CURVED,
                             hidden=lambda at: _passed(at) * at.slope(at.h[at.l]) ** 2),
-    "derivative-of-sigmoid": Bug("phi' of sigmoid, the network has tanh", 1, "delta", "derivative of sigmoid",
+    "derivative-of-sigmoid": Mistake("phi' of sigmoid, the network has tanh", 1, "delta", "derivative of sigmoid",
                                  hidden=lambda at: _passed(at) * at.slope(at.h[at.l], "sigmoid"),
                                  activations=("tanh",)),
-    "transposed-weights": Bug("delta through W transposed", 1, "delta", "transposed", square=True,
+    "transposed-weights": Mistake("delta through W transposed", 1, "delta", "transposed", square=True,
                               hidden=lambda at: (at.delta @ at.params[at.l].weights.T) * at.slope(at.h[at.l])),
-    "updated-weights": Bug("W updated before delta passes through it", 1, "delta", "after its update",
+    "updated-weights": Mistake("W updated before delta passes through it", 1, "delta", "after its update",
                            hidden=_updated),
-    "delta-not-passed-on": Bug("hidden layers get no delta", 1, "delta", "not passed on",
+    "delta-not-passed-on": Mistake("hidden layers get no delta", 1, "delta", "not passed on",
                                hidden=lambda at: jnp.zeros_like(at.h[at.l])),
-    "weights-left-out": Bug("delta is not multiplied by W", 1, "delta", "not passed through W", square=True,
+    "weights-left-out": Mistake("delta is not multiplied by W", 1, "delta", "not passed through W", square=True,
                             hidden=lambda at: at.delta * at.slope(at.h[at.l])),
-    "half-precision": Bug("delta cast to float16 in the middle", 1, "delta", "float16", hidden=_half),
-    "sign-flipped": Bug("y - h instead of h - y", 0, "delta", "sign flipped", output=lambda at: -at.delta),
-    "softmax-twice": Bug("delta_L times h(1-h)", 0, "delta", "softmax applied twice",
+    "half-precision": Mistake("delta cast to float16 in the middle", 1, "delta", "float16", hidden=_half),
+    "sign-flipped": Mistake("y - h instead of h - y", 0, "delta", "sign flipped", output=lambda at: -at.delta),
+    "softmax-twice": Mistake("delta_L times h(1-h)", 0, "delta", "softmax applied twice",
                          output=lambda at: at.delta * at.h[-1] * (1 - at.h[-1])),
-    "softmax-jacobian-twice": Bug("delta_L times the Jacobian of softmax", 0, "delta", "softmax applied twice",
+    "softmax-jacobian-twice": Mistake("delta_L times the Jacobian of softmax", 0, "delta", "softmax applied twice",
                                   output=_jacobian_again),
-    "sum-not-mean": Bug("a sum over the batch instead of the mean", 0, "delta", "the batch size",
+    "sum-not-mean": Mistake("a sum over the batch instead of the mean", 0, "delta", "the batch size",
                         output=lambda at: at.delta * _n(at)),
-    "labels-shifted": Bug("labels shifted by one", 0, "delta", "labels shifted by +1",
+    "labels-shifted": Mistake("labels shifted by one", 0, "delta", "labels shifted by +1",
                           output=lambda at: (at.h[-1] - jnp.roll(at.y, 1, axis=-1)) / _n(at)),
-    "samples-shifted": Bug("each sample has the label of the one before", 0, "delta", "shifted by +1 (samples)",
+    "samples-shifted": Mistake("each sample has the label of the one before", 0, "delta", "shifted by +1 (samples)",
                            output=lambda at: (at.h[-1] - jnp.roll(at.y, 1, axis=0)) / _n(at)),
-    "logits-for-probabilities": Bug("g - y instead of softmax(g) - y", 0, "delta", "instead of softmax",
+    "logits-for-probabilities": Mistake("g - y instead of softmax(g) - y", 0, "delta", "instead of softmax",
                                     output=lambda at: (at.g[-1] - at.y) / _n(at)),
-    "biases-forgotten": Bug("biases get no gradient", 0, "dL/db", "forgotten",
+    "biases-forgotten": Mistake("biases get no gradient", 0, "dL/db", "forgotten",
                             db=lambda at: jnp.zeros_like(at.delta[0])),
-    "wrong-activation": Bug("dL/dW_l with h_l instead of h_(l-1)", 0, "dL/dW", "uses the activation", square=True,
+    "wrong-activation": Mistake("dL/dW_l with h_l instead of h_(l-1)", 0, "dL/dW", "uses the activation", square=True,
                             dw=lambda at: at.delta.T @ at.h[at.l]),
-    "wrong-previous-activation": Bug("dL/dW_l with h_(l-2) instead of h_(l-1)", 0, "dL/dW", "uses the activation",
+    "wrong-previous-activation": Mistake("dL/dW_l with h_(l-2) instead of h_(l-1)", 0, "dL/dW", "uses the activation",
                                      dw=lambda at: at.delta.T @ at.h[max(at.l - 2, 0)], square=True),
-    "pre-activation": Bug("dL/dW_l with g_(l-1) instead of h_(l-1)", 0, "dL/dW", "pre-activation", activations=BENT,
+    "pre-activation": Mistake("dL/dW_l with g_(l-1) instead of h_(l-1)", 0, "dL/dW", "pre-activation", activations=BENT,
                           dw=lambda at: at.delta.T @ (at.h[0] if at.l == 1 else at.g[at.l - 2])),
-    "transposed-gradient": Bug("dL/dW transposed", 0, "dL/dW", "transposed", dw=lambda at: _dw(at).T, square=True),
-    "last-sample-missing": Bug("the sum over the batch ends one sample early", 0, "dL/dW", "misses the last sample",
+    "transposed-gradient": Mistake("dL/dW transposed", 0, "dL/dW", "transposed", dw=lambda at: _dw(at).T, square=True),
+    "last-sample-missing": Mistake("the sum over the batch ends one sample early", 0, "dL/dW", "misses the last sample",
                                dw=lambda at: at.delta[:-1].T @ at.h[at.l - 1][:-1]),
-    "one-element": Bug("one element of dL/dW_1 off by 0.1 %", -1, "dL/dW", "1.001 times", dw=_one_off),
+    "one-element": Mistake("one element of dL/dW_1 off by 0.1 %", -1, "dL/dW", "1.001 times", dw=_one_off),
 }  # fmt: skip
 
 
 def applies(name: str, sizes: tuple[int, ...], activation: tuple[str, ...]) -> bool:
     """Whether this mistake changes the gradient of such a network, and can be made in it."""
-    bug = BUGS[name]
+    mistake = MISTAKES[name]
     square = all(a == b for a, b in itertools.pairwise(sizes))
-    known = all(phi in bug.activations for phi in activation)
-    return len(activation) >= bug.hidden_layers and known and (square or not bug.square)
+    known = all(phi in mistake.activations for phi in activation)
+    return len(activation) >= mistake.hidden_layers and known and (square or not mistake.square)
 
 
 def expected_layer(name: str, n_layers: int) -> int:
     """The lecture's number of the layer where the first wrong quantity is; -1 in the table stands for layer 1."""
-    back = BUGS[name].layer
+    back = MISTAKES[name].layer
     return 1 if back < 0 else n_layers - back
 
 
 def planted_gradient(name: str | None, activation: tuple[str, ...]) -> GradientFunction:
-    """A `GradientFunction` with the mistake ``name`` of `BUGS` in it; with None, a correct one.
+    """A `GradientFunction` with the mistake ``name`` of `MISTAKES` in it; with None, a correct one.
 
     ``activation`` names one for each hidden layer; the function takes a batch ``x [B, n_0], y [B, n_L]``.
     """
-    bug = BUGS[name] if name else Bug("", 0, "", "")
-    output = bug.output or (lambda at: at.delta)
-    hidden = bug.hidden or (lambda at: _passed(at) * at.slope(at.h[at.l]))
-    weights, biases = bug.dw or _dw, bug.db or (lambda at: jnp.sum(at.delta, axis=0))
+    mistake = MISTAKES[name] if name else Mistake("", 0, "", "")
+    output = mistake.output or (lambda at: at.delta)
+    hidden = mistake.hidden or (lambda at: _passed(at) * at.slope(at.h[at.l]))
+    weights, biases = mistake.dw or _dw, mistake.db or (lambda at: jnp.sum(at.delta, axis=0))
 
     def loss_and_gradient(params: Params, x: Array, y: Array) -> tuple[Array, Params]:
         g, h = forward_trace(params, x, activation)

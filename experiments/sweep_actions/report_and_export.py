@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments import command
+from experiments.support import command_line
 from jaxmlp import InputError, Model, figures, load_digits, runtime
 from jaxmlp.sweep import Trial, choosing, data_hash, hold_out, reading, store, train_trial, trial_of
 from jaxmlp.sweep.choosing import Configuration
@@ -35,7 +35,7 @@ def table(found: list[Configuration], axes: list[str], top: int, measures: tuple
         for rank, item in enumerate(found[:top], 1)
     ]  # fmt: skip
     names = [name.replace("_", " ") for name in (*axes, "done", *measures)]
-    return command.table(("", *names[:-1], f"{names[-1]} % (95 % interval)"), lines)
+    return command_line.table(("", *names[:-1], f"{names[-1]} % (95 % interval)"), lines)
 
 
 def chosen_line(best: Configuration) -> str:
@@ -106,18 +106,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def report_command(options: argparse.Namespace) -> int:
     """``report``."""
-    command.positive("top", options.top)
+    command_line.positive("top", options.top)
     rows = reading.trials(options.database, options.sweep)
     print(progress_line(rows))
     show(rows, options.top)
-    folder = command.output_folder(options.out)
+    folder = command_line.output_folder(options.out)
     text = io.StringIO(newline="")
     choosing.write_csv(rows, text)
     drawn = draw(rows, options.database, options.across, options.down)
     if "parallel.png" in drawn and "heatmap.png" not in drawn:
         axes = f"{options.across} or {options.down}"
         print(f"no heatmap: {axes} has more than {CELLS} values, --across and --down choose others")
-    print(command.write(folder, {"trials.csv": text.getvalue(), **drawn}))
+    print(command_line.write(folder, {"trials.csv": text.getvalue(), **drawn}))
     return 0
 
 
@@ -142,7 +142,7 @@ def find_trial(database: str, number: int | None, identity: str | None) -> tuple
 def export_command(options: argparse.Namespace) -> int:
     """``export``: the sweep keeps no parameters, it trains the trial again, to the same bits."""
     trial, sweep, row = find_trial(options.database, options.sweep, options.trial)
-    folder = command.output_folder(options.out)
+    folder = command_line.output_folder(options.out)
     dtype, n_validation = sweep.environment["dtype"], sweep.environment["validation"]
     runtime.configure_sweep(dtype)
     data = hold_out(load_digits(dtype), n_validation)
@@ -151,7 +151,7 @@ def export_command(options: argparse.Namespace) -> int:
     params, outcome = train_trial(trial, sweep.identity.epochs, data, sweep.environment.get("engine", "scan"))
     details = {"data": "digits", **json.loads(trial.configuration), "epochs": sweep.identity.epochs}
     model = Model(params, trial.activation, np.arange(10), {**details, "test_accuracy": outcome.test_accuracy})
-    written = command.write(folder, {"best.safetensors": model})
+    written = command_line.write(folder, {"best.safetensors": model})
     same = (
         "as recorded"
         if outcome.test_accuracy == row["test_accuracy"]

@@ -1,0 +1,1 @@
+"""Networks and mistakes on which gradients are compared."""

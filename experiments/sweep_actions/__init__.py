@@ -1,0 +1,1 @@
+"""What `experiments.sweep` does besides running one."""
