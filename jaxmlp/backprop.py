@@ -1,4 +1,4 @@
-"""The gradient derived by hand, one numbered equation a line (lecture, step 2, backward).
+"""The gradient derived by hand, one numbered equation per line (lecture, step 2, backward).
 
 For a batch of B samples the loss is L = -(1/B) sum over samples of sum_k y_k log(h_L,k). With delta_l = dL/dg_l:
 
@@ -9,7 +9,7 @@ For a batch of B samples the loss is L = -(1/B) sum over samples of sum_k y_k lo
     (5)  dL/db_l   = sum over samples of delta_l
     (6)  delta_l   = (delta_(l+1) W_(l+1)) * phi'(g_l)  phi' written in terms of h_l
 
-Nothing here differentiates automatically: the comparison with `jaxmlp.gradients` is evidence only so.
+Nothing here differentiates automatically. Otherwise the comparison with `jaxmlp.gradients` would be no evidence.
 """
 
 import functools
@@ -23,7 +23,7 @@ from jaxmlp.network import ActivationName, Layer, Params, forward_trace, hidden_
 __all__ = ["hand_derived_gradient"]
 
 
-@functools.cache  # one object for one activation: training compiles anew for every new gradient function
+@functools.cache  # one object for one activation: training compiles again for every new function
 def hand_derived_gradient(activation: ActivationName = "sigmoid") -> GradientFunction:
     """The hand-derived `GradientFunction` of a network with this activation (one name, or one per hidden layer).
 

@@ -1,4 +1,4 @@
-"""The one exception for a value that came from outside and cannot be used."""
+"""The exception for input that cannot be used."""
 
 __all__ = ["InputError"]
 

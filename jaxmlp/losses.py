@@ -19,7 +19,7 @@ Loss: TypeAlias = Callable[[Params, Array, Array], Array]
 
 
 def cross_entropy(logits: Array, y: Array) -> Array:
-    """Mean over samples of ``-sum_k y_k log softmax(logits)_k``, computed without ever taking the log of a zero.
+    """Mean over samples of ``-sum_k y_k log softmax(logits)_k``, computed without taking the logarithm of zero.
 
     Args:
         logits: ``[..., n_classes]``.
@@ -45,7 +45,7 @@ def network_loss(activation: Activations = "sigmoid") -> Loss:
 def accuracy(logits: Array, labels: Array) -> Array:
     """Share of rows ``logits [n, n_classes]`` whose largest is at ``labels [n]``: a scalar of the logits' dtype.
 
-    Where several are largest, the first counts. A row with a NaN is wrong.
+    Where several are the largest, the first counts. A row with a NaN counts as wrong.
     """
     # Same result as argmax(logits) == labels. Written as comparisons because XLA's argmax on a CPU costs more than
     # computing the logits.

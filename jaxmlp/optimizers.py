@@ -20,13 +20,13 @@ Factory = Callable[["Hyperparameters"], optax.GradientTransformation]
 
 
 class Hyperparameters(NamedTuple):
-    """Numbers that training traces: a new value compiles nothing. Scalars all.
+    """Numbers that training traces: a new value compiles nothing. All are scalars.
 
     Attributes:
         learning_rate: positive.
         momentum: 0 up to, not including, 1; the optimisers ``momentum`` and ``nesterov`` read it.
-        weight_decay: 0 or more, times the parameters it joins the gradient (``adam``: the update, as in AdamW);
-            None, no decay, leaves the term out of the compiled program.
+        weight_decay: 0 or more; times the parameters it is added to the gradient (``adam``: the update, as in AdamW).
+            None leaves the term out of the compiled program.
     """
 
     learning_rate: float | Array = 0.2
@@ -83,7 +83,7 @@ def check_hyperparameters(hyperparameters: Hyperparameters) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Fixed:
-    """A ready-made optax transformation in the place of one made from hyperparameters; equal where that is."""
+    """A ready-made optax transformation, used whatever the hyperparameters; equal if the transformation is."""
 
     transformation: Any
 
@@ -93,7 +93,7 @@ class _Fixed:
 
 @dataclasses.dataclass(frozen=True)
 class _FromRate:
-    """An optax optimiser that is made from the learning rate, such as ``optax.lion``; equal where its parts are."""
+    """An optax optimiser made from the learning rate, such as ``optax.lion``; equal if its parts are."""
 
     make: Any
     arguments: tuple[Any, ...] = ()
@@ -109,7 +109,7 @@ def optimizer_of(optimizer: Any) -> Factory:
         return OPTIMIZERS[optimizer]
     if isinstance(optimizer, optax.GradientTransformation):
         return _Fixed(optimizer)
-    if isinstance(optimizer, functools.partial):  # clones have copies of it, which are unequal though of equal parts
+    if isinstance(optimizer, functools.partial):  # copies of a partial are unequal even if their parts are equal
         return _FromRate(optimizer.func, optimizer.args, tuple(sorted(optimizer.keywords.items())))
     if callable(optimizer):
         return _FromRate(optimizer)

@@ -28,7 +28,7 @@ def automatic_hessian_vector(activation: ActivationName = "sigmoid") -> HessianV
 
 
 def automatic_deltas(params: Params, x: Array, y: Array, activation: ActivationName = "sigmoid") -> tuple[Array, ...]:
-    """Every layer's delta = dL/dg by automatic differentiation, through offsets of zero added to each g.
+    """Every layer's delta = dL/dg by automatic differentiation, by adding a zero to each g and differentiating there.
 
     Args:
         params: L layers of widths ``n_0 .. n_L``.

@@ -1,7 +1,7 @@
 """Any gradients compared, leaf by leaf and pair by pair, on any pytree of parameters.
 
 For leaves a and b the verdict rests on the norm-wise error: ``|a - b| <= relative max(|a|, |b|) + absolute``, with
-Euclidean norms. Everything else in a row is there to see what kind of difference it is.
+Euclidean norms. The other numbers of a row show what kind of difference it is.
 """
 
 import itertools
@@ -51,7 +51,7 @@ def compare_gradients(
 
     Returns:
         A report with a row for each pair and leaf, and one for the loss. A gradient whose structure, shapes or dtypes
-        are not those of params gets rows against "params" that say so.
+        differ from those of params gets rows against "params" instead.
 
     Raises:
         InputError: fewer than two gradients, or nothing to compare in ``params``.
@@ -190,7 +190,7 @@ def compare_leaves(
 
 
 def _ulps(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.uint64]:
-    """How many floating-point numbers lie between a and b: their bits count through them in order."""
+    """How many floating-point numbers lie between a and b: their bits, read as integers, are in the same order."""
     bits = a.dtype.itemsize * 8
 
     def ordered(values: NDArray[Any]) -> NDArray[np.int64]:

@@ -75,7 +75,7 @@ def compare_backward(
         Findings from the output layer down; empty where all is right.
 
     Raises:
-        InputError: a gradient that has not a ``weights`` and a ``biases`` for each layer, an unknown activation.
+        InputError: a gradient without ``weights`` and ``biases`` for each layer, an unknown activation.
     """
     _, gradient = function(params, x, y)
     return diagnose(gradient, params, x, y, activation, tolerance)

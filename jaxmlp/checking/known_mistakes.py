@@ -32,7 +32,7 @@ class BackwardState(NamedTuple):
         phi: activations of the hidden layers.
         above: delta of layer l + 1 ``[B, n_(l+1)]`` as the gradient under suspicion has it; None at the output.
         right: ``delta_1 .. delta_L``, right ones.
-        floor: relative to the largest magnitude that a leaf can have, what rounding may leave of it.
+        floor: what rounding may leave of a leaf that is zero, relative to its largest possible magnitude.
     """
 
     layer: int
@@ -69,7 +69,7 @@ def leaf_shapes(state: BackwardState) -> tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def close(a: Floats, b: Floats, limit: float, state: BackwardState) -> bool:
-    """Whether two leaves are equal by norm, or but for the rounding of a sum over the samples that cancels."""
+    """Whether two leaves are equal by norm, or differ only by the rounding of a sum over samples that cancels."""
     if a.shape != b.shape or not np.isfinite(a).all():
         return False
     samples = state.right[state.layer - 1]
@@ -161,7 +161,7 @@ def bias_gradients(state: BackwardState, delta: Floats) -> Iterator[tuple[str, F
 
 
 def factor(got: Floats, right: Floats, limit: float, state: BackwardState) -> float | None:
-    """The c where ``got = c right``, if so and c is not 0."""
+    """The c with ``got = c right``, or None; c is not 0."""
     square = float(np.vdot(right, right))
     found = float(np.vdot(right, got)) / square if square else 0.0
     return found if found and right.size > 1 and close(got, found * right, limit, state) else None

@@ -63,7 +63,7 @@ class NumericalResult(NamedTuple):
     Attributes:
         loss: a scalar.
         gradient: a pytree like params.
-        kinks: a pytree like params of bool: a perturbation by the step crosses a kink, the element says nothing.
+        kinks: a pytree like params of bool: true where the step crosses a kink, so that the element says nothing.
         steps: a pytree like params: the step of each element.
         sweep: what the sweep saw, or None.
     """
@@ -81,10 +81,9 @@ class NumericalGradient:
 
     Attributes:
         loss: ``(params, x, y) -> scalar``.
-        step: ``"auto"``, each element's from dtype and magnitude; ``"sweep"``, each leaf's from a sweep; or one number
-            for all.
+        step: ``"auto"``: per element, from dtype and magnitude; ``"sweep"``: per leaf, from a sweep; or one number.
         order: 2, or 4 for Richardson's extrapolation.
-        kinks: gives the values at whose change of sign the loss has a kink; None where it has none.
+        kinks: gives the values whose change of sign is a kink of the loss; None if it has none.
 
     Raises:
         InputError: a step that is none of these, an order other than 2 and 4.
@@ -185,7 +184,7 @@ def _differences(of: NumericalGradient, params: Any, steps: Array, x: Array, y: 
     def element(index: Array, step: Array) -> tuple[Array, Array]:
         values = theta[index] + shifts * step
         losses, shifted = jax.vmap(lambda value: evaluate(theta.at[index].set(value)))(values)
-        # Divided by the distance that rounding left of 2h.
+        # Divided by the actual distance, which rounding made a little different from 2h.
         quotients = (losses[0::2] - losses[1::2]) / (values[0::2] - values[1::2])  # (1)
         gradient = quotients[0] if of.order == 2 else (4 * quotients[1] - quotients[0]) / 3  # (2)
         return gradient, jnp.any(shifted != signs)

@@ -85,7 +85,7 @@ class Row(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether this row is no reason to doubt a gradient."""
+        """Whether this row passes: it gives no reason to doubt a gradient."""
         return self.verdict in PASSING
 
 
@@ -126,7 +126,7 @@ class GradientReport(NamedTuple):
         return found
 
     def __str__(self) -> str:
-        """A table of at most 100 columns, a line for each row and one more for what differs."""
+        """A table of at most 100 columns, one line per row and a second one where they differ."""
         lines = [_HEADER, "-" * len(_HEADER)]
         for row in self.rows:
             lines.append(_line(row))

@@ -1,4 +1,4 @@
-"""The classifier for scikit-learn: `jaxmlp.MLPClassifier`, trained by the same step as everything else here."""
+"""The classifier for scikit-learn: `jaxmlp.MLPClassifier`, trained by the same step as every network here."""
 
 import warnings
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class MLPClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transforme
         validation_fraction: between 0 and 1.
         warm_start: `fit` goes on from the parameters found before, with the optimiser anew.
         random_state: of initial weights, validation rows and sample orders, drawn in this sequence as the lecture
-            draws them: a seed, a RandomState, or None for another one at each fit.
+            draws them: a seed, a RandomState, or None for a new one at each fit.
         class_weight: None, "balanced", or a factor for each class; multiplies the samples' weights.
         verbose: log one line per epoch (logger "jaxmlp"; on standard error unless the program sets up logging).
         device: "cpu" or "gpu"; "auto" is JAX's own choice.

@@ -72,7 +72,7 @@ def prepare(
     settings: Settings, parameters: dict[str, Any], x: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any],
     weights: NDArray[Any], random: np.random.RandomState, params: Params | None = None,
 ) -> PreparedFit:  # fmt: skip
-    """The PreparedFit of one fit; draws, in this sequence, initial parameters (unless given), then the validation rows.
+    """The PreparedFit of one fit. Draws the initial parameters (unless given), then the validation rows.
 
     Args:
         settings: checked.
@@ -182,7 +182,7 @@ def say(line: str) -> None:
 def pieces(x: Any) -> Iterator[tuple[NDArray[Any], int]]:
     """Dense pieces of ``x`` for prediction, padded with zeros, and how many rows of each count.
 
-    Each number of rows would be compiled for; the powers of two are few.
+    Each new number of rows costs a compilation; padding to powers of two keeps them few.
     """
     for first in range(0, x.shape[0], ROWS):
         part = x[first : first + ROWS]

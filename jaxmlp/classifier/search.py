@@ -32,7 +32,7 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     Candidates of one depth, activation, optimiser and batch size share one compiled program with all their folds,
     whatever their widths, learning rates, penalties, tolerances, seeds and class weights; others get one more each. So
-    do folds with an update an epoch more or fewer, except with plain sgd.
+    do folds with a different number of updates per epoch, except with plain sgd.
     A fit does what ``MLPClassifier.fit`` does with the same parameters on the same rows, from the same random
     numbers: results agree to rounding. Two differences: every network has an output for every class of ``y``, also
     where a fold lacks one; and candidates whose ``random_state`` is None share one new seed.
@@ -172,7 +172,7 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self.best_estimator_
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Of the best classifier, like the next ones; see `MLPClassifier`."""
+        """The best classifier's predictions; see `MLPClassifier`, also for the next ones."""
         return self._best().predict(X)
 
     def predict_proba(self, X: Any) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The classifier's parameters, checked when it fits: scikit-learn's constructors only store what they are given."""
+"""The classifier's parameters, checked when it fits: scikit-learn's constructors only store them."""
 
 import math
 from collections.abc import Mapping

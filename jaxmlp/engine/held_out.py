@@ -1,4 +1,4 @@
-"""Rows held out of training, to choose by: the test rows stay untouched until the choice is made."""
+"""Rows held out of training, for choosing between networks; the test rows are used only after the choice."""
 
 import hashlib
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Rows(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What a sweep trains and chooses on: a dataset without the validation rows, and these; they may be none."""
+    """What a sweep trains and chooses on: a dataset without the validation rows, and these rows, possibly none."""
 
     dataset: Dataset
     validation: Rows

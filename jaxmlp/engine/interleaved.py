@@ -81,7 +81,7 @@ def epoch_interleaved(
         return (state, total + (loss * len(rows) if size > 1 else loss), squares), None
 
     turned = jax.tree.map(jnp.transpose, state)  # [B, n_out, n_in] to [n_in, n_out, B]
-    # Of plain gradient descent alone |W|^2 can be carried on from update to update.
+    # Only with plain gradient descent |W|^2 can be updated instead of computed again.
     squares = [sum_of_squares(layer.weights) for layer in turned.params] if alpha is not None and size > 1 else []
     carry = turned, jnp.zeros_like(rate), squares
     carry, _ = jax.lax.scan(turn, carry, order[:full].reshape(-1, size, *order.shape[1:]))
@@ -98,7 +98,7 @@ def interleaved_gradient(
     Args:
         phi: of the hidden layers, masked.
         rate: learning rates ``[B]`` of the updates.
-        ones: ``[n, B]``, n the largest width; 1 each, which XLA must not know.
+        ones: ``[n, B]``, n the largest width; all 1, in a way that XLA cannot see.
         alpha: ``[B]``, of an L2 penalty ``alpha/2 |W|^2``, or None.
         weighted: whether rows of ``y`` have sums other than 1; where one is all zero, there is no penalty either.
 
@@ -132,7 +132,9 @@ def interleaved_gradient(
             penalty.passed[layer] = passed
             return passed + params[layer].biases - rate * _sum([delta for _, delta, _ in past[layer]])
 
-        for number, first in enumerate(product(params[0].weights, x)):  # all samples while the weights are at hand
+        for number, first in enumerate(
+            product(params[0].weights, x)
+        ):  # all samples at once, while the weights are in the cache
             h = [x[number]]
             g = forward(0, first, h[0])
             for layer, row in enumerate(phi, 1):
@@ -171,7 +173,7 @@ class _Penalty:
         self.passed: list[Any] = [None] * len(params)  # W_k h of each layer
 
     def update(self, past: list[Past], h: list[Array], deltas: list[Array], present: Array | None) -> Array:
-        """Past one sample: the loss's penalty before the update; ``present [B or 1]``: whether it is a sample."""
+        """After one sample; returns the penalty of its loss. ``present [B or 1]``: False for padding."""
         alpha = self.alpha if present is None else jnp.where(present, self.alpha, 0)
         loss, factor = 0.5 * alpha * _sum(self.squares), 1 - self.rate * alpha
         for layer, (seen, delta) in enumerate(zip(h, deltas, strict=True)):
@@ -184,7 +186,7 @@ class _Penalty:
         return loss
 
     def gradient_sum(self, layer: Layer, past: Past) -> Layer:
-        """The gradient that makes the sum of the updates."""
+        """The gradient whose one update equals all K updates."""
         weights = _sum([seen[:, None] * decayed for seen, _, decayed in past])
         return Layer(self.lost * layer.weights + weights, _sum([delta for _, delta, _ in past]))
 

@@ -56,7 +56,7 @@ def cross_entropy(g: Array, y: Array, weighted: bool = False) -> tuple[Array, Ar
 
 
 def _larger(a: Array, b: Array) -> Array:
-    """Not `jax.numpy.maximum`, whose care for NaN is a third of the loop; with a NaN every sum after this is NaN."""
+    """Not `jax.numpy.maximum`: its care for NaN takes a third of the loop. A NaN makes all later sums NaN anyway."""
     return jnp.where(a > b, a, b)
 
 

@@ -18,7 +18,7 @@ __all__ = ["Columns", "Measures", "columns", "measure", "scores"]
 
 
 class Measures(NamedTuple):
-    """Of one epoch, each ``[G, B]``; accuracies are shares 0..1, what was not measured is NaN.
+    """Measures of one epoch, each ``[G, B]``; accuracies are shares 0..1; NaN where nothing was measured.
 
     Attributes:
         loss: mean over the training rows of the loss seen before each update.

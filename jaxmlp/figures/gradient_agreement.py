@@ -55,7 +55,7 @@ def _by_leaf(axes: Axes, report: GradientReport, labels: dict[str, str]) -> None
     floor = _log(axes, "norm-wise relative error", errors)
     for number, (first, second) in enumerate(pairs):
         rows = [row for row in report.rows if (row.first, row.second) == (first, second) and row.leaf in places]
-        # The two pairs with the numerical gradient agree to a pixel: side by side, neither hides the other.
+        # The two pairs with the numerical gradient lie on the same pixels: they are drawn side by side.
         shift = 0.16 * (number - (len(pairs) - 1) / 2)
         x, y = [places[row.leaf] + shift for row in rows], [max(row.norm_relative, floor) for row in rows]
         if any(row.norm_relative == 0 for row in rows):
@@ -82,7 +82,7 @@ def _by_step(axes: Axes, sweeps: Mapping[str, StepSweep]) -> None:
 
 
 def _log(axes: Axes, label: str, values: Sequence[Any]) -> float:
-    """A logarithmic axis; returns where a zero is drawn: a decade below the smallest value that is not."""
+    """A logarithmic axis; returns where a zero is drawn: a decade below the smallest positive value."""
     positive = [value for row in values for value in row if value > 0 and np.isfinite(value)]
     floor = min(positive, default=1e-16) / 10
     axes.set_yscale("log")

@@ -33,7 +33,7 @@ def digits(images: NDArray[Any], labels: NDArray[Any]) -> Figure:
 def mistakes(images: NDArray[Any], labels: NDArray[Any], probabilities: NDArray[Any], title: str) -> Figure:
     """Images ``[n, 8, 8]`` that were taken for something else, each beside its probabilities ``[n, n_classes]``.
 
-    The bar of the digit that it is is green, that of the one it was taken for orange. The first 40 are drawn.
+    The bar of the right digit is green, that of the predicted one orange. The first 40 are drawn.
     """
     shown, columns = min(len(images), 40), 4
     rows = max(1, -(-shown // columns))
@@ -104,7 +104,7 @@ def confusion(counts: NDArray[Any], title: str) -> Figure:
 
 
 def bottleneck(train: Points, test: Points, palette: str, title: str) -> Figure:
-    """Pre-activations of a 2-unit layer: one colour a digit, dots for training rows, crosses for test rows.
+    """Pre-activations of a 2-unit layer: one colour per digit, dots for training rows, crosses for test rows.
 
     The digit itself stands at the median of its training rows. ``palette`` is a name in `PALETTES`.
     """

@@ -34,7 +34,7 @@ def label(value: Any) -> str:
 
 
 def _best(found: Sequence[Configuration], **values: Any) -> Configuration | None:
-    """The first, so the best, of the configurations with these values."""
+    """The best configuration with these values: the first of them."""
     return next((item for item in found if all(item.values[axis] == value for axis, value in values.items())), None)
 
 
@@ -92,7 +92,7 @@ def heatmap(found: Sequence[Configuration], across: str, down: str, measure: str
 
 
 def best_curves(curves: dict[str, Any], title: str) -> Figure:
-    """Loss by epoch of the best configurations, a curve a configuration, means over seeds.
+    """Loss by epoch of the best configurations, one curve per configuration, means over seeds.
 
     ``curves``: name to ``[epochs, 2]``, training and validation loss; NaN is left out.
     """
@@ -112,7 +112,7 @@ def best_curves(curves: dict[str, Any], title: str) -> Figure:
 
 
 def parallel_coordinates(found: Sequence[Configuration], axes_names: Sequence[str], measure: str, title: str) -> Figure:
-    """One line a configuration through its values on each axis to its mean accuracy, the best drawn last."""
+    """One line per configuration through its values on each axis to its mean accuracy, the best drawn last."""
     figure = Figure(figsize=(2 + 1.9 * (len(axes_names) + 1), 5), layout="constrained")
     axes = figure.subplots()
     shown = list(found[:400])[::-1]

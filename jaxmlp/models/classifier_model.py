@@ -56,7 +56,7 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def classifier_of(model: Model) -> MLPClassifier:
-    """The fitted classifier that `model_of` was given; raises InputError for one that it cannot have been."""
+    """The fitted classifier that `model_of` was given; raises InputError if there is none."""
     kept: Mapping[str, Any] = model.classifier or {}
     if set(kept) != {"parameters", "epochs", "loss_curve", "validation_scores", "feature_names"}:
         raise InputError("its classifier has other entries than expected")

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ def whole_file(path: Path) -> Generator[IO[bytes]]:
     """A file that appears under its name only when written to the end: written beside it, brought to disk, renamed.
 
     Raises:
-        OSError: as `open`; what stood at ``path`` then stands there still.
+        OSError: as `open`; a file that was at ``path`` is then still there.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -31,7 +31,7 @@ def whole_file(path: Path) -> Generator[IO[bytes]]:
 
 
 def _umask() -> int:
-    """The process's file mode mask; the system tells it only while setting it."""
+    """The process's file mode mask, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -20,10 +20,10 @@ def save(path: str | os.PathLike[str], model: Model | MLPClassifier, overwrite: 
     Args:
         path: of the file, in a folder that exists.
         model: a `jaxmlp.Model`, or a fitted `MLPClassifier`, whose settings, classes and curves go with it.
-        overwrite: whether a file that stands there may be replaced.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
-        InputError: a model that a file cannot hold, a path that cannot be written, a file that stands there.
+        InputError: a model that a file cannot hold, a path that cannot be written, a file that exists.
     """
     content = encode(model_of(model) if isinstance(model, MLPClassifier) else model)
     target = Path(path)
@@ -37,7 +37,7 @@ def save(path: str | os.PathLike[str], model: Model | MLPClassifier, overwrite: 
 
 
 def load(path: str | os.PathLike[str]) -> Model | MLPClassifier:
-    """Read a file that `save` wrote: what it was given, to the same bits, whatever JAX's setting of 64-bit mode.
+    """Read a file that `save` wrote: the same bits, whether JAX's 64-bit mode is on or off.
 
     Runs nothing, trusts nothing: the header's size, every shape, dtype, name and number is checked, the file's size
     before the file is read, the contents by their checksum.

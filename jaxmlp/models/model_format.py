@@ -4,8 +4,8 @@
     __metadata__: {"jaxmlp": TEXT}                           canonical JSON: sorted keys, no blanks, ASCII
 
 TEXT has ``format`` (the version, 1), ``sha256`` (of the rest of TEXT and of every tensor), ``activation``, ``classes``,
-``details``, ``classifier``. A reader takes what it expects and refuses all else, so that a damaged file is an error and
-no other network. Parameters are finite, in files and when written: a network that has diverged is no model.
+``details``, ``classifier``. A reader refuses everything unexpected, so that a damaged file is an error and not
+another network. Parameters are finite, in files and when written: a network that has diverged is no model.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ class Model:
     """A trained network as a file keeps it.
 
     Attributes:
-        params: L layers, float32 or float64; NumPy arrays when loaded, so that 64 bits stay 64 whatever JAX's setting.
+        params: L layers, float32 or float64; NumPy arrays when loaded, so that float64 stays float64.
         activation: of the hidden layers, one name or a tuple of one per layer.
         classes: the labels of the outputs, numbers, booleans or strings ``[n_L]``; None: 0 .. n_L - 1.
         details: how it was trained: whatever JSON can hold.

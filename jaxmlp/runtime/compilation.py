@@ -23,7 +23,7 @@ EXTRA = "--xla_backend_extra_options="
 SWEEP_OPTIONS = {"xla_cpu_small_while_loop_byte_threshold": "20000000", "xla_cpu_disable_loop_unrolling": ""}
 SWEEP_FLAGS = (
     "--xla_cpu_prefer_vector_width=512",
-    # Without it an update copies weights that it could change in place.
+    # Without it each update copies weights that it could change in place.
     "--xla_cpu_copy_insertion_use_region_analysis=true",
     f"--xla_force_host_platform_device_count={os.cpu_count() or 1}",
 )
@@ -43,7 +43,7 @@ def configure(
         batch_size: samples per update, for the same.
         device: as in `choose_device`.
         cache: keep compiled programs for later processes, in this folder or, for True, in `cache_folder()`; a folder
-            that JAX was given otherwise is kept. A folder that cannot be used costs a warning.
+            that JAX was given otherwise is kept. A folder that cannot be used gives a warning.
 
     Raises:
         InputError: an unsupported dtype, size or device; or JAX already runs and would ignore what was asked for.

@@ -35,14 +35,14 @@ def find_device(device: str) -> Any:
         raise InputError(f"device is {device!r}, expected one of {', '.join(DEVICES)}")
     try:
         return jax.devices(device)[0]
-    except (RuntimeError, AssertionError):  # the latter where JAX_PLATFORMS names nothing that is there
+    except (RuntimeError, AssertionError):  # an AssertionError if JAX_PLATFORMS names no existing platform
         install = "expected a driver for it, and pip install 'jaxmlp[cuda13]' (an older driver: 'jaxmlp[cuda12]')"
         raise InputError(f"device is {device!r}, but JAX finds none: {install}") from None
 
 
 def started() -> bool:
     """Whether JAX has already started its devices, after which flags and choice of device are ignored."""
-    # JAX has no public question for this, but documents that this setting raises from that moment on.
+    # JAX has no public function for this, but documents that this setting raises once the devices have started.
     current = jax.config.values["jax_num_cpu_devices"]
     try:
         jax.config.update("jax_num_cpu_devices", 2 if current == 1 else 1)

@@ -1,4 +1,4 @@
-"""From blocks to outcomes: placing each trial in its lane, training, reading what became of it."""
+"""From blocks to outcomes: each trial is placed in its lane, trained, and read."""
 
 import functools
 import itertools

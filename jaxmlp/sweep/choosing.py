@@ -1,4 +1,4 @@
-"""Choosing honestly: seeds averaged with an interval, validation rows choose, test rows judge the chosen alone."""
+"""Choosing honestly: means over seeds with intervals; validation rows choose, test rows judge the chosen one only."""
 
 import csv
 from collections.abc import Sequence

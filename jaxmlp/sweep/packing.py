@@ -21,8 +21,8 @@ ENGINES = ("scan", "fused")
 class Block(NamedTuple):
     """Trials that are trained together, in groups of up to B.
 
-    ``shared``: one seed, so one order, in each group, gathered once; with one sample per update only, as products of
-    batches would round differently.
+    ``shared``: each group has one seed, so one order, which is gathered once; only with one sample per update, since
+    products of batches would round differently.
     """
 
     config: BlockConfig

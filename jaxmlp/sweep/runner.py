@@ -1,4 +1,4 @@
-"""Running a sweep: blocks go to an executor, outcomes into the store, failures stay with their block."""
+"""Running a sweep: blocks go to an executor, outcomes into the store; a failure affects its own block only."""
 
 import concurrent.futures
 import sqlite3
@@ -88,7 +88,7 @@ def rungs(epochs: int, halving: int) -> list[int]:
 
 
 def survivors(alive: Sequence[Trial], losses: Sequence[float | None], halving: int) -> list[Trial]:
-    """The best share of ``alive`` by validation loss, at least one, in their own sequence; None is out."""
+    """The best share of ``alive`` by validation loss, at least one, in their old order; a loss of None is left out."""
     ranked = sorted((loss, number) for number, loss in enumerate(losses) if loss is not None)
     kept = {number for _, number in ranked[: max(1, len(alive) // halving)]}
     return [trial for number, trial in enumerate(alive) if number in kept]
@@ -99,7 +99,7 @@ def run_sweep(
     progress: Progress = lambda _: None, lanes: int | None = None, in_flight: int = IN_FLIGHT,
     attempts: int = ATTEMPTS, engine: str = "scan", trials: Iterable[Trial] = (),
 ) -> None:  # fmt: skip
-    """Train what the store says is missing of a sweep, and write it there.
+    """Train the trials of a sweep that are not done yet, and write them to the store.
 
     With several processes (`jax.distributed`) each calls this with the same sweep in a store of its own: they train
     every block together, on the devices of all, and their stores end up the same.
@@ -108,8 +108,8 @@ def run_sweep(
         connection: writable, from `store.opened`.
         sweep: from `store.begin` or `store.find_sweeps`.
         data: whose hash is the sweep's.
-        executor: of `concurrent.futures`; its workers must be able to import jaxmlp. Of several processes that train
-            together each needs one of a single worker, as all must take the blocks in one sequence.
+        executor: of `concurrent.futures`; its workers must be able to import jaxmlp. Several processes that train
+            together need one worker each, since all must take the blocks in the same order.
         progress: see `Progress`.
         lanes: B on the machines that train; by default this machine's.
         in_flight: blocks handed to the executor at a time: twice its workers.

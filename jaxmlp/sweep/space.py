@@ -55,7 +55,7 @@ class Space:
     random_seed: int = 0
 
     def trials(self) -> list[Trial]:
-        """All trials, seeds innermost; what the optimiser doesn't read makes no difference between trials."""
+        """All trials, seeds innermost; trials never differ only in a number that their optimiser does not use."""
         configurations = self._drawn() if self.random else itertools.product(*(getattr(self, axis) for axis in AXES))
         unique = dict.fromkeys(_trial(configuration) for configuration in configurations)
         return [dataclasses.replace(trial, seed=seed) for trial in unique for seed in self.seeds]

@@ -1,6 +1,6 @@
 """The store: sweeps, trials and curves in one SQLite file that survives a crash at any moment.
 
-One process writes, one transaction per block; any number read meanwhile (write-ahead log). A trial is known by its id,
+One process writes, one transaction per block; others may read meanwhile (write-ahead log). A trial is known by its id,
 the data's hash and the number of epochs: several sweeps share what they have in common.
 """
 
@@ -45,7 +45,7 @@ class Identity(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A trial's row: its number in the file and its `Trial.configuration`, so that recording need not find them."""
+    """A trial's row: its number in the file and its `Trial.configuration`, so that recording looks up nothing."""
 
     number: int
     configuration: str
@@ -127,7 +127,7 @@ def pending(
 ) -> dict[Trial, Entry]:  # fmt: skip
     """The sweep's trials, in its sequence, whose status is none of ``statuses``, each with its row.
 
-    ``trials``: those that the caller has at hand, which need not be made again from their configurations.
+    ``trials``: those that the caller has already, so that they are not made again from their configurations.
     """
     known = {trial.configuration: trial for trial in trials}
     marks = ",".join("?" * len(statuses))
@@ -148,11 +148,11 @@ def record(
     def curves() -> Iterator[tuple[Any, ...]]:
         # One by one: a list of all rows would keep Python's garbage collector busier than SQLite.
         for entry, outcome in outcomes:
-            lists = [curve.tolist() for curve in outcome[1:4]]  # NumPy's functions cost more than ten numbers
+            lists = [curve.tolist() for curve in outcome[1:4]]  # for ten numbers NumPy's functions are slower
             status = done if outcome.status == "done" else outcome.status
             values = (status, len(lists[0]), *_metrics(lists, outcome[4:]))
             updates.append((*values, checksum(entry.configuration, values), seconds, entry.number))
-            # NaN becomes NULL in SQLite's own hands.
+            # SQLite stores NaN as NULL.
             yield from zip(itertools.repeat(entry.number), range(1, len(lists[0]) + 1), *lists, strict=False)
 
     with transaction(connection):

@@ -1,8 +1,8 @@
 """Trials: one network of a sweep, its identity, its initial weights and its sample orders.
 
 Everything here is a pure function of the trial's own configuration. Weights and orders come from NumPy's RandomState,
-whose streams are frozen: prefixes can be cut from them (so trials of one seed share them whatever their widths), and
-its permutations cost a tenth of JAX's, whose sort would take a sixth of a sweep's time on a CPU.
+whose streams never change between versions: trials of one seed share the beginning of a stream whatever their widths.
+Its permutations cost a tenth of JAX's, whose sort would take a sixth of a sweep's time on a CPU.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ __all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "order_st
 
 MOMENTUM_OPTIMIZERS = ("momentum", "nesterov")
 _ORDERS = 2**32 - 1  # beside the seed, where the weights' streams have the layer's number
-_VERSION = 1  # part of every id: a change of weights or orders makes new trials (of rounding, as by a new JAX, not)
+_VERSION = 1  # part of every id: new weights or orders make new trials (different rounding, as by a new JAX, does not)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Trial:
 
 
 def _text(number: float) -> str:
-    """As json writes it, also where it is an int or one of NumPy's float64."""
+    """As json writes it, also for an int or NumPy's float64."""
     return float.__repr__(number) if isinstance(number, float) else str(number)
 
 
@@ -86,11 +86,11 @@ def trial_of(configuration: str) -> Trial:
     return Trial(**fields)
 
 
-_KEPT = threading.local()  # this thread's RandomStates: to make one takes ten times as long as to seed it again
+_KEPT = threading.local()  # this thread's RandomStates: making one takes ten times as long as seeding it again
 
 
 def _seeded(use: str, seeds: Sequence[tuple[int, int]]) -> list[np.random.RandomState]:
-    """A stream for each pair; those of this thread's last call for the same use are these very objects, seeded anew."""
+    """One stream per pair. They are the objects of this thread's last call for the same use, seeded again."""
     streams: list[np.random.RandomState] = _KEPT.__dict__.setdefault(use, [])
     streams.extend(np.random.RandomState() for _ in range(len(seeds) - len(streams)))
     for stream, pair in zip(streams, seeds, strict=False):
@@ -102,7 +102,7 @@ def _seeded(use: str, seeds: Sequence[tuple[int, int]]) -> list[np.random.Random
 def _draw(seed: int, layer: int, rows: int, columns: int, square: bool) -> NDArray[np.float64]:
     """Standard normal numbers ``[rows, columns]``, the corner of one unlimited table for each seed and layer.
 
-    ``square``: the table grows in both directions, shell by shell; otherwise it has ``columns`` columns for ever.
+    ``square``: the table grows in both directions, shell by shell; otherwise it always has ``columns`` columns.
     """
     (random,) = _seeded("weights", [(seed, layer)])
     if not square:
@@ -142,9 +142,9 @@ def _weights(sizes: tuple[int, ...], seed: int, scale: float) -> list[NDArray[np
 
 
 def order_streams(seeds: Iterable[int]) -> dict[int, np.random.RandomState]:
-    """Ask each for one ``permutation(n)`` an epoch: the sample orders that all trials of its seed share.
+    """One stream per seed; each gives one ``permutation(n)`` per epoch, the sample order of all trials of its seed.
 
-    They serve the calling thread until it calls this again, which seeds the same streams anew.
+    They are valid in the calling thread until it calls this again, which seeds the same streams again.
     """
     wanted = list(seeds)
     return dict(zip(wanted, _seeded("orders", [(seed, _ORDERS) for seed in wanted]), strict=True))

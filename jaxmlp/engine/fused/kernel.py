@@ -1,10 +1,10 @@
-"""The fused kernel: a block of threads trains one network for whole epochs, its weights on chip all the while.
+"""The fused kernel: a block of threads trains one network for whole epochs, with its weights on the chip.
 
 Written in NVIDIA Warp, which compiles the same source for a CPU (blocks of one thread) and for NVIDIA's GPUs. The
 passes over one sample are in `passes.py`, the update is here. `launch.py` calls it from JAX.
 """
 
-# What Warp compiles is Python in form only: its types are values made here, which no type checker can follow.
+# Warp compiles this Python to another language; its types are made at run time, which no type checker can follow.
 # pyright: reportInvalidTypeForm=false, reportUnknownParameterType=false, reportMissingParameterType=false
 # pyright: reportOperatorIssue=false, reportIndexIssue=false, reportCallIssue=false, reportArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportUntypedFunctionDecorator=false
@@ -28,7 +28,7 @@ def update_one(plan: Plan, optimizer: str, decays: bool) -> Any:
     """
     Parameters, real, size = plan.Parameters, plan.real, plan.size
     momentum, nesterov, adam = optimizer in ("momentum", "nesterov"), optimizer == "nesterov", optimizer == "adam"
-    # Optax's constants; the complements rounded once: of 1 - 0.999, float32 keeps four digits.
+    # Optax's constants. 1 - 0.999 is computed in float64 and rounded once: float32 would keep four digits of it.
     beta1, beta2, rest1, rest2, epsilon = (real(number) for number in (0.9, 0.999, 1 - 0.9, 1 - 0.999, 1e-8))
     number_of, Given = element(Parameters, real), wp.types.vector(5, real)
 
@@ -171,7 +171,7 @@ def epochs_kernel(
         for i in range(3):
             given[i] = hyperparameters[network, i]
         given[0] = -given[0]  # adding a product takes a GPU one instruction, subtracting it two
-        # Adam's corrections, in float64 for the same reason.
+        # Adam's corrections, in float64 for the same reason as the complements.
         power1 = wp.pow(wp.float64(0.9), wp.float64(counts[network]))
         power2 = wp.pow(wp.float64(0.999), wp.float64(counts[network]))
         n, order = orders.shape[2], network // (parameters.shape[0] // orders.shape[0])
@@ -205,7 +205,7 @@ def epochs_kernel(
                         if complete:
                             all_of_them(w, gradient, given)
                 living = wp.isfinite(total) and infinite(w) == zero
-                if living:  # what diverges in this epoch is left as it was written after the epoch before
+                if living:  # a network that diverges in this epoch keeps what was written after the epoch before
                     parameters[network, thread] = w
             if thread == 0:
                 losses[network, epoch] = total / real(n)

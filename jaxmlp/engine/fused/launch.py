@@ -26,26 +26,26 @@ from jaxmlp.training import Config, TrainingState
 __all__ = ["fused_epochs", "fused_refusal", "load_kernel"]
 
 THREADS = 1024
-"""That a GPU's block may have."""
+"""The most threads of a GPU's block."""
 INSTALL = "pip install 'jaxmlp[fused]'"
 VALUES = 512
-"""Numbers of 4 bytes a GPU's thread may keep: up to 255 in registers, the others in memory of its own."""
+"""How many numbers of 4 bytes a GPU's thread may keep: up to 255 in registers, the others in its local memory."""
 STACK = 2**18
-"""The same of a CPU's thread, whose stack has 8 MiB on Linux."""
+"""The same for a CPU's thread, whose stack has 8 MiB on Linux."""
 
 
 def load_kernel() -> ModuleType:
     """The module `jaxmlp.engine.fused.kernel`; raises InputError, naming the extra, where Warp is missing or fails."""
     try:
-        if "warp" not in sys.modules:  # whoever imported it has their own wishes of what it says
+        if "warp" not in sys.modules:  # who imported it before has set its messages
             import warp
 
             warp.config.log_level = warp.LOG_ERROR
         from jaxmlp.engine.fused import kernel
 
         kernel.wp.init()
-        _ = kernel.wp.jax_kernel, kernel.wp.ref  # which versions that are too old don't have
-    except Exception as error:  # whatever a broken or older installation finds wrong
+        _ = kernel.wp.jax_kernel, kernel.wp.ref  # missing in versions that are too old
+    except Exception as error:  # any failure of a broken or older installation
         missing = isinstance(error, ModuleNotFoundError) and error.name == "warp"
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         told = "which is not installed" if missing else f"which fails ({reason})"
@@ -69,7 +69,7 @@ def fused_refusal(sizes: Sequence[int], config: Config, dtype: Any, threads: int
 
     Args:
         sizes: ``(n_0, .., n_L)``, padded or not.
-        config: activation, batch size and optimiser count.
+        config: activation, batch size and optimiser matter.
         dtype: of the parameters.
         threads: as in `fused_epochs`.
     """
@@ -152,7 +152,7 @@ def fused_epochs(
         orders: int32 ``[O, epochs, n]``, O a divisor of T: the first T / O networks share the first order, and so on.
         hyperparameters: leaves ``[T]``.
         config: static; the activations of `ACTIVATIONS`, the optimisers of `OPTIMIZERS`.
-        masks: one per hidden layer, ``[T, n_l]``, as in `jaxmlp.forward`.
+        masks: one per hidden layer, ``[T, n_l]``, see `jaxmlp.engine.layout`.
         alive: booleans ``[T]``: False for networks that are not to be trained.
         threads: of a block: 1 where it is to run on a CPU; None, a thread for each unit, on a GPU.
 

@@ -1,11 +1,11 @@
-"""Forward and backward pass of one sample, as the threads of the fused kernel's block make them together.
+"""Forward and backward pass of one sample, computed together by the threads of the fused kernel's block.
 
 Equations (1) to (6) are those of `jaxmlp.backprop`, copied for the kernel. `shares.py` says which thread holds what; a
 function made here for a layer knows its share as constants, so that a GPU's compiler unrolls every loop
 and keeps a thread's numbers in registers.
 """
 
-# What Warp compiles is Python in form only: its types are values made here, which no type checker can follow.
+# Warp compiles this Python to another language; its types are made at run time, which no type checker can follow.
 # pyright: reportInvalidTypeForm=false, reportUnknownParameterType=false, reportMissingParameterType=false
 # pyright: reportOperatorIssue=false, reportIndexIssue=false, reportCallIssue=false, reportArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportUntypedFunctionDecorator=false
@@ -159,7 +159,9 @@ def everywhere(plan: Plan) -> Any:
     def gathered(g: Line, thread: int):
         if divided:
             logits = Line()
-            for o in range(n_classes):  # comparisons: an index that is known late would put the logits into memory
+            for o in range(
+                n_classes
+            ):  # by comparisons: an index that is known only at run time would put the logits into memory
                 for k in range(each):
                     logits[o] += wp.where(thread + k * threads == o, g[k], zero)
             return sum_up(logits)

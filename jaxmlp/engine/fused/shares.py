@@ -26,7 +26,7 @@ class Share(NamedTuple):
         by_rows: whether the layer's outputs are divided among the threads, else its inputs are.
         n_in: inputs that the thread reads: all of them by rows, its own by columns.
         n_out: outputs that the thread keeps: its own by rows, all of them by columns. Thread t's own units are t,
-            t + threads, t + 2 threads, ..; where one has a unit too many, its parameters and masks are 0.
+            t + threads, t + 2 threads, ..; where it has one unit too many, its parameters and masks are 0.
         at: where the layer's weights begin among the thread's parameters.
         biases: where its biases begin.
         inputs: where its inputs begin among the hidden activations that the thread keeps (first layer: the sample).
