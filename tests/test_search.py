@@ -161,36 +161,32 @@ def test_a_lane_is_the_classifier_fitted_on_its_fold(settings: dict[str, Any], s
         assert outcome.test_accuracy == pytest.approx(alone.score(X[test], LABELS[test]))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", *(pytest.param(name, marks=pytest.mark.slow) for name in ("momentum", "adam"))]
+)
 def test_fits_that_are_interleaved_are_the_classifiers_own(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Folds of 26 and 27 rows, weights, padded widths, penalties and none: all that a gradient by hand must know.
     monkeypatch.setitem(layout.LANES, "cpu", 4)
-    for possible in (True, False):
-        monkeypatch.setattr(runtime, "compiles_whole_loops", lambda possible=possible: possible)
-        interleaved: list[bool] = []
-        original = engine.train_group
+    monkeypatch.setattr(runtime, "compiles_whole_loops", lambda: True)
+    original, interleaved, outcomes = engine.train_group, list[bool](), list[FitOutcome]()
 
-        def counting(*given: Any, interleaved: list[bool] = interleaved, original: Any = original) -> Any:
-            interleaved.append(given[5])
-            return original(*given)
+    def counting(*given: Any) -> Any:
+        interleaved.append(given[5])
+        return original(*given)
 
-        monkeypatch.setattr(engine, "train_group", counting)
-        jax.clear_caches()
-        base = small(optimizer=optimizer, batch_size=1, max_iter=3, n_iter_no_change=1, tol=1e-3, learning_rate=0.02)
-        grid = {"alpha": [0.0, 0.1, 0.4], "hidden_layer_sizes": [(5,), (3,)], "learning_rate": [0.02, 0.05]}
-        outcomes: list[FitOutcome] = []
-        monkeypatch.setattr(search, "train_fits", lambda *given, o=outcomes: o.extend(train_fits(*given)) or o)
-        MLPClassifierSweep(base, grid, cv=3, refit=False).fit(X, NAMES, WEIGHTS)
-        assert set(interleaved) == {possible}
-        monkeypatch.setattr(engine, "train_group", original)
-        folds = list(StratifiedKFold(3).split(X, NAMES))
-        for outcome in outcomes[::7]:
-            rows, test = folds[outcome.fit.fold]
-            alone = MLPClassifier(**outcome.fit.parameters).fit(X[rows], NAMES[rows], WEIGHTS[rows])
-            assert_agree(outcome.params, alone.params_, 1e-9)
-            assert outcome.epochs == alone.n_iter_
-            assert outcome.test_accuracy == pytest.approx(alone.score(X[test], NAMES[test]))
-    jax.clear_caches()
+    monkeypatch.setattr(engine, "train_group", counting)
+    monkeypatch.setattr(search, "train_fits", lambda *given: outcomes.extend(train_fits(*given)) or outcomes)
+    base = small(optimizer=optimizer, batch_size=1, max_iter=3, n_iter_no_change=1, tol=1e-3, learning_rate=0.02)
+    grid = {"alpha": [0.0, 0.1, 0.4], "hidden_layer_sizes": [(5,), (3,)], "learning_rate": [0.02, 0.05]}
+    MLPClassifierSweep(base, grid, cv=3, refit=False).fit(X, NAMES, WEIGHTS)
+    assert set(interleaved) == {True}
+    folds = list(StratifiedKFold(3).split(X, NAMES))
+    for outcome in outcomes[::7]:
+        rows, test = folds[outcome.fit.fold]
+        alone = MLPClassifier(**outcome.fit.parameters).fit(X[rows], NAMES[rows], WEIGHTS[rows])
+        assert_agree(outcome.params, alone.params_, 1e-9)
+        assert outcome.epochs == alone.n_iter_
+        assert outcome.test_accuracy == pytest.approx(alone.score(X[test], NAMES[test]))
 
 
 def test_small_groups_batches_and_optimisers_from_outside_are_not_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
