@@ -1,4 +1,4 @@
-"""The planted mistakes put to the gradient check: each is to be caught, and to be named."""
+"""The gradient check applied to the planted mistakes: each must be caught and named."""
 
 from experiments.gradient_cases import planted_mistakes
 from experiments.gradient_cases.random_networks import RandomNetwork, random_network
@@ -18,23 +18,18 @@ def planted(name: str, network: RandomNetwork) -> tuple[GradientReport, Diagnosi
 
 
 def mistaken_network(name: str, seed: int) -> RandomNetwork:
-    """The random network number ``seed`` to which a mistake applies: ten seeds in a row are alike."""
+    """A random network, drawn from ``seed``, in which the mistake can be made; ten seeds in a row share its shape."""
     mistake = planted_mistakes.MISTAKES[name]
     network = random_network(
-        seed,
-        depths=(2, 4),
-        widths=(4, 12),
-        batches=(5, 9),
-        activations=mistake.activations,
-        square=mistake.square,
+        seed, depths=(2, 4), widths=(4, 12), batches=(5, 9), activations=mistake.activations, square=mistake.square,
         alike=10,
-    )
+    )  # fmt: skip
     assert planted_mistakes.applies(name, sizes_of(network.params), network.activation)
     return network
 
 
 def diagnosed(name: str, network: RandomNetwork, diagnosis: Diagnosis) -> bool:
-    """Whether the first finding names the mistake's layer and quantity, and says what it is."""
+    """Whether the first finding names the layer and the quantity, and says what the mistake is."""
     mistake = planted_mistakes.MISTAKES[name]
     place = (planted_mistakes.expected_layer(name, len(network.params)), mistake.quantity)
     first = diagnosis.findings[0] if diagnosis.findings else None
@@ -42,7 +37,7 @@ def diagnosed(name: str, network: RandomNetwork, diagnosis: Diagnosis) -> bool:
 
 
 def show_planted(name: str, seed: int) -> int:
-    """Print what the check says of one mistake, or a line for each of them; the exit code."""
+    """Print what the check says of one mistake, or a line per mistake; returns the exit code."""
     runtime.configure("float64")
     if name != "all":
         report, diagnosis = planted(name, mistaken_network(name, seed))
@@ -56,8 +51,7 @@ def show_planted(name: str, seed: int) -> int:
         caught = sum(not report.ok for report, _ in found)
         right = sum(diagnosed(mistake, network, words) for network, (_, words) in zip(networks, found, strict=True))
         all_caught = all_caught and caught == 20
-        rows.append(
-            (mistake, str(caught), str(right), str(found[0][1].findings[:1][0] if found[0][1].findings else "-"))
-        )
+        first = found[0][1].findings
+        rows.append((mistake, str(caught), str(right), str(first[0] if first else "-")))
     print(command_line.table(("mistake", "caught", "diagnosed", "on the first of 20 networks"), rows))
     return 0 if all_caught else 1
