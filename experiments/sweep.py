@@ -20,21 +20,19 @@ from typing import Any
 
 from experiments.support import command_line
 from experiments.sweep_actions import estimate, report_and_export
+from experiments.sweep_actions.engine_choice import choose_engine, notices
 from jaxmlp import InputError, load_digits, runtime
-from jaxmlp.engine import device_mesh, lanes_of, load_kernel
+from jaxmlp.engine import device_mesh, lanes_of
 from jaxmlp.sweep import (
     ATTEMPTS,
     ENGINES,
     IN_FLIGHT,
-    Block,
-    Data,
     Space,
     data_hash,
     hold_out,
     make_space,
     pack,
     reading,
-    refusal,
     run_sweep,
     rungs,
     store,
@@ -138,35 +136,6 @@ def announce(
     changed = [name for name in now if now[name] != sweep.environment.get(name, "scan")]
     if resumed and changed:
         print(f"  (since it began, {', '.join(changed)} changed: further trials may differ in their last bits)")
-
-
-def choose_engine(engine: str, executor_name: str = "local") -> str:
-    """The engine that "auto" means: on a GPU the fused one, measured faster with 64 to 16,384 networks, else the scan.
-
-    An executor's workers have devices that nobody has asked: the scan. Without NVIDIA Warp the scan too, with a note.
-    """
-    if engine != "auto":
-        return engine
-    if executor_name != "local" or device_mesh().devices.flat[0].platform == "cpu":
-        return "scan"
-    try:
-        load_kernel()
-    except InputError as reason:
-        print(f"note: the scan trains, slower on a GPU: {reason}")
-        return "scan"
-    return "fused"
-
-
-def notices(blocks: list[Block], data: Data, engine: str) -> list[str]:
-    """What a user should know of the fused engine: which networks do without it, and where it is no gain."""
-    if engine == "scan":
-        return []
-    said: dict[str, None] = {}
-    if device_mesh().devices.flat[0].platform == "cpu":
-        said["on a CPU the scan is faster than the fused engine, which is made for GPUs"] = None
-    for program in (block.config for block in blocks if block.config.engine == "scan"):
-        said[f"the scan trains some networks instead: {refusal(program, data)}"] = None
-    return list(said)
 
 
 def run(

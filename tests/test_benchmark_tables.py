@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.benchmarks import classifier_time, sweep_time, training_time, workloads
+from experiments.benchmarks import classifier_time, sweep_time, timing, training_time, workloads
 from experiments.benchmarks.contender_process import ContenderError, Entry
 from experiments.benchmarks.workloads import Workload
 from experiments.support import command_line
@@ -188,7 +188,7 @@ def test_a_contenders_first_call_counts_as_compiling_only_and_they_take_turns(
         return {name: call(name, 5, number + 1) for number, name in enumerate(names)}
 
     monkeypatch.setattr(sweep_time, "calls", calls)
-    monkeypatch.setattr(sweep_time, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     options = ["--epochs", "3", "--networks", "4", "--repetitions", "2"]
     assert sweep_time.main(options) == 0
     assert turns == 3 * list(dict.fromkeys(turns))

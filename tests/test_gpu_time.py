@@ -1,18 +1,20 @@
 """What `benchmark gpu` shows, of seconds made up; and which engine a sweep takes by itself."""
 
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier as ScikitLearns
 
-from experiments import benchmark, sweep
+from experiments import benchmark
 from experiments.benchmarks import gpu_time
-from experiments.benchmarks.contender_process import SWEEP, Entry
+from experiments.benchmarks.contender_process import SWEEP, ContenderError, Entry
 from experiments.benchmarks.gpu_time import LARGE, SMALL, Row
 from experiments.benchmarks.workloads import Workload
-from jaxmlp import MLPClassifier
+from experiments.sweep_actions import engine_choice
+from jaxmlp import MLPClassifier, runtime
 from tests.helpers import MISSING_WARP, without_warp
 
 ROWS = [
@@ -68,27 +70,64 @@ def test_on_the_gpu_networks_of_one_seed_train_by_either_engine(monkeypatch: pyt
     assert {trial.seed for trial in calls[2][0].trials()} == {0}
 
 
-def test_on_the_cpu_each_contender_has_a_process_that_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Processes that only note what they are asked; ``param``: the contender whose process ends, on which line."""
+    started: list[Any] = []
+    ends = getattr(request, "param", None)
+
     class Worker:
         def __init__(self, entry: Entry, workload: Workload) -> None:
             self.asked: list[Any] = [(entry.contender, entry.device, entry.flags, workload)]
+            started.append(self)
 
         def ask(self, line: str = "") -> "Worker":
+            if (self.asked[0][0], line) == ends:
+                raise ContenderError("out of memory")
             self.asked.append(line)
             return self
 
+        def end(self) -> None:
+            self.asked.append("ended")
+
     monkeypatch.setattr(gpu_time, "Worker", Worker)
-    made, workers = gpu_time.on_cpu(3)
+    return started
+
+
+def test_on_the_cpu_each_contender_has_a_process_that_is_ready(workers: list[Any]) -> None:
     lecture = Workload((64, 20, 10), 1, "float32", 3)
-    found: list[Any] = workers
-    assert [worker.asked for worker in found] == [
-        [("NumPy loop", "cpu", "chosen", lecture), ""],
-        [("jaxmlp, automatic", "cpu", "chosen", lecture._replace(epochs=30)), ""],
-        [("jaxmlp, a sweep", "cpu", "chosen", lecture), ""],
-    ]
-    assert [each.call() for each in made] == workers
-    assert [worker.asked[-1] for worker in found] == ["go\n"] * 3
+    with gpu_time.on_cpu(3) as made:
+        assert [worker.asked for worker in workers] == [
+            [("NumPy loop", "cpu", "chosen", lecture), ""],
+            [("jaxmlp, automatic", "cpu", "chosen", lecture._replace(epochs=30)), ""],
+            [("jaxmlp, a sweep", "cpu", "chosen", lecture), ""],
+        ]
+        assert [each.call() for each in made] == workers
+    assert [worker.asked[-2:] for worker in workers] == [["go\n", "ended"]] * 3
     assert [each.updates for each in made] == [3 * 1497, 30 * 1497, 3 * 1197 * SWEEP]
+
+
+@pytest.mark.parametrize(
+    ("workers", "started"),
+    [(("jaxmlp, automatic", ""), 2), (("jaxmlp, automatic", "go\n"), 3)],
+    indirect=["workers"],
+)
+def test_a_process_that_ends_is_one_line_and_ends_the_others(
+    workers: list[Any],
+    started: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(runtime, "find_device", lambda _: None)
+    monkeypatch.setattr(runtime, "configure", lambda *_, **__: None)
+    for name in ("on_gpu", "classifiers"):
+        monkeypatch.setattr(gpu_time, name, lambda *_: [])
+    monkeypatch.setattr(runtime, "choose_device", lambda _: None)
+    assert benchmark.main(["gpu", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "error: CPU, one network: its process ended: out of memory\n"
+    assert [worker.asked[-1] for worker in workers] == ["ended"] * started
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_classifiers_differ_in_device_and_maker_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,12 +165,12 @@ def on(platform: str) -> object:
 def test_auto_is_the_fused_engine_on_a_gpu_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sweep.choose_engine("auto") == "scan"
-    monkeypatch.setattr(sweep, "device_mesh", on("gpu"))
-    assert sweep.choose_engine("auto") == "fused"
-    assert sweep.choose_engine("scan") == "scan"
-    assert sweep.choose_engine("auto", "dask://here:1") == "scan"
+    assert engine_choice.choose_engine("auto") == "scan"
+    monkeypatch.setattr(engine_choice, "device_mesh", on("gpu"))
+    assert engine_choice.choose_engine("auto") == "fused"
+    assert engine_choice.choose_engine("scan") == "scan"
+    assert engine_choice.choose_engine("auto", "dask://here:1") == "scan"
     assert not capsys.readouterr().out
     without_warp(monkeypatch, MISSING_WARP)
-    assert sweep.choose_engine("auto") == "scan"
+    assert engine_choice.choose_engine("auto") == "scan"
     assert capsys.readouterr().out.startswith("note: the scan trains, slower on a GPU: the fused engine needs NVIDIA")

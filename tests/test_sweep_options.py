@@ -13,7 +13,7 @@ import pytest
 
 from experiments import sweep
 from experiments.support import command_line
-from experiments.sweep_actions import estimate, report_and_export
+from experiments.sweep_actions import engine_choice, estimate, report_and_export
 from jaxmlp import load_digits, runtime
 from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, store
 from jaxmlp.sweep.space import Range
@@ -290,12 +290,12 @@ def test_notices_tell_where_the_fused_engine_is_no_gain(monkeypatch: pytest.Monk
         config = Program()
 
     blocks: Any = [Block(), Block()]
-    monkeypatch.setattr(sweep, "refusal", lambda *_: "too wide")
-    assert sweep.notices(blocks, small, "scan") == []
-    assert sweep.notices(blocks, small, "fused") == [
+    monkeypatch.setattr(engine_choice, "refusal", lambda *_: "too wide")
+    assert engine_choice.notices(blocks, small, "scan") == []
+    assert engine_choice.notices(blocks, small, "fused") == [
         "on a CPU the scan is faster than the fused engine, which is made for GPUs",
         "the scan trains some networks instead: too wide",
     ]
     Program.engine = "fused"
-    assert len(sweep.notices(blocks, small, "fused")) == 1
+    assert len(engine_choice.notices(blocks, small, "fused")) == 1
     assert np.isfinite(small.dataset.x_train).all()

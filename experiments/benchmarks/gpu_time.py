@@ -5,9 +5,10 @@ python -m experiments.benchmark gpu
 What runs on the CPU beside it does so in a process of its own, with the flags that suit it.
 """
 
-import time
+import contextlib
+import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 import jax
@@ -15,8 +16,9 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier as ScikitLearns
 
 from experiments.benchmarks.bars import bars
-from experiments.benchmarks.contender_process import SWEEP, Entry, Worker
+from experiments.benchmarks.contender_process import SWEEP, ContenderError, Entry, Worker
 from experiments.benchmarks.sweep_contenders import single_call, sweep_call
+from experiments.benchmarks.timing import time_in_turns
 from experiments.benchmarks.workloads import N_TRAIN, Workload, make
 from experiments.support import command_line
 from jaxmlp import InputError, MLPClassifier, load_digits, runtime
@@ -53,23 +55,39 @@ class Contender(NamedTuple):
     updates: int
 
 
-def on_cpu(epochs: int) -> tuple[list[Contender], list[Worker]]:
-    """What runs on the CPU, and its processes, which are to be ended."""
+@contextlib.contextmanager
+def on_cpu(epochs: int) -> Generator[list[Contender]]:
+    """What runs on the CPU, each in a process of its own; leaving the context ends the processes.
+
+    Raises:
+        InputError: a process that ended too early, with its contender's name and the last line it said.
+    """
     task = Workload((64, 20, 10), 1, "float32", epochs)
     named = [
         ("CPU, the lecture's loop in NumPy, one core", Entry("", "NumPy loop"), 1, 1),
         ("CPU, one network", Entry("", "jaxmlp, automatic"), 10, 1),
         (f"CPU, {SWEEP:,} networks, all cores", Entry("", "jaxmlp, a sweep"), 1, SWEEP),
     ]
+
+    def ask(worker: Worker, name: str, line: str = "") -> object:
+        try:
+            return worker.ask(line)
+        except ContenderError as reason:
+            raise InputError(f"{name}: its process ended: {reason}") from None
+
     made: list[Contender] = []
     workers: list[Worker] = []
-    for name, entry, times, count in named:
-        workload = task._replace(epochs=times * epochs)
-        workers.append(Worker(entry, workload))
-        workers[-1].ask()
-        updates = (ROWS if count > 1 else N_TRAIN[64]) * times * epochs * count
-        made.append(Contender(SMALL, name, lambda worker=workers[-1]: worker.ask("go\n"), updates))
-    return made, workers
+    try:
+        for name, entry, times, count in named:
+            worker = Worker(entry, task._replace(epochs=times * epochs))
+            workers.append(worker)
+            ask(worker, name)
+            updates = (ROWS if count > 1 else N_TRAIN[64]) * times * epochs * count
+            made.append(Contender(SMALL, name, functools.partial(ask, worker, name, "go\n"), updates))
+        yield made
+    finally:
+        for worker in workers:
+            worker.end()
 
 
 def on_gpu(epochs: int, networks: tuple[int, ...]) -> list[Contender]:
@@ -110,28 +128,16 @@ def run(epochs: int = 10, repetitions: int = 5, networks: tuple[int, ...] = NETW
     """Measure all contenders in turn; prints nothing.
 
     Raises:
-        InputError: JAX finds no GPU.
+        InputError: JAX finds no GPU, or a process on the CPU failed.
     """
     runtime.configure("float32", device="gpu")
-    beside, workers = on_cpu(epochs)
-    try:
+    with on_cpu(epochs) as beside:
         made = [*on_gpu(epochs, networks), *beside, *classifiers(2 * epochs)]
-        rows = [Row(each.panel, each.name, [], 0.0, each.updates) for each in made]
-        with command_line.bar((repetitions + 1) * len(made), "run") as progress:
-            for repetition in range(repetitions + 1):
-                for number, contender in enumerate(made):
-                    start = time.perf_counter()
-                    contender.call()
-                    seconds = time.perf_counter() - start
-                    if repetition == 0:
-                        rows[number] = rows[number]._replace(seconds_before=seconds)
-                    else:
-                        rows[number].seconds.append(seconds)
-                    progress.update()
-    finally:
-        for worker in workers:
-            worker.end()
-    return [row._replace(seconds_before=max(row.seconds_before - min(row.seconds), 0.0)) for row in rows]
+        timed = time_in_turns([each.call for each in made], repetitions)
+    return [
+        Row(each.panel, each.name, seconds, before, each.updates)
+        for each, (seconds, before, _) in zip(made, timed, strict=True)
+    ]
 
 
 def table(rows: list[Row]) -> str:

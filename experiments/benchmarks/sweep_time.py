@@ -3,7 +3,6 @@
 python -m experiments.benchmark sweep
 """
 
-import time
 from typing import NamedTuple
 
 import jax
@@ -11,6 +10,7 @@ import numpy as np
 
 from experiments.benchmarks.bars import bars
 from experiments.benchmarks.sweep_contenders import ALONE, SKLEARN, STORED, TORCH, UNEVALUATED, calls
+from experiments.benchmarks.timing import time_in_turns
 from experiments.support import command_line
 from jaxmlp import load_digits, runtime
 from jaxmlp.sweep import Data, hold_out
@@ -35,19 +35,8 @@ def run(epochs: int = 10, repetitions: int = 5, networks: int = 2048) -> list[Ro
     runtime.configure_sweep("float32")
     data: Data = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
     made = calls(epochs, data, networks)
-    rows: dict[str, Row] = {}
-    with command_line.bar((repetitions + 1) * len(made), "run") as progress:
-        for repetition in range(repetitions + 1):
-            for name, call in made.items():
-                start = time.perf_counter()
-                updates = call()
-                seconds = time.perf_counter() - start
-                if repetition == 0:
-                    rows[name] = Row(name, [], seconds, updates)
-                else:
-                    rows[name].seconds.append(seconds)
-                progress.update()
-    return [row._replace(seconds_before=max(row.seconds_before - min(row.seconds), 0.0)) for row in rows.values()]
+    timed = time_in_turns(list(made.values()), repetitions)
+    return [Row(name, *found) for name, found in zip(made, timed, strict=True)]
 
 
 def table(rows: list[Row]) -> str:
