@@ -1,1 +1,1 @@
-"""The experiments: each module is a command, ``python -m experiments.NAME``, with a ``run(...)`` to call from code."""
+"""The experiments: each module here is a command, ``python -m experiments.NAME``, with a ``run(...)`` for code."""

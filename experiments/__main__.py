@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments import bottleneck, digits_gallery, one_hidden_layer, train, two_hidden_layers
 from experiments.support import command_line, training_run
 
-# What the lecture says of each network after 100 epochs: training and test accuracy.
+# The lecture's training and test accuracy of each network after 100 epochs.
 LECTURE = {
     "one_hidden_layer": (one_hidden_layer.PRESET, "100 %", "92 %"),
     "two_hidden_layers": (two_hidden_layers.PRESET, "100 %", "93 %"),
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def body() -> int:
         base = command_line.output_folder(options.out)
-        preset = bottleneck.PRESET  # the largest; the others are of its kind
+        preset = bottleneck.PRESET  # the largest network: compilation that suits it suits the other two
         command_line.prepare(preset.dtype, preset.sizes, preset.batch_size, not options.no_cache)
         digits_gallery.main(["--out", str(base / "digits_gallery")])
         rows: list[tuple[str, ...]] = []

@@ -1,4 +1,4 @@
-"""How fast, beside what people would otherwise use: everything in one run, interleaved, on this machine.
+"""How fast jaxmlp is beside what people would otherwise use: all measured in one run, in turns, on this machine.
 
 python -m experiments.benchmark training    one network, and the time from a cold start
 python -m experiments.benchmark sweep       thousands of networks at once
@@ -20,7 +20,7 @@ BENCHMARKS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command: the first argument says which benchmark, the others are its own."""
+    """The command: the first argument names the benchmark, the others are passed on to it."""
     given = sys.argv[1:] if arguments is None else arguments
     parser = command_line.Parser("python -m experiments.benchmark", description=__doc__)
     parser.formatter_class = command_line.Lines

@@ -1,11 +1,11 @@
-"""What a GPU would be asked to do: programs compiled for GPUs with no GPU present, and read.
+"""What a GPU would have to do: programs compiled for GPUs, without a GPU, and read.
 
 python -m experiments.gpu_report
 
-One network and a sweep by the scan, for an H100: how often they launch, what they keep where, how many bytes per update
-moves. The fused kernel for three architectures: its registers, what spills, its barriers, how many networks a
-multiprocessor holds. For each a bound on its time. Nothing here says how fast it is: where JAX finds a GPU, the
-programs are run there too, and their times stand in a column of their own.
+One network and a sweep by the scan, for an H100: their launches, their memory, the bytes that an update moves. The
+fused kernel for three architectures: its registers, what spills, its barriers, how many networks a multiprocessor
+holds. For each a lower bound on its time, which is not a measured time: where JAX finds a GPU, the programs run there
+too, and their times stand in a column of their own.
 """
 
 import functools
@@ -28,14 +28,14 @@ from jaxmlp.training import train_epoch
 ROWS = 1497
 NOTES = """All but the last column is read from compiled programs.
 KiB per update: what every launch reads and writes, at most.
-Bound of the scan: of an update of all networks; no H100 is faster, by its 3.35 TB/s and 67 TFLOP/s. Bound of the fused
-kernel: of a network and update, full card: the least instructions of its PTX, one per cycle and scheduler; the
-assembler may fuse some. The time of launching is in neither, nor that of waiting for one step of a network before the
-next: only a GPU can tell them."""
+Bound of the scan: per update of all networks; an H100 with its 3.35 TB/s and 67 TFLOP/s cannot be faster. Bound of the
+fused kernel: per network and update on a full card: the least instructions of its PTX, one per cycle and scheduler; the
+assembler may fuse some. Neither includes the time of launches, nor of waiting for a network's previous step: only a GPU
+can show these."""
 
 
 class Task(NamedTuple):
-    """A program: what it is called, the jitted function's ``lower``, a call, its arguments' shapes, its networks."""
+    """A program: its name, the function to jit, the shapes of its arguments, how many networks it trains."""
 
     name: str
     function: Any
@@ -44,7 +44,7 @@ class Task(NamedTuple):
 
 
 def shapes(sizes: tuple[int, ...], networks: int) -> tuple[Any, ...]:
-    """State, data, orders, hyperparameters, masks and alive of so many networks; of a single one without that axis."""
+    """The shapes of state, data, orders, hyperparameters, masks and alive for so many networks."""
 
     def of(*sides: int, dtype: str = "float32") -> Any:
         return jax.ShapeDtypeStruct(sides, jnp.dtype(dtype))
@@ -62,7 +62,7 @@ def shapes(sizes: tuple[int, ...], networks: int) -> tuple[Any, ...]:
 
 
 def tasks(sizes: tuple[int, ...], networks: int) -> list[Task]:
-    """The programs of an epoch: one network by `train_epochs`, ``networks`` by its scan, the same by the kernel."""
+    """The programs that train an epoch: one network, ``networks`` by the scan, as many by the fused kernel."""
     config = Config()
     everything = shapes(sizes, networks)
     state, data, orders, hyperparameters, *_ = shapes(sizes, 1)
@@ -91,7 +91,7 @@ def tasks(sizes: tuple[int, ...], networks: int) -> list[Task]:
 
 
 def bound(found: gpu_compile.Compiled, sizes: tuple[int, ...], networks: int) -> tuple[float, float]:
-    """Bytes per update of all networks together, and the seconds below which no H100 makes it: moving and computing."""
+    """Per update of all networks: the bytes moved, and the least seconds that an H100 needs to move and to compute."""
     weights = sum(a * b for a, b in itertools.pairwise(sizes))
     moved = found.loop_bytes
     return moved, max(moved / gpu_compile.BANDWIDTH, 6 * weights * networks / gpu_compile.FLOPS)
@@ -110,20 +110,21 @@ def measured(task: Task, repetitions: int = 5) -> float:
 
 
 class Report(NamedTuple):
-    """Everything that was read: rows of the scan's programs, and of the fused kernel by architecture."""
+    """All that was read: a row per program of the scan, and a row per architecture of the fused kernel."""
 
     scan: list[dict[str, Any]]
     fused: list[dict[str, Any]]
 
 
 def run(sizes: tuple[int, ...], networks: int, done: Callable[[], object] = lambda: None) -> Report:
-    """Compile and read every program, measured on a GPU where JAX has one, else None. Prints nothing.
+    """Compile and read every program, and time it where JAX has a GPU (else None). Prints nothing.
 
     Raises:
         InputError: no plugin or no Warp to compile with; sizes that do not fit.
     """
     *scans, fused = tasks(sizes, networks)
-    mesh, rows = gpu_compile.h100(), list[dict[str, Any]]()  # before a backend starts, which asks for CUDA's libraries
+    # The mesh comes before a backend starts, since that looks for CUDA's libraries.
+    mesh, rows = gpu_compile.h100(), list[dict[str, Any]]()
     has_gpu = jax.default_backend() == "gpu"
     kernels = [found._asdict() for found in fused_compile.compiled(sizes)]
     seconds = measured(fused) / ROWS / networks if has_gpu else None
@@ -132,17 +133,17 @@ def run(sizes: tuple[int, ...], networks: int, done: Callable[[], object] = lamb
         found = gpu_compile.compile_for(mesh, jax.jit(task.function).lower, task.arguments)
         moved, least = bound(found, sizes, task.networks)
         rows.append({
-            "program": task.name, **found._asdict(), "launches_an_epoch": found.launches + found.inner * ROWS,
-            "bytes_an_update": moved, "bound_seconds_an_update": least,
+            "program": task.name, **found._asdict(), "launches_per_epoch": found.launches + found.inner * ROWS,
+            "bytes_per_update": moved, "bound_seconds_per_update": least,
             "kernels": None if found.kernels is None else [kernel._asdict() for kernel in found.kernels],
-            "measured_seconds_an_update": measured(task) / ROWS if has_gpu else None,
+            "measured_seconds_per_update": measured(task) / ROWS if has_gpu else None,
         })  # fmt: skip
         done()
     return Report(rows, [{**kernel, "measured_seconds": seconds} for kernel in kernels])
 
 
 def on_chip(row: dict[str, Any]) -> str:
-    """Registers and shared memory of a block of the program's largest kernel, or that there was no ptxas to ask."""
+    """Registers and shared memory that a block of the program's largest kernel takes, or "no ptxas" without ptxas."""
     if row["kernels"] is None:
         return "no ptxas"
     most = 0
@@ -153,28 +154,28 @@ def on_chip(row: dict[str, Any]) -> str:
 
 
 def microseconds(seconds: float | None, digits: int) -> str:
-    """For a column of the table."""
+    """The text of a cell: microseconds, or "no GPU"."""
     return "no GPU" if seconds is None else f"{1e6 * seconds:.{digits}f}"
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The scan's rows for reading."""
+    """The table of the scan's programs."""
     header = ("compiled for an H100, not run", "launches per epoch", "per update", "a block on chip", "spilled",
               "MiB in and out", "MiB beside", "KiB per update", "bound, us", "measured, us")  # fmt: skip
     lines: list[tuple[str, ...]] = []
     for row in rows:
         spilled = "no ptxas" if row["kernels"] is None else f"{sum(kernel['spilled'] for kernel in row['kernels'])} B"
         lines.append((
-            row["program"], f"{row['launches_an_epoch']:,}", str(row["inner"]), on_chip(row), spilled,
+            row["program"], f"{row['launches_per_epoch']:,}", str(row["inner"]), on_chip(row), spilled,
             f"{(row['arguments'] + row['outputs']) / 2**20:.1f}", f"{row['temporary'] / 2**20:.2f}",
-            f"{row['bytes_an_update'] / 2**10:,.1f}", microseconds(row["bound_seconds_an_update"], 3),
-            microseconds(row["measured_seconds_an_update"], 3),
+            f"{row['bytes_per_update'] / 2**10:,.1f}", microseconds(row["bound_seconds_per_update"], 3),
+            microseconds(row["measured_seconds_per_update"], 3),
         ))  # fmt: skip
     return command_line.table(header, lines)
 
 
 def fused_table(rows: list[dict[str, Any]]) -> str:
-    """The fused kernel's rows for reading."""
+    """The table of the fused kernel."""
     header = ("fused kernel, not run", "threads", "registers", "spilled", "local", "shared", "barriers",
               "instructions", "networks at a time", "bound, us", "measured, us")  # fmt: skip
     lines: list[tuple[str, ...]] = []
@@ -196,7 +197,6 @@ def fused_table(rows: list[dict[str, Any]]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command_line.parser("experiments.gpu_report", __doc__)
-    parser.formatter_class = command_line.Lines
     parser.add_argument("--hidden", nargs="*", type=int, default=(20,), metavar="N", help="hidden widths (20)")
     parser.add_argument("--networks", type=int, default=1024, help="of the sweeps (%(default)s)")
     options = parser.parse_args(arguments)
@@ -207,7 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
         runtime.configure("float32")
         with command_line.bar(3, "program") as progress:
             report = run(sizes, networks, progress.update)
-        folder = command_line.output_folder(options.out)  # not before: where nothing can be compiled nothing is left
+        folder = command_line.output_folder(options.out)  # not before: where nothing can be compiled, no folder is left
         print(table(report.scan), fused_table(report.fused), sep="\n\n")
         name = "-".join(map(str, sizes))
         print(f"\n{name}, one sample per update, float32, {ROWS:,} updates per epoch. {NOTES}")

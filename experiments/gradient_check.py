@@ -53,7 +53,7 @@ EPOCHS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is checked on the digits."""
+    """The settings of a check on the digits."""
 
     hidden: tuple[int, ...] = (20, 10)
     activation: str = "sigmoid"
@@ -66,13 +66,14 @@ class Result(NamedTuple):
     """What a check on the digits found.
 
     Attributes:
-        settings: what was asked for.
-        gradients: the three-way report.
-        second_order: the report of the two Hessian-vector products along a random direction.
-        sweeps: by order of the numerical gradient.
-        epochs: ``[5]``, largest difference of a parameter of (20) after each epoch of training with either gradient.
+        settings: those of the check.
+        gradients: the report on all three gradients.
+        second_order: the report on the two Hessian-vector products along a random direction.
+        sweeps: the numerical gradient's errors by step size, for each order.
+        epochs: ``[5]``: 64-20-10 is trained with either gradient; the largest difference of a parameter after each
+            epoch.
         diagnosis: of the hand-derived backward pass.
-        seconds_numerical: what the numerical gradient of all parameters took, its compilation included.
+        seconds_numerical: for the numerical gradient of all parameters, compilation included.
     """
 
     settings: Settings
@@ -127,7 +128,7 @@ def run(settings: Settings) -> Result:
 
 
 def sweep(activation: str, order: int, params: Params, x: jax.Array, y: jax.Array, automatic: Params) -> StepSweep:
-    """The numerical gradient by step, against the automatic one."""
+    """The numerical gradient for many step sizes, each with its error against the automatic gradient."""
     found = numerical_gradient(activation, "sweep", order).result(params, x, y).sweep
     assert found is not None
     right = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(automatic)])
@@ -137,7 +138,7 @@ def sweep(activation: str, order: int, params: Params, x: jax.Array, y: jax.Arra
 
 
 def drift(dataset: Dataset, settings: Settings) -> NDArray[Any]:
-    """Largest difference of a parameter after each of 5 epochs of the lecture's training with either gradient."""
+    """Train 64-20-10 with either gradient; the largest difference of a parameter after each of 5 epochs."""
     stream, n, activation = LectureStream(settings.seed), len(dataset.labels_train), settings.activation
     start = stream.params((64, 20, 10), settings.dtype)
     orders, rate, config = stream.orders(EPOCHS, n), Hyperparameters(), Config(activation)
@@ -155,7 +156,7 @@ def drift(dataset: Dataset, settings: Settings) -> NDArray[Any]:
 
 
 def show_digits(settings: Settings, out: str) -> int:
-    """Print the reports on the digits and write the files; the exit code."""
+    """Print the reports on the digits and write the files; returns the exit code."""
     folder = command_line.output_folder(out)
     result = run(settings)
     print(result.gradients)

@@ -1,4 +1,4 @@
-"""A saved network on the digits' test set: its accuracy, and the digits it gets wrong with its probabilities.
+"""A saved network tested on the digits: its accuracy, and the digits it gets wrong with its probabilities.
 
 python -m experiments.predict runs/train/model.safetensors
 """
@@ -20,7 +20,7 @@ from jaxmlp.network import sizes_of
 
 
 class Result(NamedTuple):
-    """What a network makes of the digits.
+    """What a network predicts for the digits.
 
     Attributes:
         model: the network.
@@ -49,7 +49,7 @@ def run(path: str) -> Result:
     """Load the network and evaluate it, in the dtype of its parameters; prints nothing.
 
     Raises:
-        InputError: no model file, or a network that is not one for the digits.
+        InputError: not a model file, or a network that is not made for the digits.
     """
     found = load(path)
     model = found if isinstance(found, Model) else model_of(found)
@@ -68,7 +68,7 @@ def run(path: str) -> Result:
 
 
 def draw(result: Result, name: str) -> Figure:
-    """Every test digit it gets wrong, the surest mistakes first."""
+    """Every test digit that the network gets wrong, the surest mistakes first: those of the highest probability."""
     images, labels = load_images()
     wrong = np.flatnonzero(result.predicted != result.labels)
     wrong = wrong[np.argsort(-np.max(result.probabilities[wrong], axis=1), kind="stable")]
@@ -82,7 +82,7 @@ def draw(result: Result, name: str) -> Figure:
 
 
 def table(result: Result) -> str:
-    """The mistakes, a line each, the surest first."""
+    """The mistakes, one per line, the surest first."""
     sure = np.max(result.probabilities, axis=1)
     wrong = np.flatnonzero(result.predicted != result.labels)
     lines = [

@@ -1,4 +1,4 @@
-"""Is 93 % against 92 % chance? Twins of one network, one rounding error apart at the start, trained side by side.
+"""Is 93 % against 92 % chance? Twins of one network, one rounding error apart at the start, trained together.
 
 python -m experiments.sensitivity
 """
@@ -36,14 +36,14 @@ from jaxmlp.training import check_training
 
 
 class Sensitivity(NamedTuple):
-    """Loss ``[twins, epochs]``, final training and test accuracy ``[twins]`` as shares 0..1, all float64.
+    """What the training of the twins gave; the arrays are float64.
 
     Attributes:
         settings: of every twin.
-        loss: see above.
-        train_accuracy: see above.
-        test_accuracy: see above.
-        interrupted: whether Ctrl-C ended it early; the arrays then hold the epochs done.
+        loss: ``[twins, epochs]``.
+        train_accuracy: ``[twins]``, after the last epoch, shares 0..1.
+        test_accuracy: ``[twins]``, the same of the test set.
+        interrupted: whether Ctrl-C ended training early; the arrays then hold the epochs done.
     """
 
     settings: training_run.Settings
@@ -56,8 +56,8 @@ class Sensitivity(NamedTuple):
 def perturb(params: Params, twins: int) -> Params:
     """``params`` stacked ``twins`` times: leaves ``[twins, ...]``, float64.
 
-    Each weight is moved down, left, or moved up by one unit in the last place, at random but always the same;
-    twin 0 is the original, and biases stay.
+    Each weight stays or moves up or down by one unit in the last place, at random from a fixed seed. Twin 0 is the
+    original. Biases stay.
     """
     random = np.random.default_rng(0)
 
@@ -92,7 +92,7 @@ def run(
     Args:
         settings: hidden widths, seed, learning rate and epochs; the rest is the lecture's.
         twins: 2 or more.
-        report: called after each chunk with the number of epochs before it and the chunk's losses
+        report: called after each compiled call, with the number of epochs before it and the losses of its own epochs
             ``[twins, epochs]``.
 
     Raises:
@@ -109,7 +109,7 @@ def run(
     gradient_function = automatic_gradient(config.activation)
 
     n = len(dataset.labels_train)
-    chunk = training_run.epochs_a_call(settings.epochs, n, state.params)
+    chunk = training_run.epochs_per_call(settings.epochs, n, state.params)
     rows: list[History] = []
     interrupted = False
     try:
@@ -133,7 +133,7 @@ def line(epoch: int, loss: NDArray[Any]) -> str:
 
 
 def answer(result: Sensitivity) -> str:
-    """The lecture's doubt, answered in numbers."""
+    """The lecture's question, answered in numbers."""
     low, middle, high = (100 * f(result.test_accuracy) for f in (np.min, np.median, np.max))
     said = "more than" if high - low > 1 else "not as much as"
     return (

@@ -53,7 +53,7 @@ SETTINGS = {"epochs": 20, "validation": 300, "dtype": "float32", "halving": 0}
 
 
 def values_of(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The space's values and the settings, from the file, where options given on the command line win."""
+    """The values of the space and the settings: from the file, then from the options, which win."""
     given = {name: value for name, value in vars(options).items() if value is not None}
     values: dict[str, Any] = {}
     if options.space:
@@ -79,7 +79,7 @@ def values_of(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, An
 
 
 def git_commit() -> str | None:
-    """The commit of the code that runs, with a plus where files differ; None outside a repository."""
+    """The commit of this code, with a plus where files have changed since; None outside a repository."""
     call = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty=+"]
     try:
         return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
@@ -89,13 +89,13 @@ def git_commit() -> str | None:
 
 @contextlib.contextmanager
 def executor(name: str) -> Generator[tuple[concurrent.futures.Executor, dict[str, int]]]:
-    """The executor of that name, and how `run_sweep` uses it: ``local``, or ``dask://HOST:PORT``."""
+    """The executor ``local`` or ``dask://HOST:PORT``, and the arguments that `run_sweep` needs for it."""
     if name == "local":
-        # One thread trains a block, which JAX spreads over all devices by itself, while another one places the next.
+        # One thread trains a block, which JAX spreads over all devices; another prepares the next block meanwhile.
         local = concurrent.futures.ThreadPoolExecutor(IN_FLIGHT)
         try:
             yield local, {"in_flight": IN_FLIGHT, "attempts": ATTEMPTS}
-        finally:  # nothing is running then, unless by Ctrl-C, which need not wait for it
+        finally:  # only Ctrl-C leaves something running, and need not wait for it
             local.shutdown(wait=False, cancel_futures=True)
         return
     if not name.startswith("dask://"):
@@ -115,7 +115,7 @@ def executor(name: str) -> Generator[tuple[concurrent.futures.Executor, dict[str
 
 
 def compare(found: store.Sweep, identity: store.Identity) -> str:
-    """How a new sweep differs from one that is there."""
+    """In what a new sweep differs from one in the database."""
     old, new = json.loads(found.identity.space), json.loads(identity.space)
     parts = [name for name in new if new[name] != old.get(name)]
     parts += [
@@ -127,7 +127,7 @@ def compare(found: store.Sweep, identity: store.Identity) -> str:
 def announce(
     sweep: store.Sweep, resumed: bool, others: list[store.Sweep], counts: dict[str, int], engine: str = "scan"
 ) -> None:
-    """Say whether this is a new sweep or an old one resumed, what is there already, and what has changed since."""
+    """Print whether the sweep is new or resumed, how many trials are there, and what has changed since it began."""
     total, there = sum(counts.values()), counts.get("done", 0) + counts.get("diverged", 0)
     print(f"sweep {sweep.number}, {'resumed' if resumed else 'new'}: {there:,} of {total:,} trials are there")
     if not resumed and others:
@@ -141,14 +141,14 @@ def announce(
 def run(
     space: Space, settings: dict[str, Any], database: str, executor_name: str = "local", engine: str = "auto"
 ) -> list[dict[str, Any]]:
-    """Run or resume a sweep on the digits with a bar; returns its rows, as `jaxmlp.sweep.trials` does."""
+    """Run or resume a sweep on the digits, with a progress bar; returns its rows, as `jaxmlp.sweep.trials` does."""
     runtime.configure_sweep(settings["dtype"])
     data = hold_out(load_digits(settings["dtype"]), settings["validation"])
     identity = store.Identity(
         json.dumps(dataclasses.asdict(space), sort_keys=True), data_hash(data), settings["epochs"], settings["halving"]
     )
     trials, engine = space.trials(), choose_engine(engine, executor_name)
-    # Raises for what cannot be trained, before anything is written.
+    # Raises an error for what cannot be trained, before anything is written.
     for line in notices(list(pack(trials, data, lanes_of(device_mesh()), engine)), data, engine):
         print(f"note: {line}")
     manifest = {**runtime.environment(), "dtype": settings["dtype"], "validation": settings["validation"],
@@ -215,7 +215,6 @@ def run_command(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command_line.parser("experiments.sweep", __doc__)
-    parser.formatter_class = command_line.Lines
     actions = parser.add_subparsers(
         dest="action", required=True, parser_class=command_line.Parser, metavar="run|report|export"
     )

@@ -1,4 +1,4 @@
-"""Train one network on the handwritten digits as the lecture does, print its line per epoch, draw its figures.
+"""Train one network on the handwritten digits as the lecture does: print a line per epoch, draw figures.
 
 python -m experiments.train --hidden 20 10
 """
@@ -43,7 +43,7 @@ def record(result: Result) -> dict[str, Any]:
 
 
 def draw(result: Result, palette: str = "lecture") -> dict[str, Figure]:
-    """The run's figures by file name; those of the trained network only where its parameters are finite."""
+    """The figures by file name; those of the trained network only where its parameters are finite."""
     settings, dataset, history = result.settings, result.dataset, result.history
     if not len(history.loss):
         return {}
@@ -51,7 +51,7 @@ def draw(result: Result, palette: str = "lecture") -> dict[str, Figure]:
     drawn = {"curves.png": figures.curves(*history, title)}
     if result.ended == "diverged":
         return drawn
-    # Compiled whole: operation by operation costs a compilation each.
+    # Jitted as a whole: without jit every operation would be compiled by itself.
     traced = jax.jit(forward_trace, static_argnums=2)
     train, test = (traced(result.params, x, settings.activation).pre_activations for x in (dataset[0], dataset[3]))
     predicted = np.argmax(test[-1], axis=1)
@@ -70,7 +70,7 @@ def draw(result: Result, palette: str = "lecture") -> dict[str, Figure]:
 
 
 def model(result: Result) -> dict[str, Model]:
-    """The network as a file keeps it, by file name; none where its parameters are not finite."""
+    """The model file's content by file name; nothing where the parameters are not finite."""
     if result.ended == "diverged" or not len(result.history.loss):
         return {}
     details = {
@@ -83,7 +83,7 @@ def model(result: Result) -> dict[str, Model]:
 
 
 def perform(settings: Settings, folder: Path, palette: str = "lecture", quiet: bool = False) -> Result:
-    """Run with a line per epoch and a bar, write the files into ``folder``, print a summary."""
+    """Train with a line per epoch and a progress bar, write the files into ``folder``, print a summary."""
     with command_line.bar(settings.epochs, "epoch") as progress:
 
         def report(done: int, rows: History) -> None:

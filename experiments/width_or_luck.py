@@ -17,10 +17,10 @@ NETWORKS = ("20", "20,10")
 
 
 class Comparison(NamedTuple):
-    """Final test accuracies ``[seeds]``, shares, of both networks, and the interval of second minus first, in points.
+    """Final test accuracies ``[seeds]``, shares 0..1, of both networks; the interval of second minus first, in points.
 
-    A seed's two networks visit the samples in one order and start from weights cut from one draw: the differences are
-    paired.
+    The two networks of a seed visit the samples in the same order, and their initial weights are cut from the same
+    draw: the differences are paired.
     """
 
     first: NDArray[np.float64]
@@ -29,7 +29,7 @@ class Comparison(NamedTuple):
 
 
 def run(seeds: int, epochs: int, database: str) -> Comparison:
-    """Train both networks with each seed, the lecture's learning rate 0.2 and all training rows, or resume."""
+    """Train both networks with each seed, learning rate 0.2 and all training rows; resumes a run that was stopped."""
     space = make_space({"hidden": list(NETWORKS), "learning_rate": [0.2], "seeds": [f"0:{seeds}"]})
     settings = {**sweep.SETTINGS, "epochs": epochs, "validation": 0}
     rows = sweep.run(space, settings, database)

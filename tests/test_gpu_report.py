@@ -198,7 +198,7 @@ def test_the_whole_report_of_two_scans_and_three_architectures(tmp_path: Path) -
     assert [row["program"] for row in report["scan"]] == ["one network", "512 by the scan"]
     assert report["scan"][1]["inner"] >= 10
     assert [row["architecture"] for row in report["fused"]] == [75, 90, 100]
-    assert all(row["measured_seconds_an_update"] is None for row in report["scan"])
+    assert all(row["measured_seconds_per_update"] is None for row in report["scan"])
     assert all(row["measured_seconds"] is None for row in report["fused"])
     assert "H100 (sm_90)" in said
 
@@ -206,13 +206,13 @@ def test_the_whole_report_of_two_scans_and_three_architectures(tmp_path: Path) -
 def test_the_tables_show_each_number_in_its_column() -> None:
     kernels = [{"name": "a", "registers": 16, "spilled": 8}, {"name": "b", "registers": 64, "spilled": 4}]
     row = {
-        "program": "one network", "launches_an_epoch": 17982, "inner": 12, "arguments": 3 * 2**20, "outputs": 2**19,
-        "temporary": 2**18, "bytes_an_update": 1536, "bound_seconds_an_update": 2.5e-6, "kernels": kernels,
-        "blocks": {"a": (512, 0), "b": (32, 1024)}, "measured_seconds_an_update": 1.25e-5,
+        "program": "one network", "launches_per_epoch": 17982, "inner": 12, "arguments": 3 * 2**20, "outputs": 2**19,
+        "temporary": 2**18, "bytes_per_update": 1536, "bound_seconds_per_update": 2.5e-6, "kernels": kernels,
+        "blocks": {"a": (512, 0), "b": (32, 1024)}, "measured_seconds_per_update": 1.25e-5,
     }  # fmt: skip
     # The larger of 16 registers of 4 bytes in 512 threads and of 64 in 32 beside 1,024 bytes: 32 KiB and 9.
     cells = "one network 17,982 12 32.0 KiB 12 B 3.5 0.25 1.5 2.500 12.500"
-    without = {**row, "kernels": None, "measured_seconds_an_update": None}
+    without = {**row, "kernels": None, "measured_seconds_per_update": None}
     lines = gpu_report.table([row, without]).splitlines()
     assert " ".join(lines[2].split()) == cells
     assert " ".join(lines[3].split()) == "one network 17,982 12 no ptxas no ptxas 3.5 0.25 1.5 2.500 no GPU"

@@ -81,7 +81,7 @@ def on_few(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> oracle.Data:
     rows, tests = (digits.x_train[:30], digits.labels_train[:30]), (digits.x_test[:30], digits.labels_test[:30])
     small = make_dataset(*rows, *tests, 10, "float64")
     monkeypatch.setattr(sensitivity, "load_digits", lambda _: small)
-    monkeypatch.setattr(sensitivity.training_run, "epochs_a_call", lambda *_: 2)
+    monkeypatch.setattr(sensitivity.training_run, "epochs_per_call", lambda *_: 2)
     columns = [np.asarray(column) for column in small]
     return oracle.Data(columns[0], columns[2], columns[3], columns[5], 10)
 

@@ -221,9 +221,9 @@ def test_a_run_that_ended_early_is_told_keeps_its_epochs_and_has_its_exit_code(
 
 @pytest.fixture
 def on_few(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> oracle.Data:
-    """Runs train on few digits, two epochs per call, which the oracle has too."""
+    """Runs train on few digits, two epochs a call, which the oracle has too."""
     monkeypatch.setattr(training_run, "load_digits", lambda _: small)
-    monkeypatch.setattr(training_run, "epochs_a_call", lambda *_: 2)
+    monkeypatch.setattr(training_run, "epochs_per_call", lambda *_: 2)
     columns = [np.asarray(column) for column in small]
     return oracle.Data(columns[0], columns[2], columns[3], columns[5], 10)
 
@@ -307,9 +307,9 @@ def test_ctrl_c_and_a_loss_not_finite_keep_the_finite_epochs_before(
 def test_epochs_per_call_divide_the_epochs_and_shrink_where_an_epoch_is_long() -> None:
     # 1,000 samples of 10,000 weights are 10^7 products per epoch: 10 epochs per call; of 20,000: 5; of 10^6: 1.
     for weights, most in ((10_000, 10), (20_000, 5), (1_000_000, 1)):
-        assert training_run.epochs_a_call(100, 1000, np.zeros(weights)) == most  # pyright: ignore[reportArgumentType]
+        assert training_run.epochs_per_call(100, 1000, np.zeros(weights)) == most  # pyright: ignore[reportArgumentType]
     few: Any = np.zeros(10)
-    assert [training_run.epochs_a_call(n, 1497, few) for n in (100, 7, 13, 1, 30, 12)] == [10, 7, 1, 1, 10, 6]
+    assert [training_run.epochs_per_call(n, 1497, few) for n in (100, 7, 13, 1, 30, 12)] == [10, 7, 1, 1, 10, 6]
 
 
 # The whole lecture.

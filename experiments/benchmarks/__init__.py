@@ -1,1 +1,1 @@
-"""What `experiments.benchmark` measures, and whom it measures beside jaxmlp."""
+"""What `experiments.benchmark` measures: one module per benchmark, and the contenders that it times."""

@@ -10,7 +10,7 @@ __all__ = ["bars"]
 
 
 def bars(panels: Mapping[str, Mapping[str, float]], labels: Sequence[str], title: str, marked: str) -> Figure:
-    """Panels by name in up to two columns, each with its axis label: a horizontal bar for each name, the first on top.
+    """Panels in up to two columns, each with an axis label: a horizontal bar per name, the first on top.
 
     Log scale; the value stands at the bar's end. Names that begin with ``marked`` have a colour of their own.
     """

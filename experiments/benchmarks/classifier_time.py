@@ -23,7 +23,7 @@ from experiments.benchmarks.bars import bars
 from experiments.benchmarks.contender_process import environment
 from experiments.support import command_line
 from jaxmlp import MLPClassifier, MLPClassifierSweep, runtime
-from jaxmlp.sweep.choosing import interval
+from jaxmlp.sweep import choosing
 
 THEIRS = "scikit-learn"
 ACTIVATIONS = {"sigmoid": "logistic"}
@@ -37,7 +37,7 @@ GRID = {"hidden_layer_sizes": [(10,), (20,), (30,)], "alpha": [1e-5, 1e-4, 1e-3,
 
 
 class Case(NamedTuple):
-    """A data set and hyperparameters, jaxmlp's names; what is not named is the default, of both the same."""
+    """A data set and hyperparameters by jaxmlp's names; the others have defaults, the same in both."""
 
     name: str
     data: str
@@ -72,11 +72,11 @@ class Row(NamedTuple):
     """What was measured.
 
     Attributes:
-        case: of the fits, or the search's.
-        name: who.
+        case: the name of the case or of the search.
+        name: the contender's.
         seconds: of each fit or search.
-        seconds_before: what the first one took longer: compiling.
-        accuracy: of each; of a search, its best score.
+        seconds_before: how much longer the first one took: compiling.
+        accuracy: of each fit; of a search, its best score.
     """
 
     case: str
@@ -114,14 +114,14 @@ def contenders(parameters: dict[str, Any]) -> dict[str, Callable[[int], Any]]:
 
 
 def fits(seeds: int, progress: Any) -> list[Row]:
-    """Every case on ``seeds`` random splits, three quarters to train on; contenders take turns on each."""
+    """Fit every case on ``seeds`` random splits, three quarters to train on; contenders take turns on each split."""
     rows: list[Row] = []
     for case in CASES:
         x, labels = load(case.data)
         made = contenders(case.parameters)
         found = {name: Row(case.name, name, [], 0.0, []) for name in made}
         first = dict.fromkeys(made, 0.0)
-        for seed in range(-1, seeds):  # the one before the first compiles
+        for seed in range(-1, seeds):  # the first run, -1, only compiles
             split: list[Any] = train_test_split(x, labels, test_size=0.25, stratify=labels, random_state=max(seed, 0))
             scaler = StandardScaler().fit(split[0])
             train, test = scaler.transform(split[0]), scaler.transform(split[1])
@@ -140,9 +140,9 @@ def fits(seeds: int, progress: Any) -> list[Row]:
 
 
 def searches(repetitions: int) -> list[Row]:
-    """Every search in turn with both; in a process of its own, whose devices are one per core."""
+    """Run every search with all contenders in turn; in a process of its own, with one device per core."""
     runtime.configure_sweep("float32")
-    warnings.simplefilter("ignore")  # that so few epochs have not converged
+    warnings.simplefilter("ignore")  # so few epochs do not converge
     x, labels = load("digits")
     x = StandardScaler().fit_transform(x)
     rows: list[Row] = []
@@ -163,7 +163,7 @@ def searches(repetitions: int) -> list[Row]:
         for repetition in range(repetitions + 1):
             for name, make in made.items():
                 if repetition == 0 and name == THEIRS:
-                    continue  # compiles nothing
+                    continue  # it compiles nothing
                 start = time.perf_counter()
                 done = make().fit(x, labels)
                 seconds = time.perf_counter() - start
@@ -177,12 +177,12 @@ def searches(repetitions: int) -> list[Row]:
 
 
 def run(seeds: int = 10, repetitions: int = 2) -> list[list[Row]]:
-    """Both parts: prints nothing."""
+    """Run the fits and the searches; prints nothing."""
     with command_line.bar(len(CASES) * (seeds + 1) + 1, "run") as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with threadpool_limits(1):  # these networks are too small for a second thread of the matrix library
             first = fits(seeds, progress)
-        # Not by multiprocessing: joblib's workers would keep its process from ending.
+        # Not with multiprocessing: joblib's workers would keep that process from ending.
         call = [sys.executable, "-m", "experiments.benchmarks.classifier_time", str(repetitions)]
         said = subprocess.run(call, env=environment(), stdout=subprocess.PIPE, text=True, check=True).stdout
         progress.update()
@@ -191,13 +191,13 @@ def run(seeds: int = 10, repetitions: int = 2) -> list[list[Row]]:
 
 def percent(values: NDArray[Any], sign: str = "") -> str:
     """Mean and 95 % interval of shares, in percent."""
-    found = interval(values.tolist())
+    found = choosing.interval(values.tolist())
     text = f"{100 * found.mean:{sign}.2f}"
     return text if np.isnan(found.low) else f"{text} ({100 * found.low:{sign}.2f}..{100 * found.high:{sign}.2f})"
 
 
 def table(rows: list[Row]) -> str:
-    """Median, quartiles, how many times as fast as scikit-learn, accuracy, and how much more than scikit-learn's."""
+    """Median, quartiles, how many times as fast as scikit-learn, accuracy, and accuracy minus scikit-learn's."""
     reference = {row.case: row for row in rows if row.name == THEIRS}
     lines: list[tuple[str, ...]] = []
     for row in rows:
@@ -235,11 +235,8 @@ def main(arguments: list[str] | None = None) -> int:
             panels.setdefault(row.case, {})[row.name] = float(np.median(row.seconds))
         labels = ["seconds per fit"] * len(CASES) + ["seconds: 90 candidates on 5 folds of the digits"] * len(SEARCHES)
         title = f"MLPClassifier with the same hyperparameters, medians: {where['cores']} cores, {where['processor']}"
-        record = {
-            "fits": [row._asdict() for row in parts[0]],
-            "searches": [row._asdict() for row in parts[1]],
-            "environment": where,
-        }
+        fitted, searched = ([row._asdict() for row in part] for part in parts)
+        record = {"fits": fitted, "searches": searched, "environment": where}
         figure = bars(panels, labels, title, marked="jaxmlp")
         print(command_line.write(folder, {"benchmark_estimator.json": record, "benchmark_estimator.png": figure}))
         return 0

@@ -1,8 +1,9 @@
-"""One contender in a process of its own, so that its compilation flags and threads are its own: both ends of the pipe.
+"""One contender in a process of its own, with its own compilation flags and threads: both ends of the pipe.
 
 python -m experiments.benchmarks.contender_process CONTENDER WORKLOAD FLAGS DEVICE
 
-Prints a JSON line when prepared, then one for each line read: what a repetition took and gave.
+Prints a JSON line when it is ready. Then, for each line that it reads, it trains once and prints a JSON line with the
+result.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ class Entry(NamedTuple):
         contender: a name in `CONTENDERS`.
         flags: "chosen": compilation flags as `jaxmlp.runtime` chooses them for the network; "as set": those of
             the environment.
-        xla_flags: the environment's.
+        xla_flags: ``XLA_FLAGS`` of its environment.
         device: what jaxmlp trains on, "cpu" or "gpu"; the others always on the CPU.
     """
 
@@ -43,13 +44,13 @@ class Entry(NamedTuple):
 
 
 def environment(xla_flags: str = "", device: str = "cpu") -> dict[str, str]:
-    """A worker's environment: no cache of compiled programs, and NumPy's matrix library left to choose for itself."""
+    """A worker's environment: no cache of compiled programs, no settings for NumPy's matrix library."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "JAX_"))}
     return {**kept, "XLA_FLAGS": xla_flags, **({"JAX_PLATFORMS": "cpu"} if device == "cpu" else {})}
 
 
 class ContenderError(Exception):
-    """A contender that could not run; the message is the last line it said."""
+    """A contender that could not run; the message is the last line of its errors."""
 
 
 class Worker:
@@ -59,8 +60,8 @@ class Worker:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "experiments.benchmarks.contender_process", entry.contender, json.dumps(workload),
-                entry.flags, entry.device,
+                sys.executable, "-m", "experiments.benchmarks.contender_process", entry.contender,
+                json.dumps(workload), entry.flags, entry.device,
             ],
             env=environment(entry.xla_flags, entry.device), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -87,11 +88,11 @@ class Worker:
 
 
 def on_gpu(device: str) -> bool:
-    """Whether jaxmlp is to train on a GPU too: asked in another process, since JAX takes a GPU's memory at once.
+    """Whether jaxmlp is to train on a GPU too. Another process looks for it, since JAX takes all of a GPU's memory.
 
     Raises InputError where ``device`` is "gpu" and there is none.
     """
-    from jaxmlp import InputError  # here, since the other contenders do without JAX
+    from jaxmlp import InputError  # here, since the other contenders start without JAX
 
     if device == "cpu":
         return False
@@ -135,7 +136,7 @@ def jaxmlp_training(workload: Workload, gradient: str, flags: str, device: str) 
 
 
 def jaxmlp_sweep(workload: Workload, *_: str) -> Prepared:
-    """A sweep of `SWEEP` networks of one seed on all cores of the CPU; what comes out is the first one's."""
+    """A sweep of `SWEEP` networks of one seed on all cores of the CPU; the `Outcome` is that of the first."""
     import jax
     import numpy as np
 
@@ -174,7 +175,7 @@ def answer(content: dict[str, Any]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Prepare, then run once for each line of standard input."""
+    """Prepare, then train once for each line of standard input."""
     name, workload, *how = arguments
     sizes, *rest = json.loads(workload)
     task = Workload(tuple(sizes), *rest)

@@ -1,7 +1,7 @@
 """What people would otherwise use, trained on the same samples in the same sequence with the same evaluation.
 
-Each contender is a function of a `Workload` that returns a call, which trains from the start and returns
-its `Outcome`, and the seconds that compiling took.
+Each contender is a function of a `Workload` that returns a call and the seconds that compiling took. The call trains
+from the start and returns the `Outcome`.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from experiments.benchmarks.workloads import LEARNING_RATE, Floats, Workload, ma
 
 
 class Outcome(NamedTuple):
-    """Mean loss before each update, of the first and the last epoch; the accuracies at the end, as shares 0..1."""
+    """The mean loss before each update, in the first and in the last epoch; accuracies at the end, shares 0..1."""
 
     first_loss: float
     final_loss: float
@@ -97,9 +97,9 @@ def numpy_training(workload: Workload) -> Prepared:
 
 
 def scikit_learn(workload: Workload) -> Prepared:
-    """scikit-learn's MLPClassifier, plain SGD: our initial parameters put into it, one `partial_fit` an epoch.
+    """scikit-learn's MLPClassifier, plain SGD: our initial parameters put into it, one `partial_fit` per epoch.
 
-    Shuffling is off and the rows are handed over in our order, so that it does the same updates.
+    Shuffling is off and the rows come in our order, so that it makes the same updates.
     """
     from sklearn.neural_network import MLPClassifier
 
@@ -128,7 +128,7 @@ def scikit_learn(workload: Workload) -> Prepared:
 
 
 def numba_loops(njit: Callable[..., Any]) -> Callable[..., float]:
-    """One epoch of a network with one hidden layer as loops, compiled by Numba's ``njit``; returns the mean loss."""
+    """A function compiled by Numba's ``njit`` that trains an epoch of one hidden layer and returns the mean loss."""
 
     def forward_loops(w1: Floats, b1: Floats, w2: Floats, b2: Floats, x: Floats, h: Floats, g: Floats) -> None:
         one = b1.dtype.type(1)  # an int would make Numba compute in float64

@@ -68,12 +68,12 @@ def training(workload: Workload, compiled: bool) -> Prepared:
 
     start = time.perf_counter()
     if compiled:
-        train(task.orders[:1])  # one epoch: the last batch of it may be smaller, and compiled for itself
+        train(task.orders[:1])  # a whole epoch: its last batch may be smaller, which compiles another program
     return lambda: train(task.orders), time.perf_counter() - start
 
 
 def eager(workload: Workload) -> Prepared:
-    """PyTorch as it comes."""
+    """PyTorch in its eager mode."""
     return training(workload, compiled=False)
 
 

@@ -1,8 +1,8 @@
-"""What a GPU gains: thousands of networks by either engine, one network, the classifier, and a loop in NumPy.
+"""What a GPU gains: thousands of networks by either engine, one network, the classifier; and a loop in NumPy.
 
 python -m experiments.benchmark gpu
 
-What runs on the CPU beside it does so in a process of its own, with the flags that suit it.
+What runs on the CPU for comparison has a process of its own, with compilation flags for the CPU.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ ROWS = N_TRAIN[64] - 300  # 300 validate
 
 
 class Row(NamedTuple):
-    """A contender of a panel: seconds of each repetition, seconds before them (compiling), network-updates in each."""
+    """A contender: its panel, seconds of each repetition, seconds before them (compiling), updates per repetition."""
 
     panel: str
     name: str
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """Its panel, its name, what a repetition runs, and the network-updates of one."""
+    """Its panel, its name, what a repetition calls, and its updates: those of all its networks."""
 
     panel: str
     name: str
@@ -115,7 +115,7 @@ def classifiers(epochs: int) -> list[Contender]:
     def fitted(classifier: Any) -> Callable[[], object]:
         def fit() -> None:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that so few epochs have not converged
+                warnings.simplefilter("ignore")  # so few epochs do not converge
                 classifier.fit(task.x_train, task.labels_train)
 
         return fit
@@ -141,7 +141,7 @@ def run(epochs: int = 10, repetitions: int = 5, networks: tuple[int, ...] = NETW
 
 
 def table(rows: list[Row]) -> str:
-    """By panel: the median, its quartiles and what compiling took."""
+    """A table per panel: median, quartiles, seconds compiling."""
     text: list[str] = []
     for panel, unit in UNITS.items():
         lines: list[tuple[str, ...]] = []
@@ -153,7 +153,7 @@ def table(rows: list[Row]) -> str:
 
 
 def draw(rows: list[Row], where: dict[str, Any]) -> Any:
-    """``benchmark_gpu.png``: a panel each, a bar per contender; those on the GPU have a colour of their own."""
+    """``benchmark_gpu.png``: a bar per contender in each panel; those on the GPU have a colour of their own."""
     panels = {panel: {row.name: row.quartiles[1] for row in rows if row.panel == panel} for panel in UNITS}
     title = f"float32, medians: {where['device']} and {where['cores']} cores of {where['processor']}"
     return bars(panels, list(UNITS.values()), title, marked="GPU")

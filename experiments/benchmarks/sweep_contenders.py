@@ -1,4 +1,4 @@
-"""What `experiments.benchmarks.sweep_time` times: sweeps, one network alone, scikit-learn and ``torch.func``."""
+"""The contenders of `sweep_time`: sweeps, one network alone, scikit-learn and ``torch.func``."""
 
 import concurrent.futures
 import importlib.util
@@ -29,7 +29,7 @@ WIDTHS = (4, 8, 12, 16, 20, 24, 32, 40, 48, 64)
 RATES = tuple(round(0.02 * n, 2) for n in range(1, 11))
 SKLEARN_NETWORKS, TORCH_NETWORKS, TORCH_UPDATES = 1, 1024, 30
 ALONE, STORED = "one network alone", "sweep: the same, into a database"
-UNEVALUATED = "sweep: the first, not evaluated"  # nor do the next two evaluate anything
+UNEVALUATED = "sweep: the first, not evaluated"  # the next two evaluate nothing either
 SKLEARN, TORCH = "scikit-learn, joblib on all cores", "torch.func, 1,024 networks"
 
 
@@ -48,7 +48,7 @@ def spaces(networks: int) -> dict[str, Space]:
 
 
 def sweep_call(space: Space, epochs: int, data: Data, engine: str = "scan") -> Callable[[], int]:
-    """Train a sweep with its evaluation each epoch, from packing to outcomes, without a database."""
+    """A call that trains a sweep, evaluated after each epoch, from packing to outcomes, without a database."""
     trials = space.trials()
 
     def call() -> int:
@@ -60,7 +60,7 @@ def sweep_call(space: Space, epochs: int, data: Data, engine: str = "scan") -> C
 
 
 def stored_call(space: Space, epochs: int, data: Data) -> Callable[[], int]:
-    """The same through the runner into a new database."""
+    """A call that does the same with the runner, into a new database."""
     trials = space.trials()
 
     def call() -> int:
@@ -77,7 +77,7 @@ def stored_call(space: Space, epochs: int, data: Data) -> Callable[[], int]:
 
 
 def single_call(epochs: int, data: Data) -> Callable[[], int]:
-    """One network alone, with its evaluation each epoch: what `jaxmlp.train` runs."""
+    """A call that trains one network alone, evaluated after each epoch, as `jaxmlp.train` does."""
     n, stream = len(data.dataset.labels_train), KeyStream(0)
     params, orders = stream.params((64, 20, 10), "float32"), stream.orders(epochs, n)
     state = initial_state(params, Hyperparameters(), Config())
@@ -105,7 +105,7 @@ def sklearn_call(data: Data) -> Callable[[], int]:
             max_iter=1, random_state=seed,
         )  # fmt: skip
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that one epoch has not converged
+            warnings.simplefilter("ignore")  # one epoch does not converge
             network.fit(x, labels)
 
     def call() -> int:

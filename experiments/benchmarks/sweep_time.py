@@ -1,4 +1,4 @@
-"""Thousands of networks: time for one network and update, beside one network alone and what people would otherwise use.
+"""Thousands of networks: time per network and update, beside one network alone and what people would otherwise use.
 
 python -m experiments.benchmark sweep
 """
@@ -17,7 +17,7 @@ from jaxmlp.sweep import Data, hold_out
 
 
 class Row(NamedTuple):
-    """A contender: seconds of each repetition, seconds before them (compiling), network-updates a repetition."""
+    """A contender: seconds of each repetition, seconds before them (compiling), network-updates per repetition."""
 
     name: str
     seconds: list[float]
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
     @property
     def microseconds(self) -> float:
-        """Of one network and update, the median."""
+        """Per network and update, the median."""
         return 1e6 * float(np.median(self.seconds)) / self.updates
 
 
@@ -40,7 +40,7 @@ def run(epochs: int = 10, repetitions: int = 5, networks: int = 2048) -> list[Ro
 
 
 def table(rows: list[Row]) -> str:
-    """Median, quartiles, microseconds per network and update, and that as a multiple of the single network's."""
+    """Median, quartiles, microseconds per network and update, and their ratio to those of one network alone."""
     alone = rows[0].microseconds
     lines: list[tuple[str, ...]] = []
     for row in rows:
@@ -54,7 +54,7 @@ def table(rows: list[Row]) -> str:
 
 
 def facts(rows: list[Row]) -> list[str]:
-    """The ratios that count, each from pairs of one repetition: medians with quartiles."""
+    """The most important ratios: medians with quartiles of the ratios within each repetition."""
     seconds = {row.name: np.asarray(row.seconds) / row.updates for row in rows}
     first = next(name for name in seconds if name.startswith("sweep"))
 

@@ -1,8 +1,8 @@
-"""Training one network, beside what people would otherwise use: one run, interleaved.
+"""Training one network, beside what people would otherwise use: all in one run, in turns.
 
 python -m experiments.benchmark training
 
-Each contender lives in a process of its own (`contender_process.py`); one runs at a time, and they take turns.
+Each contender has a process of its own (`contender_process`). One runs at a time, and they take turns.
 """
 
 import importlib.util
@@ -23,21 +23,21 @@ from experiments.benchmarks.workloads import Workload
 from experiments.support import command_line
 from jaxmlp import runtime
 
-# Compile every loop whole, products of matrices included; for comparison only.
+# Compile every loop as a whole, products of matrices included; for comparison only.
 WHOLE_LOOPS = (
     "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000000000 "
     "--xla_cpu_experimental_ynn_fusion_type="
 )
 FORCED = "jaxmlp, all loops whole"
 SLOW = {"NumPy loop": 20, "scikit-learn": 50, "PyTorch, eager": 50, "PyTorch, compiled": 20, FORCED: 10}
-"""Rows that train one epoch where the others train so many: their repetitions would take minutes."""
+"""Slow rows: they train one epoch where the others train so many, since a repetition would take minutes."""
 NEEDS = {"Numba loops": "numba", "PyTorch, eager": "torch", "PyTorch, compiled": "torch"}
 COLD_START = "cold start"
 COLD = ("jaxmlp, automatic", "Numba loops", "NumPy loop", "scikit-learn", "PyTorch, eager")
 
 
 class Row(NamedTuple):
-    """What was measured: seconds of each repetition, seconds compiling, updates per repetition, and what came out."""
+    """What was measured: seconds of each repetition and of compiling, updates per repetition, losses and accuracies."""
 
     workload: str
     name: str
@@ -52,20 +52,20 @@ class Row(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """Of `quartiles`."""
+        """The unit of `quartiles`."""
         return "seconds" if self.workload == COLD_START else "us/update"
 
     @property
     def quartiles(self) -> list[float]:
-        """Lower quartile, median, upper quartile: seconds, or microseconds per update with its share of evaluation."""
+        """Lower quartile, median, upper quartile: seconds, or microseconds per update, evaluation included."""
         scale = 1 if self.workload == COLD_START else 1e6 / self.updates
         return np.percentile([scale * seconds for seconds in self.seconds], [25, 50, 75]).tolist()
 
 
 def entries(workload: Workload, gpu: bool = False) -> list[Entry]:
-    """Who takes part in a workload: those that are installed; Numba and NumPy loops are written for batch size 1.
+    """The contenders of a workload that are installed; the loops in Numba and NumPy are written for batch size 1.
 
-    All on the CPU, with ``gpu`` also jaxmlp on the GPU.
+    All run on the CPU; with ``gpu`` jaxmlp runs on the GPU too.
     """
     names = ["jaxmlp, automatic", "jaxmlp, hand-derived"]
     names += ["Numba loops", "NumPy loop"] if workload.batch_size == 1 else []
@@ -94,12 +94,12 @@ def workloads(epochs: int) -> list[Workload]:
 
 
 def shorter(workload: Workload, name: str) -> Workload:
-    """The workload as this row trains it in a repetition: a `SLOW` one for fewer epochs."""
+    """The workload as this row trains it: a `SLOW` one trains fewer epochs."""
     return workload._replace(epochs=max(1, workload.epochs // SLOW.get(name, 1)))
 
 
 def measure(workload: Workload, repetitions: int, progress: Any, gpu: bool = False) -> list[Row]:
-    """All contenders in turn, ``repetitions`` times after one run each that is not counted."""
+    """Run all contenders in turn: each once without counting it, then ``repetitions`` times."""
     workers: dict[Entry, Worker] = {}
     compiling: dict[Entry, float] = {}
     seconds: dict[Entry, list[float]] = {}
@@ -132,7 +132,7 @@ def measure(workload: Workload, repetitions: int, progress: Any, gpu: bool = Fal
 
 
 def cold_start(repetitions: int, progress: Any) -> list[Row]:
-    """From starting Python to the first epoch's loss and accuracies, 64-20-10 in float64; and the whole command.
+    """Time from starting Python to the end of the first epoch, 64-20-10 in float64; and that of the whole command.
 
     The command, ``python -m experiments.one_hidden_layer``, trains 100 epochs and draws its figures.
     """
@@ -169,7 +169,7 @@ def cold_start(repetitions: int, progress: Any) -> list[Row]:
 
 
 def run(epochs: int = 100, repetitions: int = 5, progress: Any = None, gpu: bool = False) -> list[Row]:
-    """Measure every workload, then cold starts; prints only who is left out and why.
+    """Measure every workload, then cold starts; prints only which contender is left out, and why.
 
     Args:
         epochs: of the digits; the larger network trains a tenth of them, slow contenders fewer (`SLOW`).
@@ -183,7 +183,7 @@ def run(epochs: int = 100, repetitions: int = 5, progress: Any = None, gpu: bool
 
 
 def table(rows: list[Row]) -> str:
-    """For each workload: microseconds per update, median and quartiles, and how many times jaxmlp's."""
+    """For each workload: microseconds per update, median and quartiles, and their ratio to jaxmlp's."""
     text: list[str] = []
     for workload in dict.fromkeys(row.workload for row in rows):
         group = [row for row in rows if row.workload == workload]
@@ -213,11 +213,11 @@ def record(rows: list[Row]) -> dict[str, Any]:
 
 
 def draw(rows: list[Row], machine: str) -> Any:
-    """``benchmark.png``: a panel a workload, a bar per contender."""
+    """``benchmark.png``: a panel per workload, a bar per contender."""
     panels: dict[str, dict[str, float]] = {}
     for row in rows:
         panels.setdefault(row.workload, {})[row.name] = row.quartiles[1]
-    units = {"us/update": "microseconds per update, evaluation each epoch included"}
+    units = {"us/update": "microseconds per update, evaluation after each epoch included"}
     units["seconds"] = "seconds from starting Python to the first epoch's end; of the command, to its end"
     labels = list({row.workload: units[row.unit] for row in rows}.values())
     return bars(panels, labels, f"Training, medians: {machine}", marked="jaxmlp")

@@ -1,6 +1,6 @@
-"""What the benchmark trains: the lecture's digits or synthetic images, initial parameters and sample orders.
+"""What the benchmarks train: the lecture's digits or synthetic images, initial parameters and sample orders.
 
-Imports no JAX, so that the cold start of a contender is its own.
+Does not import JAX, so that it adds nothing to the cold start of the other contenders.
 """
 
 import itertools
@@ -19,7 +19,7 @@ class Workload(NamedTuple):
 
     Attributes:
         sizes: ``(n_0, .., n_L)``.
-        batch_size: samples per update; a last, smaller batch takes what is left of an epoch.
+        batch_size: samples per update; the last batch of an epoch may be smaller.
         dtype: float32 or float64.
         epochs: each followed by an evaluation.
     """

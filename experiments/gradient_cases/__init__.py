@@ -1,1 +1,1 @@
-"""Networks and mistakes on which gradients are compared."""
+"""What `experiments.gradient_check` checks besides the digits: random networks and planted mistakes."""

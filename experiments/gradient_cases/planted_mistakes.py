@@ -13,7 +13,7 @@ __all__ = ["MISTAKES", "Backward", "Mistake", "applies", "expected_layer", "plan
 
 
 class Backward(NamedTuple):
-    """The state of a backward pass at the lecture's layer ``l`` (``params[l - 1]``); everything has a batch axis."""
+    """The state of a backward pass at the lecture's layer ``l`` (``params[l - 1]``); all arrays have a batch axis."""
 
     l: int  # noqa: E741 - the lecture's letter
     params: Params
@@ -24,7 +24,7 @@ class Backward(NamedTuple):
     names: tuple[str, ...]
 
     def slope(self, h: Array, name: str | None = None) -> Array:
-        """Phi' of layer l as a formula of h."""
+        """Phi' of layer l, computed from h."""
         return ACTIVATIONS[name or self.names[self.l - 1]].derivative(h)
 
 
@@ -36,16 +36,16 @@ class Mistake(NamedTuple):
 
     Attributes:
         words: what is wrong.
-        layer: the lecture's number of the first wrong layer, counted back from L: 0 is L itself.
-        quantity: the first wrong one, "delta", "dL/dW" or "dL/db".
-        says: a part of the explanation.
-        output: replaces delta_L; given delta.
-        hidden: replaces delta_l; given delta_(l+1), with l the hidden layer.
+        layer: the first wrong layer, counted back from the last: 0 is layer L, 1 is layer L-1; -1 is layer 1.
+        quantity: the first wrong quantity: "delta", "dL/dW" or "dL/db".
+        says: words that the diagnosis must contain.
+        output: replaces delta_L; gets the right one.
+        hidden: replaces delta_l of a hidden layer l; gets delta_(l+1).
         dw: replaces dL/dW_l.
         db: replaces dL/db_l.
-        square: only for networks of equal widths.
-        activations: of the hidden layers, for which the mistake is one.
-        hidden_layers: how many it takes at least.
+        square: whether it can only be made where all layers have the same width.
+        activations: the hidden layers' activations for which it changes the gradient.
+        hidden_layers: the least number of hidden layers that it needs.
     """
 
     words: str
@@ -83,7 +83,7 @@ def _half(at: Backward) -> Array:
 
 
 def _updated(at: Backward) -> Array:
-    """Through weights that have been updated already, with the lecture's learning rate."""
+    """delta_l through weights that are already updated, with the lecture's learning rate."""
     return (at.delta @ (at.params[at.l].weights - 0.2 * at.delta.T @ at.h[at.l])) * at.slope(at.h[at.l])
 
 
@@ -143,7 +143,7 @@ MISTAKES: dict[str, Mistake] = {
 
 
 def applies(name: str, sizes: tuple[int, ...], activation: tuple[str, ...]) -> bool:
-    """Whether this mistake changes the gradient of such a network, and can be made in it."""
+    """Whether this mistake can be made in a network of these sizes and activations, and changes its gradient."""
     mistake = MISTAKES[name]
     square = all(a == b for a, b in itertools.pairwise(sizes))
     known = all(phi in mistake.activations for phi in activation)
@@ -151,7 +151,7 @@ def applies(name: str, sizes: tuple[int, ...], activation: tuple[str, ...]) -> b
 
 
 def expected_layer(name: str, n_layers: int) -> int:
-    """The lecture's number of the layer where the first wrong quantity is; -1 in the table stands for layer 1."""
+    """The number of the first wrong layer, as the lecture counts: from 1 to L."""
     back = MISTAKES[name].layer
     return 1 if back < 0 else n_layers - back
 

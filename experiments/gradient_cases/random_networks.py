@@ -1,4 +1,4 @@
-"""Random networks with data, every draw from one integer; and how far gradients differ on them."""
+"""Random networks with data, each drawn from one integer; and how far their gradients differ."""
 
 import functools
 import itertools
@@ -30,12 +30,12 @@ __all__ = ["FLOAT32_LIMITS", "LIMITS", "Errors", "RandomNetwork", "measure", "ra
 LIMITS = {"gradient": 1e-12, "hessian_vector": 1e-11, "numerical": 1e-7}
 FLOAT32_LIMITS = {"gradient": 1e-5, "hessian_vector": 1e-4}
 
-# A program here runs once or a few times: what LLVM's optimisations cost is never earned back.
+# These programs run only a few times: LLVM's optimisations would take more time than they save.
 COMPILER_OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 0}
 
 
 class RandomNetwork(NamedTuple):
-    """A network and a batch: ``params``, ``x [B, n_0]``, one-hot ``y [B, n_L]`` and one activation per hidden layer."""
+    """A network and a batch: ``params``, ``x [B, n_0]``, one-hot ``y [B, n_L]``, one activation per hidden layer."""
 
     params: Params
     x: Array
@@ -58,13 +58,13 @@ def random_network(
     Args:
         seed: 0 or more.
         dtype: float32 or float64.
-        depths: lowest and highest number of hidden layers.
-        widths: of every layer, inputs and outputs too.
-        batches: of B, the samples.
+        depths: least and greatest number of hidden layers.
+        widths: least and greatest width of a layer, inputs and outputs included.
+        batches: least and greatest B.
         activations: each hidden layer draws one of them.
-        square: all layers of one width.
-        alike: so many seeds in a row share sizes, activations and B, and differ in every number: each new shape costs
-            a compilation.
+        square: whether all layers have the same width.
+        alike: how many seeds in a row share sizes, activations and B, with other numbers: each new shape costs a
+            compilation.
 
     Returns:
         Weights normal with standard deviation ``1/sqrt(n_in)``, biases 0.3 times normal, inputs normal.
@@ -90,16 +90,16 @@ def random_network(
 
 
 class Errors(NamedTuple):
-    """The largest norm-wise relative error of any leaf of one network, of each comparison.
+    """The largest norm-wise relative error of a leaf of one network, for each comparison.
 
     Attributes:
         gradient: hand-derived against automatic.
         hessian_vector: hand-derived against automatic, along a random direction.
-        numerical: central differences of fourth order against automatic, without elements that cross a kink; None
-            if not asked for.
-        kinks: how many elements those are.
-        elements: of the parameters.
-        ok: whether the report of hand-derived and automatic gradient has no difference, by its default tolerances.
+        numerical: central differences of fourth order against automatic, without elements that cross a kink of relu;
+            None if not asked for.
+        kinks: how many elements cross a kink.
+        elements: how many numbers the parameters hold.
+        ok: whether the hand-derived and the automatic gradient agree by the report's default tolerances.
     """
 
     gradient: float
@@ -110,7 +110,7 @@ class Errors(NamedTuple):
     ok: bool
 
 
-@functools.lru_cache(maxsize=1)  # networks alike come one after the other
+@functools.lru_cache(maxsize=1)  # networks of the same shape follow each other
 def _program(activation: tuple[str, ...]) -> Any:
     """One compiled program for all derivatives but the numerical one."""
 
@@ -162,7 +162,7 @@ def _error(a: Any, b: Any) -> float:
 
 
 def show_random(count: int, seed: int, dtype: str, activations: tuple[str, ...], out: str) -> int:
-    """Print and write the largest errors of so many random networks; the exit code."""
+    """Print and write the largest errors of ``count`` random networks; returns the exit code."""
     runtime.configure(dtype)
     if count < 1:
         raise InputError(f"random networks are {count}, expected 1 or more")

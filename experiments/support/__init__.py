@@ -1,1 +1,1 @@
-"""What several commands share: their command line, one training run, what compiles for GPUs that are not there."""
+"""What several commands share: the command line, one training run; and compiling for GPUs that are not there."""

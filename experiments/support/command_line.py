@@ -1,4 +1,4 @@
-"""What every experiment's command shares: arguments, one-line errors, an output folder, files written whole."""
+"""What all commands share: arguments, errors in one line, the output folder, files written whole or not at all."""
 
 import argparse
 import json
@@ -13,8 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from jaxmlp import runtime
-from jaxmlp.errors import InputError
+from jaxmlp import InputError, runtime
 from jaxmlp.models import Model, encode, whole_file
 
 Item = TypeVar("Item")
@@ -22,11 +21,11 @@ Item = TypeVar("Item")
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
 
-Lines = argparse.RawDescriptionHelpFormatter  # for a description whose lines are to stay
+Lines = argparse.RawDescriptionHelpFormatter  # keeps the line breaks of a description
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with one line, not the whole usage, for a wrong argument."""
+    """argparse, but a wrong argument gives one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and ``message``."""
@@ -35,7 +34,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser(module: str, description: str | None, out: str | None = None) -> Parser:
     """The parser of ``python -m experiments.MODULE``, with ``--out`` (default ``runs/MODULE``) and ``--device``."""
-    made = Parser(f"python -m {module}", description=description, allow_abbrev=False)
+    made = Parser(f"python -m {module}", description=description, allow_abbrev=False, formatter_class=Lines)
     folder = out or f"runs/{module.removeprefix('experiments').removeprefix('.') or 'lecture'}"
     made.add_argument("--out", default=folder, metavar="DIR", help="folder for the files written (%(default)s)")
     add_device(made)
@@ -49,9 +48,9 @@ def add_device(made: argparse.ArgumentParser, default: str = "auto") -> None:
 
 
 def call(body: Callable[[], int], device: str = "auto") -> int:
-    """``body()``'s exit code, on this kind of device.
+    """Run ``body`` on this kind of device and return its exit code.
 
-    Bad input gives one line on stderr and 2, Ctrl-C 130, a closed pipe 1.
+    An InputError gives one line on stderr and exit code 2. Ctrl-C gives 130, a closed pipe 1.
     """
     try:
         runtime.choose_device(device)
@@ -62,13 +61,13 @@ def call(body: Callable[[], int], device: str = "auto") -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone (| head): nobody is left to tell
+    except BrokenPipeError:  # the program that read our output has ended, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def leave(code: int) -> NoReturn:
-    """End the process; after Ctrl-C at once, without waiting for what threads still do."""
+    """End the process; after Ctrl-C at once, without waiting for threads that still run."""
     if code == INTERRUPTED:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -77,9 +76,10 @@ def leave(code: int) -> NoReturn:
 
 
 def prepare(dtype: str, sizes: tuple[int, ...], batch_size: int, cache: bool) -> None:
-    """What a command asks of JAX before the first computation: compilation for its network, programs kept or not.
+    """Configure JAX before the first computation: precision, compilation for this network, the program cache.
 
-    A command called from code where JAX already runs asks for the precision only: the same results, more slowly.
+    Where JAX already runs, since other code called the command, only the precision can be set: the results are the
+    same, but slower.
     """
     if runtime.started():
         runtime.configure(dtype)
@@ -93,7 +93,7 @@ def add_no_cache(made: argparse.ArgumentParser) -> None:
 
 
 def output_folder(out: str) -> Path:
-    """``out`` as a folder that exists and can be written to; raises InputError otherwise."""
+    """``out`` as a folder, made if it is missing; raises InputError if it cannot be written to."""
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,9 +112,9 @@ def positive(name: str, value: int) -> int:
 
 
 def write(folder: Path, files: dict[str, Figure | Model | dict[str, Any] | str]) -> str:
-    """Write figures (``.png``), models (``.safetensors``), dictionaries (``.json``) and texts; a line that says so.
+    """Write figures (``.png``), models (``.safetensors``), dictionaries (``.json``) and texts into ``folder``.
 
-    A file of the same name that stood there, an earlier run's, is replaced, and the line says so.
+    Files of an earlier run are replaced. Returns a line that names the files, and those that were replaced.
     """
     replaced = [name for name in files if (folder / name).exists()]
     for name, content in files.items():
@@ -136,17 +136,17 @@ def write(folder: Path, files: dict[str, Figure | Model | dict[str, Any] | str])
 
 
 def finite_or_none(values: Any) -> list[float | None]:
-    """Floats as JSON knows them: NaN and infinity become null."""
+    """Floats for JSON, which has no NaN and no infinity: they become null."""
     return [float(value) if math.isfinite(value) else None for value in values]
 
 
 def bar(total: int, unit: str) -> "tqdm[NoReturn]":
-    """A progress bar on stderr, on a terminal only."""
+    """A progress bar on stderr, shown on a terminal only."""
     return tqdm(total=total, unit=unit, disable=None, leave=False, dynamic_ncols=True)
 
 
 def progress(items: Collection[Item], unit: str) -> Iterator[Item]:
-    """The items one after the other, with a `bar`."""
+    """Yield the items one after the other, with a `bar`."""
     with bar(len(items), unit) as drawn:
         for item in items:
             yield item
@@ -154,14 +154,14 @@ def progress(items: Collection[Item], unit: str) -> Iterator[Item]:
 
 
 def show(line: str, quiet: bool = False) -> None:
-    """Print a line, above the bar where one is drawn."""
+    """Print a line, above the progress bar if there is one."""
     if not quiet:
         tqdm.write(line, file=sys.stdout)
         sys.stdout.flush()
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Aligned columns: the first and the last to the left, the others to the right."""
+    """A table with aligned columns: the first and the last to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     sides = ["<", *">" * (len(header) - 2), "<"]
     lines = [header, tuple("-" * width for width in widths), *rows]

@@ -1,4 +1,4 @@
-"""The fused kernel compiled for GPUs that are not there, and read: PTX by Warp, registers by the assembler."""
+"""Compiling the fused kernel for GPUs without having one: Warp gives its PTX, the assembler its registers."""
 
 import re
 import subprocess
@@ -12,15 +12,15 @@ from jaxmlp.engine import fused_refusal, load_kernel, warps
 
 
 class Card(NamedTuple):
-    """What bounds a kernel on a GPU; figures of its maker.
+    """The limits of a GPU, from its maker's tables.
 
     Attributes:
         name: of the card.
-        multiprocessors: how many.
-        clock: cycles per second at its fastest.
-        threads: at a time on a multiprocessor, like the next two.
-        blocks: whole ones.
-        shared: bytes of shared memory.
+        multiprocessors: how many it has.
+        clock: its highest, in cycles per second.
+        threads: the most on a multiprocessor at a time, as the next two.
+        blocks: the most.
+        shared: the most bytes of shared memory.
     """
 
     name: str
@@ -37,11 +37,11 @@ CARDS = {
     90: Card("H100", MULTIPROCESSORS, CLOCK, 2048, 32, 233472),
     100: Card("B200", 148, 1.965e9, 2048, 32, 233472),
 }
-"""One card for each architecture."""
+"""One card per architecture."""
 SCHEDULERS = 4
-"""Of a multiprocessor of each of them, as its `REGISTERS`; each issues one instruction per cycle, for 32 threads."""
+"""Per multiprocessor on all these cards, as `REGISTERS` is; each issues one instruction per cycle, for 32 threads."""
 BRANCH = r"\bbra(?:\.uni)?\s+(\$\w+);"
-RESERVED = 1024  # bytes of shared memory that a block takes beside its own
+RESERVED = 1024  # bytes of shared memory that CUDA takes per block
 
 
 class Fused(NamedTuple):
@@ -50,16 +50,16 @@ class Fused(NamedTuple):
     Attributes:
         architecture: 90 is sm_90.
         card: its name.
-        threads: of a block, which trains one network.
-        instructions: of the PTX, in the update of one sample at least, register moves left out.
-        barriers: of the block, in the same.
+        threads: per block; a block trains one network.
+        instructions: the least of the PTX that the update of one sample takes, without register moves.
+        barriers: of the block, in that update.
         local: loads and stores of the thread's local memory in the whole PTX.
-        registers: of a thread, None where there is no assembler; like the next four.
-        spilled: bytes of a thread that found no room in them.
-        shared: bytes of a block.
-        at_a_time: networks on a multiprocessor.
-        bound_seconds: of a network and update, where the card issues these instructions without a pause; the assembler
-            may fuse some of them.
+        registers: per thread; None where there is no assembler, as the next four.
+        spilled: bytes per thread that did not fit into registers.
+        shared: bytes per block.
+        at_a_time: networks that a multiprocessor trains at a time.
+        bound_seconds: per network and update, if the card issued these instructions without a pause; the assembler may
+            fuse some of them.
     """
 
     architecture: int
@@ -95,7 +95,7 @@ def ptx(sizes: tuple[int, ...], architectures: tuple[int, ...], folder: Path) ->
     module = kernel.epochs_kernel(sizes, sigmoids, "sgd", False, False, "float32", warps(sizes)).module
     try:
         files = kernel.wp.compile_aot_module(module, arch=architectures, module_dir=folder, use_ptx=True)
-    except Exception as error:  # whatever Warp finds wrong with its compiler
+    except Exception as error:  # whatever is wrong with Warp's compiler
         reason = str(error).splitlines()[0]
         raise InputError(f"Warp cannot compile for GPUs ({reason}), expected its package for Linux") from None
     for file in files:
@@ -104,7 +104,7 @@ def ptx(sizes: tuple[int, ...], architectures: tuple[int, ...], folder: Path) ->
 
 
 def update_loop(text: str) -> list[str]:
-    """The lines of one sample's update in the kernel's PTX: of its smallest loop with a barrier in it."""
+    """The lines of the kernel's PTX that update on one sample: its smallest loop with a barrier in it."""
     lines = [line.strip() for line in text.splitlines()]
     labels = {line[:-1]: number for number, line in enumerate(lines) if re.fullmatch(r"\$\w+:", line)}
     loops: list[list[str]] = []
@@ -118,7 +118,7 @@ def update_loop(text: str) -> list[str]:
 def fewest(loop: list[str]) -> int:
     """The least number of instructions from a loop's beginning to its end, register moves left out.
 
-    Where it branches forward, the shorter way counts, whatever the data.
+    At a forward branch the shorter way counts, whatever the data would choose.
     """
     reached = {loop[0][:-1]: 0}
     here: int | None = 0
@@ -135,7 +135,7 @@ def fewest(loop: list[str]) -> int:
 
 
 def read(architecture: int, path: Path, threads: int) -> Fused:
-    """What the PTX and, where there is one, the assembler tell."""
+    """Read the PTX and, where there is an assembler, what it says of the PTX."""
     text, card = path.read_text(), CARDS[architecture]
     loop = update_loop(text)
     instructions, barriers = fewest(loop), sum("bar.sync" in line for line in loop)
@@ -155,7 +155,7 @@ def read(architecture: int, path: Path, threads: int) -> Fused:
     each = -(-int(registers[1]) // 8) * 8
     at_a_time = min(REGISTERS // (each * threads), card.threads // threads, card.blocks,
                     card.shared // (shared + RESERVED))  # fmt: skip
-    # A warp issues one instruction a cycle at most, all warps of a multiprocessor one a scheduler.
+    # A warp issues at most one instruction per cycle, all warps of a multiprocessor together one per scheduler.
     issuing = min(SCHEDULERS, at_a_time * threads // 32) * card.multiprocessors * card.clock
     bound = instructions * threads // 32 / issuing
     return found._replace(

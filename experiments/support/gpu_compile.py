@@ -1,4 +1,4 @@
-"""Compiling for an H100 that is not there, and reading the compiled program: launches, memory, registers, spills."""
+"""Compiling for an H100 without having one, and reading the program: launches, memory, registers, spills."""
 
 import os
 import re
@@ -16,10 +16,10 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxmlp import InputError
 
-BANDWIDTH = 3_352_320_000_000  # bytes a second
+BANDWIDTH = 3_352_320_000_000  # bytes per second
 MULTIPROCESSORS, LANES, CLOCK = 132, 128, 1.98e9
 FLOPS = MULTIPROCESSORS * LANES * 2 * CLOCK
-REGISTERS = 65536  # of a multiprocessor
+REGISTERS = 65536  # per multiprocessor
 TARGET = f"""
 gpu_device_info {{
   threads_per_block_limit: 1024 threads_per_warp: 32 shared_memory_per_block: 49152 shared_memory_per_core: 233472
@@ -40,7 +40,7 @@ WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "f16": 2, "bf16": 2, "s32": 4, "u32": 4, 
 
 
 class Kernel(NamedTuple):
-    """One kernel as the assembler sees it: registers per thread, and bytes a thread that did not find room in them."""
+    """One kernel as the assembler sees it: registers per thread, and bytes per thread that did not fit into them."""
 
     name: str
     registers: int
@@ -52,13 +52,14 @@ class Compiled(NamedTuple):
 
     Attributes:
         launches: kernels, copies and library calls outside all loops.
-        inner: the same in one turn of the innermost loop (its condition included); 0 without a loop.
-        blocks: threads of a block and bytes of its shared memory, by the kernel's name.
-        arguments: bytes of device memory, like the next two.
-        outputs: not shared with arguments.
-        temporary: while it runs.
-        loop_bytes: that one turn of the innermost loop reads and writes at most; of the whole program without a loop.
-        kernels: None where there is no ptxas to ask.
+        inner: the same per iteration of the innermost loop (its condition included); 0 without a loop.
+        blocks: threads and bytes of shared memory per block, by the kernel's name.
+        arguments: bytes of device memory, as the next two.
+        outputs: without those shared with arguments.
+        temporary: needed while the program runs.
+        loop_bytes: the most that an iteration of the innermost loop reads and writes; without a loop, that the whole
+            program does.
+        kernels: None without ptxas.
     """
 
     launches: int
@@ -83,14 +84,14 @@ def h100() -> Mesh:
     os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"  # no CUDA libraries are loaded to compile
     try:
         found = topologies.get_topology_desc("", "cuda", target_config=TARGET, topology="1x1x1")
-    except Exception as error:  # whatever the plugin finds wrong with itself
+    except Exception as error:  # whatever is wrong with the plugin
         reason = str(error).splitlines()[0]
         raise InputError(f"the CUDA plugin cannot compile ({reason}), expected: {INSTALL}") from None
     return Mesh(np.array(found.devices), ("devices",), axis_types=(AxisType.Auto,))
 
 
 def ptxas() -> str | None:
-    """The assembler: of the package nvidia-cuda-nvcc, which knows the newest PTX, or on the PATH."""
+    """The assembler: that of the package nvidia-cuda-nvcc, which knows the newest PTX, or one on the PATH."""
     package = util.find_spec("nvidia")
     places = (package.submodule_search_locations or []) if package else []
     folders = [str(Path(place) / "cu13" / "bin") for place in places]
@@ -102,7 +103,7 @@ def compile_for(mesh: Mesh, lower: Any, arguments: Any) -> Compiled:
 
     Args:
         mesh: from `h100`.
-        lower: called with ``*arguments`` placed on the mesh, gives JAX's Lowered.
+        lower: called with ``*arguments`` placed on the mesh, returns JAX's Lowered.
         arguments: a tuple of pytrees with shapes and dtypes.
     """
     whole = NamedSharding(mesh, PartitionSpec())
@@ -146,9 +147,10 @@ def size_of(shape: str) -> int:
 
 
 def loop_bytes(text: str) -> int:
-    """An upper bound of what a turn of the innermost loop moves: every launched operation's operands and results.
+    """An upper bound of the bytes per iteration of the innermost loop: operands and results of what it launches.
 
-    A fusion that picks rows out of a larger array counts what it gives, twice. Without a loop: the whole program.
+    A fusion that picks rows out of a larger array counts its result twice, not that array. Without a loop: the bytes of
+    the whole program.
     """
     bodies = re.findall(r"while\(.*?body=%?([\w.\-]+)", text)
     parts = {m[1]: m[2] for m in re.finditer(r"^(?:ENTRY )?%?([\w.\-]+) \(.*?\{\n(.*?)^\}", text, re.M | re.S)}

@@ -1,4 +1,4 @@
-"""One training run on the handwritten digits: what it is made of, how it is trained, what it gives. Prints nothing."""
+"""One training run on the handwritten digits: its settings, the training, its result. Prints nothing."""
 
 import dataclasses
 import time
@@ -27,7 +27,7 @@ from jaxmlp import (
 from jaxmlp.network import hidden_activations
 from jaxmlp.training import check_training
 
-__all__ = ["GRADIENTS", "N_CLASSES", "N_IN", "RANDOMNESS", "Result", "Settings", "epochs_a_call", "run"]
+__all__ = ["GRADIENTS", "N_CLASSES", "N_IN", "RANDOMNESS", "Result", "Settings", "epochs_per_call", "run"]
 
 GRADIENTS = {"automatic": automatic_gradient, "hand-derived": hand_derived_gradient}
 RANDOMNESS = {"lecture": LectureStream, "jax": KeyStream}
@@ -36,7 +36,7 @@ N_IN, N_CLASSES = 64, 10
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What one training run is made of; the defaults are the lecture's first network."""
+    """The settings of a training run; the defaults are the lecture's first network."""
 
     hidden: tuple[int, ...] = (20,)
     seed: int = 0
@@ -60,15 +60,15 @@ class Settings:
 
 
 class Result(NamedTuple):
-    """What a run gives.
+    """The result of a training run.
 
     Attributes:
-        settings: what was asked for.
-        dataset: what it was trained on.
-        params: after the last epoch.
-        history: NumPy arrays, one row for each epoch done whose loss is finite.
-        seconds_compiling: tracing and compiling the training program.
-        seconds_training: all epochs with their evaluation, without printing.
+        settings: those of the run.
+        dataset: the data it was trained on.
+        params: the parameters after the last epoch.
+        history: NumPy arrays, one row per epoch with a finite loss.
+        seconds_compiling: for tracing and compiling the training program.
+        seconds_training: for all epochs with their evaluation, without printing.
         ended: "finished", "interrupted" (Ctrl-C) or "diverged" (a loss that is not finite, in the epoch after
             the last one of the history).
     """
@@ -83,17 +83,17 @@ class Result(NamedTuple):
 
 
 def choose(what: str, name: str, table: dict[str, Any]) -> Any:
-    """``table[name]``; raises InputError naming the choices."""
+    """``table[name]``; raises InputError with the possible names."""
     if name not in table:
         raise InputError(f"{what} is {name!r}, expected one of {', '.join(table)}")
     return table[name]
 
 
-def epochs_a_call(epochs: int, samples: int, params: Params) -> int:
-    """How many epochs one compiled call trains: a divisor of ``epochs``, so that one compilation serves them all.
+def epochs_per_call(epochs: int, samples: int, params: Params) -> int:
+    """How many epochs one compiled call trains: a divisor of ``epochs``, so that one compiled program is enough.
 
-    Up to 10, since a call costs some 0.3 ms, a fifth of an epoch of the lecture's network; fewer where an epoch is
-    long (more than about 0.1 s), so that lines appear and Ctrl-C is heard as training goes on.
+    Up to 10, since a call costs about 0.3 ms, a fifth of an epoch of the lecture's network. Fewer where an epoch takes
+    more than about 0.1 s, so that lines appear and Ctrl-C works during training.
     """
     weights = sum(leaf.size for leaf in jax.tree.leaves(params))
     most = min(10, max(1, 10**8 // (samples * weights)))
@@ -105,10 +105,10 @@ def run(settings: Settings, report: Callable[[int, History], None] | None = None
 
     Args:
         settings: checked here.
-        report: called after each chunk of epochs with the number of epochs before it and the chunk's History.
+        report: called after each compiled call, with the number of epochs before it and the History of its own epochs.
 
     Returns:
-        The Result. Ctrl-C ends training early and is told in it, not raised.
+        The Result. Ctrl-C ends training early: the Result says so, and nothing is raised.
 
     Raises:
         InputError: a setting that cannot be used.
@@ -116,7 +116,6 @@ def run(settings: Settings, report: Callable[[int, History], None] | None = None
     runtime.configure(settings.dtype)
     dataset = load_digits(settings.dtype)
     stream = choose("randomness", settings.randomness, RANDOMNESS)(settings.seed)
-    # The loss and its gradient are the same function of the network whichever way the gradient is found.
     gradient_function = choose("gradient", settings.gradient, GRADIENTS)(settings.activation)
     hyperparameters = Hyperparameters(settings.learning_rate)
     config = Config(settings.activation, settings.batch_size)
@@ -125,7 +124,7 @@ def run(settings: Settings, report: Callable[[int, History], None] | None = None
     check_training(params, dataset, hyperparameters, config, settings.epochs)
     state = initial_state(params, hyperparameters, config)
     n = len(dataset.labels_train)
-    chunk = epochs_a_call(settings.epochs, n, params)
+    chunk = epochs_per_call(settings.epochs, n, params)
 
     start = time.perf_counter()
     shape = jax.ShapeDtypeStruct((chunk, n), np.int32)

@@ -1,1 +1,1 @@
-"""What `experiments.sweep` does besides running one."""
+"""The parts of `experiments.sweep`: the choice of the engine, the estimate, the report and the export."""

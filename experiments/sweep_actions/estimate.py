@@ -1,4 +1,4 @@
-"""What a sweep would take: counted exactly, timed by training a few blocks for an epoch or two."""
+"""What a sweep would cost: trials and updates are counted, the time is estimated by training a few blocks briefly."""
 
 import time
 
@@ -8,17 +8,17 @@ import numpy as np
 from jaxmlp.engine import device_mesh, lanes_of
 from jaxmlp.sweep import Block, Data, Trial, bytes_per_group, groups_per_block, pack, rungs, train_block
 
-CALIBRATED = 3  # programs; the others are taken to be like these
+CALIBRATED = 3  # so many programs are timed; the others are assumed to be like them
 
 
 def estimate(trials: list[Trial], data: Data, epochs: int, halving: int, engine: str = "scan") -> str:
-    """Trials, blocks, compilations, updates, memory and seconds, in lines; keeps nothing of what it trains."""
+    """Lines with trials, blocks, compilations, updates, memory and seconds; keeps nothing of what it trains."""
     data = jax.tree.map(np.asarray, data)
     lanes = lanes_of(device_mesh())
     blocks = list(pack(trials, data, lanes, engine))
     programs = list(dict.fromkeys(block.config for block in blocks))
     n = len(data.dataset.x_train)
-    # Each rung trains its survivors from the start: shares of all trials times its epochs.
+    # Each rung trains its survivors from the start: their share of all trials, times the epochs of the rung.
     passes = sum(step / (halving or 1) ** rung for rung, step in enumerate(rungs(epochs, halving)))
     updates = sum(len(block.trials) * -(-n // block.config.batch_size) for block in blocks) * passes
     size = max(groups_per_block(*of) * bytes_per_group(*of) for of in ((config, data, lanes) for config in programs))

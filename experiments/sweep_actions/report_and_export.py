@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from experiments.support import command_line
 from jaxmlp import InputError, Model, figures, load_digits, runtime
 from jaxmlp.sweep import Trial, choosing, data_hash, hold_out, reading, store, train_trial, trial_of
-from jaxmlp.sweep.choosing import Configuration
 
 CELLS = 20
-"""Values of an axis that a heatmap can show."""
+"""The most values of an axis that a heatmap shows."""
 
 
 def percent(found: choosing.Interval) -> str:
@@ -24,8 +23,8 @@ def percent(found: choosing.Interval) -> str:
     return text if np.isnan(found.low) else f"{text} ({100 * found.low:.2f}..{100 * found.high:.2f})"
 
 
-def table(found: list[Configuration], axes: list[str], top: int, measures: tuple[str, str]) -> str:
-    """The best configurations, a line each."""
+def table(found: list[choosing.Configuration], axes: list[str], top: int, measures: tuple[str, str]) -> str:
+    """The best configurations, one per line."""
     axes = axes or ["hidden", "learning_rate"]
     lines = [
         (
@@ -38,8 +37,8 @@ def table(found: list[Configuration], axes: list[str], top: int, measures: tuple
     return command_line.table(("", *names[:-1], f"{names[-1]} % (95 % interval)"), lines)
 
 
-def chosen_line(best: Configuration) -> str:
-    """The test accuracy of the chosen configuration: the only one that is told."""
+def chosen_line(best: choosing.Configuration) -> str:
+    """The test accuracy of the chosen configuration; no other configuration's is shown."""
     test = choosing.interval([row["test_accuracy"] for row in best.rows], 0, 1)
     return f"chosen: 1, test accuracy {percent(test)} % over {len(best.rows)} seeds"
 
@@ -55,7 +54,7 @@ def show(rows: list[dict[str, Any]], top: int) -> None:
 
 
 def draw(rows: list[dict[str, Any]], database: str, across: str, down: str) -> dict[str, Figure]:
-    """The figures by file name; those that need an axis to vary only where one does."""
+    """The figures by file name; some are drawn only where an axis varies."""
     found = choosing.configurations(rows)
     if not found:
         return {}
@@ -83,7 +82,7 @@ def draw(rows: list[dict[str, Any]], database: str, across: str, down: str) -> d
 
 
 def progress_line(rows: list[dict[str, Any]]) -> str:
-    """How far the sweep is: trials by status, and configurations of which nothing is known yet."""
+    """How far the sweep is: trials by status, and how many configurations are not begun."""
     counts = collections.Counter(str(row["status"]) for row in rows)
     every, known = (
         {tuple(row[axis] for axis in choosing.AXES) for row in part}
@@ -122,7 +121,7 @@ def report_command(options: argparse.Namespace) -> int:
 
 
 def find_trial(database: str, number: int | None, identity: str | None) -> tuple[Trial, store.Sweep, dict[str, Any]]:
-    """The trial to export: the one of that id, or the best of the chosen configuration by validation loss."""
+    """The trial to export: the one with this id, or the one of the chosen configuration with the lowest loss."""
     rows = reading.trials(database, number)
     if identity is None:
         found = choosing.configurations(rows)
@@ -140,7 +139,7 @@ def find_trial(database: str, number: int | None, identity: str | None) -> tuple
 
 
 def export_command(options: argparse.Namespace) -> int:
-    """``export``: the sweep keeps no parameters, it trains the trial again, to the same bits."""
+    """``export``: train the trial again, to the same bits (the sweep keeps no parameters), and write its network."""
     trial, sweep, row = find_trial(options.database, options.sweep, options.trial)
     folder = command_line.output_folder(options.out)
     dtype, n_validation = sweep.environment["dtype"], sweep.environment["validation"]
