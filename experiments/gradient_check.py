@@ -1,5 +1,6 @@
-"""Hand-derived, automatic and numerical gradients compared: on digits, on random networks, with planted mistakes.
+"""Is this gradient right? Yours, in a file; or ours: on digits, on random networks, with planted mistakes.
 
+python -m experiments.gradient_check MINE.py
 python -m experiments.gradient_check --hidden 20 10
 python -m experiments.gradient_check --random-networks 200
 python -m experiments.gradient_check --planted-mistake all
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.gradient_cases import planted_mistakes
+from experiments.gradient_cases.own_file import show_file
 from experiments.gradient_cases.planted_check import show_planted
 from experiments.gradient_cases.random_networks import show_random
 from experiments.support import command_line
@@ -202,9 +204,10 @@ def record(result: Result) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; exit code 0 where gradients agree, or with --planted-mistake all where each mistake is caught."""
+    """The command; exit code 0 where gradients agree, with --planted-mistake all where all are caught; else 1."""
     parser = command_line.parser("experiments.gradient_check", __doc__)
     what = parser.add_mutually_exclusive_group()
+    what.add_argument("file", nargs="?", metavar="FILE.py", help="with your loss, gradient and params, perhaps data")
     what.add_argument("--hidden", nargs="*", type=int, default=(20, 10), metavar="N", help="hidden widths (20 10)")
     what.add_argument("--random-networks", type=int, metavar="N", help="this many random networks, not the digits")
     what.add_argument("--planted-mistake", "--planted-bug", choices=(*planted_mistakes.MISTAKES, "all"), metavar="NAME",
@@ -217,6 +220,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     def body() -> int:
         check_seed(options.seed)
+        if options.file is not None:
+            return show_file(options.file, options.seed, options.out)
         if options.planted_mistake:
             return show_planted(options.planted_mistake, options.seed)
         if options.random_networks is not None:

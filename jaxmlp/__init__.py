@@ -19,11 +19,9 @@ from jaxmlp.randomness import KeyStream, LectureStream, init_params
 from jaxmlp.training import Config, History, TrainingState, initial_state, train, train_epochs
 
 if TYPE_CHECKING:
-    from jaxmlp import checking, classifier, engine, figures, models, runtime, sweep
+    from jaxmlp import checking, classifier, engine, figures, gradient_check, models, runtime, sweep
     from jaxmlp.checking import (
-        Diagnosis,
         DifferentGradientsError,
-        Finding,
         GradientReport,
         HessianVectorProduct,
         NumericalGradient,
@@ -37,27 +35,80 @@ if TYPE_CHECKING:
         numerical_gradient,
     )  # fmt: skip
     from jaxmlp.classifier import MLPClassifier, MLPClassifierSweep
+    from jaxmlp.gradient_check import Diagnosis, Finding, GradientCheck, WrongGradientError, check_gradient
     from jaxmlp.models import Model, load, save
 
 __version__ = "0.1.0"
 __all__ = [
-    "ACTIVATIONS", "OPTIMIZERS", "Activation", "Config", "Dataset", "Diagnosis", "DifferentGradientsError", "Finding",
-    "GradientFunction", "GradientReport", "HessianVectorProduct", "History", "Hyperparameters", "InputError",
-    "KeyStream", "Layer", "LectureStream", "MLPClassifier", "MLPClassifierSweep", "Model", "NumericalGradient",
-    "Params", "Tolerance", "Trace", "TrainingState", "accuracy", "automatic_deltas", "automatic_gradient",
-    "automatic_hessian_vector", "checking", "classifier", "compare_backward", "compare_gradients", "compare_trees",
-    "cross_entropy", "engine", "figures", "forward", "forward_trace", "hand_derived_gradient",
-    "hand_derived_hessian_vector", "init_params", "initial_state", "load", "load_digits", "load_images", "make_dataset",
-    "models", "numerical_gradient", "runtime", "save", "sgd", "standardise", "sweep", "train", "train_epochs",
+    "ACTIVATIONS",
+    "OPTIMIZERS",
+    "Activation",
+    "Config",
+    "Dataset",
+    "Diagnosis",
+    "DifferentGradientsError",
+    "Finding",
+    "GradientCheck",
+    "GradientFunction",
+    "GradientReport",
+    "HessianVectorProduct",
+    "History",
+    "Hyperparameters",
+    "InputError",
+    "KeyStream",
+    "Layer",
+    "LectureStream",
+    "MLPClassifier",
+    "MLPClassifierSweep",
+    "Model",
+    "NumericalGradient",
+    "Params",
+    "Tolerance",
+    "Trace",
+    "TrainingState",
+    "WrongGradientError",
+    "accuracy",
+    "automatic_deltas",
+    "automatic_gradient",
+    "automatic_hessian_vector",
+    "check_gradient",
+    "checking",
+    "classifier",
+    "compare_backward",
+    "compare_gradients",
+    "compare_trees",
+    "cross_entropy",
+    "engine",
+    "figures",
+    "forward",
+    "forward_trace",
+    "gradient_check",
+    "hand_derived_gradient",
+    "hand_derived_hessian_vector",
+    "init_params",
+    "initial_state",
+    "load",
+    "load_digits",
+    "load_images",
+    "make_dataset",
+    "models",
+    "numerical_gradient",
+    "runtime",
+    "save",
+    "sgd",
+    "standardise",
+    "sweep",
+    "train",
+    "train_epochs",
 ]  # fmt: skip
 
-_PACKAGES = ("checking", "classifier", "models", "engine", "figures", "runtime", "sweep")
+_PACKAGES = ("gradient_check", "checking", "models", "classifier", "engine", "figures", "runtime", "sweep")
 
 
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
-    for package in _PACKAGES[:3] if name in __all__ else ():  # the packages whose names stand here too
+    for package in _PACKAGES[:4] if name in __all__ else ():  # the packages whose names stand here too
         if name in (module := importlib.import_module(f"{__name__}.{package}")).__all__:
             return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -67,6 +67,12 @@ def random_dataset(seed: int, n_train: int = 12, dtype: str = "float64", n_test:
     return make_dataset(x[:n_train], labels[:n_train], x[n_train:], labels[n_train:], 3, dtype)
 
 
+def notebook_form(value: Any) -> str:
+    """What a notebook shows of ``value``."""
+    shown: str = getattr(value, "_repr_html_")()  # noqa: B009 - as a notebook asks for it
+    return shown
+
+
 @contextlib.contextmanager
 def rejects(message: str) -> Generator[pytest.ExceptionInfo[InputError]]:
     """The block raises InputError, in one line that contains ``message``."""

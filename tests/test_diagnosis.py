@@ -99,7 +99,7 @@ def test_deltas_by_jax_are_the_derivatives_by_the_pre_activations() -> None:
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (changed(2, weights=lambda w: -w), "delta of layer 2 is right\ndL/dW of layer 2 has its sign flipped"),
+        (changed(2, weights=lambda w: -w), "dL/dW of layer 2 has its sign flipped\ndelta of layer 2 is right"),
         (changed(2, weights=lambda w: 7 * w), "dL/dW of layer 2 is scaled by 7, the batch size"),
         (changed(2, weights=lambda w: 3 * w), "dL/dW of layer 2 is scaled by 3, the number of classes"),
         (changed(1, weights=lambda w: w / 7), "dL/dW of layer 1 is divided by the batch size twice"),
@@ -123,14 +123,21 @@ def test_what_follows_from_a_wrong_delta_is_not_another_mistake() -> None:
         return loss, (*jax.tree.map(jnp.negative, gradient[:2]), gradient[2])
 
     diagnosis = compare_backward(flipped_from_layer_2_down, *NETWORK, "tanh")
-    assert str(diagnosis) == "everything down to layer 3 is right\ndelta of layer 2 has its sign flipped"
+    assert str(diagnosis) == "delta of layer 2 has its sign flipped\neverything down to layer 3 is right"
 
 
 def test_a_network_of_another_activation_is_not_taken_for_right() -> None:
-    diagnosis = compare_backward(hand_derived_gradient("sigmoid"), *NETWORK, "tanh")
-    assert not diagnosis.ok
+    with rejects("the loss that the function returns, 1."):
+        compare_backward(hand_derived_gradient("sigmoid"), *NETWORK, "tanh")
+    sigmoids = hand_derived_gradient("sigmoid")
+    assert compare_backward(sigmoids, *NETWORK).ok  # recognised
+
+    def wrong(params: Any, x: Any, y: Any) -> Any:  # the loss of one, the gradient of another
+        return automatic_gradient("tanh")(params, x, y)[0], sigmoids(params, x, y)[1]
+
+    assert not compare_backward(wrong, *NETWORK, "tanh").ok
 
 
 def test_a_gradient_of_another_structure_is_an_error() -> None:
-    with rejects("gradient is dict, expected a tuple of 3 Layers"):
+    with rejects("the gradient has no params[0].weights, expected the structure of the parameters"):
         compare_backward(lambda params, *_: (jnp.zeros(()), {"w": params}), *NETWORK, "tanh")

@@ -18,6 +18,7 @@ from jaxmlp import (
     ACTIVATIONS,
     Dataset,
     Diagnosis,
+    Finding,
     GradientReport,
     LectureStream,
     automatic_gradient,
@@ -27,7 +28,6 @@ from jaxmlp import (
     hand_derived_gradient,
 )  # fmt: skip
 from jaxmlp.checking import NumericalResult, StepSweep
-from jaxmlp.checking.diagnosis import Finding
 from tests.commands import catch_writes
 from tests.helpers import assert_agree, random_params, rejects
 

@@ -18,6 +18,7 @@ ROOMS = [
     {"errors", "checks"},
     {"data", "network", "losses", "backprop", "gradients", "optimizers", "randomness", "training"},
     {"runtime"},
+    {"gradient_check"},
     {"checking"},
     {"engine"},
     {"sweep"},

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from numpy.typing import NDArray
 
 from jaxmlp.checking.numerical import FLOAT32_WARNING, NumericalGradient
@@ -19,7 +19,7 @@ from jaxmlp.checking.report import GradientReport, Row, Tolerance, Verdict
 from jaxmlp.errors import InputError
 from jaxmlp.losses import GradientFunction
 
-__all__ = ["NUMERICAL_TOLERANCES", "TOLERANCES", "compare_gradients", "compare_trees"]
+__all__ = ["NUMERICAL_TOLERANCES", "TOLERANCES", "compare_gradients", "compare_trees", "loss_and_gradient"]
 
 # The absolute part is what rounding leaves of a gradient that is nearly zero: a delta h - y of a saturated network
 # has an error of eps however small it is. Leaves below it are called tiny in the report, not agreeing.
@@ -31,11 +31,12 @@ NUMERICAL_TOLERANCES = {
     "float64": Tolerance(1e-7, 2e-9), "float32": Tolerance(5e-2, 1e-2),
     "float16": Tolerance(5e-1, 5e-1), "bfloat16": Tolerance(5e-1, 5e-1),
 }  # fmt: skip
+MOST_ULPS = 10**9  # beyond, with other signs or magnitudes, their number says nothing
 
 
 @jax.default_matmul_precision("highest")  # on a GPU, TF32 would differ from itself
 def compare_gradients(
-    gradients: Mapping[str, GradientFunction], params: Any, x: Array, y: Array, tolerance: Tolerance | None = None,
+    gradients: Mapping[str, GradientFunction], params: Any, x: Any, y: Any, tolerance: Tolerance | None = None,
     numerical_tolerance: Tolerance | None = None,
 ) -> GradientReport:  # fmt: skip
     """Evaluate two or more gradient functions at the same place and compare them with each other.
@@ -54,16 +55,22 @@ def compare_gradients(
         differ from those of params gets rows against "params" instead.
 
     Raises:
-        InputError: fewer than two gradients, or nothing to compare in ``params``.
+        InputError: fewer than two gradients, nothing to compare in ``params``, a function that doesn't return a pair
+            or whose loss is no number.
     """
     _check(gradients, {"params": params})
     trees: dict[str, Any] = {}
     losses: dict[str, NDArray[Any]] = {}
     kinks: dict[str, Any] = {}
     notes: list[str] = []
+    if jnp.result_type(float) != np.float64:
+        if any(np.asarray(leaf).dtype == np.float64 for leaf in jax.tree.leaves(params)):
+            notes.append('JAX is in float32, the parameters in float64: jax.config.update("jax_enable_x64", True)')
+        params = jax.tree.map(_as_jax_has_it, params)
     for name, function in gradients.items():
+        own = [jax.tree.map(_copied, each) for each in (params, x, y)]  # what one changes must not spoil the others
         if isinstance(function, NumericalGradient):
-            result = function.result(params, x, y)
+            result = function.result(*own)
             losses[name], trees[name], kinks[name] = np.asarray(result.loss), result.gradient, result.kinks
             if losses[name].dtype != np.float64:
                 notes.append(f"{name}: {FLOAT32_WARNING}")
@@ -71,8 +78,12 @@ def compare_gradients(
             if crossed:
                 notes.append(f"{name}: {crossed} elements cross a kink and are left out")
         else:
-            loss, trees[name] = function(params, x, y)
-            losses[name] = np.asarray(loss)
+            losses[name], trees[name] = loss_and_gradient(function(*own), name)
+            if jax.tree.structure(own[0]) != jax.tree.structure(params) or not all(
+                np.array_equal(a, b, equal_nan=True)
+                for a, b in zip(jax.tree.leaves(own), jax.tree.leaves((params, x, y)), strict=True)
+            ):
+                notes.append(f"{name} changes its arguments in place; each gradient here gets copies of its own")
     rows = [
         Row.without_numbers(name, "params", path, verdict, note)
         for name, tree in trees.items()
@@ -84,6 +95,30 @@ def compare_gradients(
         rows += _pair(first, trees[first], second, trees[second], masks, limits)
         rows += _pair(first, {"loss": losses[first]}, second, {"loss": losses[second]}, [], limits)
     return GradientReport(tuple(rows), tuple(notes))
+
+
+def loss_and_gradient(result: Any, name: str) -> tuple[NDArray[Any], Any]:
+    """What a gradient function returned, taken apart.
+
+    Raises:
+        InputError: it is no pair, or its loss no number.
+    """
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        what = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"a {type(result).__name__}"
+        raise InputError(f"{name} gave {what}, expected a pair (loss, gradient)")
+    loss = np.asarray(result[0])
+    if loss.size != 1 or loss.dtype == object:
+        raise InputError(f"{name} gave a loss of shape {list(loss.shape)}, expected one number")
+    return loss.reshape(()), jax.tree.map(_copied, result[1])
+
+
+def _copied(leaf: Any) -> Any:
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+
+
+def _as_jax_has_it(leaf: Any) -> Any:
+    """A NumPy array of float64 in float32, as JAX takes it while 64-bit mode is off."""
+    return leaf.astype(np.float32) if isinstance(leaf, np.ndarray) and leaf.dtype == np.float64 else leaf
 
 
 def compare_trees(trees: Mapping[str, Any], tolerance: Tolerance | None = None) -> GradientReport:
@@ -170,15 +205,18 @@ def compare_leaves(
     norm_p, norm_q, norm_gap = (float(np.linalg.norm(np.ravel(values))) for values in (p, q, gap))
     norm = max(norm_p, norm_q)
     index = np.unravel_index(int(np.argmax(gap)), a.shape)
-    agree = norm_gap <= limits.relative * norm + limits.absolute / unit
     tiny = norm_gap > limits.relative * norm
     cosine = float(np.vdot(p, q)) / (norm_p * norm_q) if norm_p and norm_q else float(norm_p == norm_q)
+    # Rounding leaves no two gradients of opposite sign, unless it leaves little more than zero.
+    opposite = cosine < -0.9 and min(norm_p, norm_q) * unit > limits.absolute / 20
+    agree = not tiny or (norm_gap <= limits.relative * norm + limits.absolute / unit and not opposite)
+    ulps = int(_ulps(a[used], b[used]).max())
     return Row(
         first, second, leaf, tuple(a.shape), a.dtype.name,
         max_absolute=float(gap.max()) * unit,
         max_relative=float(np.max(gap / np.where(larger > 0, larger, 1))),
         norm_relative=norm_gap / norm if norm else 0.0,
-        max_ulps=int(_ulps(a[used], b[used]).max()),
+        max_ulps=ulps if ulps <= MOST_ULPS else None,
         cosine=cosine,
         worst_index=tuple(int(i) for i in index),
         worst_values=(float(wide_a[index]), float(wide_b[index])),

@@ -84,6 +84,8 @@ class NumericalGradient:
         step: ``"auto"``: per element, from dtype and magnitude; ``"sweep"``: per leaf, from a sweep; or one number.
         order: 2, or 4 for Richardson's extrapolation.
         kinks: gives the values whose change of sign is a kink of the loss; None if it has none.
+        pure: whether the loss depends on its arguments alone. Only then is a compiled program kept for the next call:
+            a loss that reads variables from outside may find others there.
 
     Raises:
         InputError: a step that is none of these, an order other than 2 and 4.
@@ -95,6 +97,7 @@ class NumericalGradient:
     step: float | str = "auto"
     order: int = 2
     kinks: KinkFunction | None = None
+    pure: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.step, str):
@@ -111,6 +114,11 @@ class NumericalGradient:
         if result.loss.dtype != np.float64:
             warnings.warn(FLOAT32_WARNING, stacklevel=2)
         return result.loss, result.gradient
+
+    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if not self.pure:
+            return jax.jit(functools.partial(function, self))
+        return functools.partial({_differences: _compiled_differences, _sweep: _compiled_sweep}[function], self)
 
     def result(self, params: Any, x: Array, y: Array) -> NumericalResult:
         """The gradient with its kinks and steps.
@@ -132,11 +140,11 @@ class NumericalGradient:
         if not isinstance(self.step, str):
             steps = jnp.full_like(theta, self.step)
         elif self.step == "sweep":
-            sweep, chosen = _sweep(self, params, x, y)
+            sweep, chosen = self._compiled(_sweep)(params, x, y)
             steps = chosen * scale
         else:
             steps = eps ** (1 / (self.order + 1)) * scale
-        loss, gradient, kinks = _differences(self, params, steps, x, y)
+        loss, gradient, kinks = self._compiled(_differences)(params, steps, x, y)
         crossed = jax.tree.map(lambda mask: mask > 0, unravel(kinks.astype(theta.dtype)))
         return NumericalResult(loss, unravel(gradient), crossed, unravel(steps), sweep)
 
@@ -165,10 +173,9 @@ def numerical_gradient(
     Raises:
         InputError: as `NumericalGradient`, and (when called) an unknown activation or a wrong number of them.
     """
-    return NumericalGradient(network_loss(activation), step, order, relu_pre_activations(activation))
+    return NumericalGradient(network_loss(activation), step, order, relu_pre_activations(activation), pure=True)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def _differences(of: NumericalGradient, params: Any, steps: Array, x: Array, y: Array) -> tuple[Array, Array, Array]:
     """The loss, the gradient ``[P]`` and which elements cross a kink ``[P]``, for P parameters with ``steps [P]``."""
     theta, unravel = ravel_pytree(params)
@@ -197,7 +204,6 @@ def _differences(of: NumericalGradient, params: Any, steps: Array, x: Array, y: 
     return loss, jnp.ravel(gradient)[:n], jnp.ravel(kinks)[:n]
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def _sweep(of: NumericalGradient, params: Any, x: Array, y: Array) -> tuple[StepSweep, Array]:
     """A sweep from 1/8 down to eps^(2/3), below which rounding leaves nothing; and the step chosen, ``[P]``."""
     theta, unravel = ravel_pytree(params)
@@ -219,3 +225,6 @@ def _sweep(of: NumericalGradient, params: Any, x: Array, y: Array) -> tuple[Step
     first = jnp.max(jnp.where(~near & (index < middle), index + 1, 0))  # after the last bad one before the best
     last = jnp.min(jnp.where(~near & (index > middle), index - 1, len(steps) - 1))
     return StepSweep(steps, gradients, errors, jnp.stack([steps[last], steps[first]])), ravel_pytree(best)[0]
+
+
+_compiled_differences, _compiled_sweep = (jax.jit(function, static_argnums=0) for function in (_differences, _sweep))

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from jax import Array
 
 from jaxmlp.errors import InputError
+from jaxmlp.gradient_check import in_notebook
 
 __all__ = ["DifferentGradientsError", "GradientReport", "HessianVectorProduct", "Row", "Tolerance", "Verdict"]
 
@@ -43,7 +44,7 @@ class Row(NamedTuple):
         max_absolute: largest absolute difference of two elements.
         max_relative: largest ``|a - b| / max(|a|, |b|)`` of two elements.
         norm_relative: ``|a - b| / max(|a|, |b|)`` of the leaf, Euclidean norms; 0 where both are zero.
-        max_ulps: largest difference in units in the last place.
+        max_ulps: largest difference in units in the last place; None above 1e9.
         cosine: of the angle between the two; 1 where both are zero, 0 where one is.
         worst_index: of the element with the largest absolute difference, or the first that is not finite.
         worst_values: there, first and second.
@@ -100,6 +101,15 @@ class GradientReport(NamedTuple):
         """Whether every row passes."""
         return all(row.ok for row in self.rows)
 
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def conclusion(self) -> str:
+        """The first line of the report."""
+        bad = sum(not row.ok for row in self.rows)
+        return f"{bad} of {len(self.rows)} rows differ" if bad else f"all {len(self.rows)} rows agree"
+
     def raise_if_different(self) -> None:
         """Raise DifferentGradientsError, with the table as its message, unless `ok`."""
         if not self.ok:
@@ -126,8 +136,8 @@ class GradientReport(NamedTuple):
         return found
 
     def __str__(self) -> str:
-        """A table of at most 100 columns, one line per row and a second one where they differ."""
-        lines = [_HEADER, "-" * len(_HEADER)]
+        """The conclusion, notes, and a table of at most 100 columns: a line per row and another where they differ."""
+        lines = [self.conclusion, *(_cut(f"note: {note}", WIDTH) for note in self.notes), _HEADER, "-" * len(_HEADER)]
         for row in self.rows:
             lines.append(_line(row))
             if not row.ok:
@@ -135,10 +145,13 @@ class GradientReport(NamedTuple):
         limits = dict.fromkeys((row.dtype, row.tolerance) for row in self.rows if row.tolerance)
         for dtype, tolerance in limits:
             lines.append(f"tolerance {dtype}: {tolerance.relative:g} of the norm + {tolerance.absolute:g}")
-        lines += [_cut(f"note: {note}", WIDTH) for note in self.notes]
-        bad = sum(not row.ok for row in self.rows)
-        lines.append(f"{bad} of {len(self.rows)} rows differ" if bad else f"all {len(self.rows)} rows agree")
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The report in a notebook."""
+        return in_notebook(str(self), self.ok)
 
 
 _COLUMNS = ("error", "max abs", "max rel", "ulps", "cosine")

@@ -1,0 +1,172 @@
+"""What `check_gradient` answers: the conclusion first, then a line a leaf; a table, an error, a form for notebooks."""
+
+import math
+import textwrap
+from typing import Any, NamedTuple
+
+from jaxmlp.gradient_check.diagnosis import in_notebook
+
+__all__ = ["GradientCheck", "LeafCheck", "WrongGradientError"]
+
+WIDTH = 79
+BAD = ("wrong", "missing", "extra", "shape", "not finite")
+
+
+class WrongGradientError(AssertionError):
+    """A gradient is wrong, or could not be told; the message is the answer."""
+
+
+class LeafCheck(NamedTuple):
+    """One leaf of the gradient beside the central differences of the loss.
+
+    Attributes:
+        leaf: its name, as ``W[0]``.
+        verdict: "right"; "nearly": off by at most 1e-6 of the norm, everywhere, more than rounding; "wrong";
+            "unknown": the loss's noise, or its kinks, hide it; "missing", "extra", "shape", "not finite".
+        shape: of the leaf.
+        note: what is wrong, in words.
+        error: Euclidean norm of the difference, relative to the larger norm; NaN where nothing was compared.
+        tolerance: the error up to which rounding can explain it.
+        checked: how many elements were compared one by one.
+        directions: how many random directions, of all elements at once, were compared.
+        kinks: how many elements were left out, since the loss has a kink there.
+        worst: index of the element with the largest difference, or None.
+        mine: the gradient there.
+        right: the central difference there.
+    """
+
+    leaf: str
+    verdict: str
+    shape: tuple[int, ...]
+    note: str = ""
+    error: float = math.nan
+    tolerance: float = math.nan
+    checked: int = 0
+    directions: int = 0
+    kinks: int = 0
+    worst: tuple[int, ...] | None = None
+    mine: float = math.nan
+    right: float = math.nan
+
+    @property
+    def ok(self) -> bool:
+        """Whether the leaf is right, or nearly."""
+        return self.verdict in ("right", "nearly")
+
+
+class GradientCheck(NamedTuple):
+    """The answer. ``bool`` of it says whether all is well, ``str`` says what was found.
+
+    Attributes:
+        rows: one for each leaf.
+        findings: what else is wrong: parameters changed in place, random functions, a cast to float32.
+        notes: what to know: sampling, kinks, the other witness.
+        recognised: the network, in words, or "".
+        diagnosis: where the backward pass first goes wrong, in sentences; empty where it was not recognised.
+        loss: the loss at the parameters.
+    """
+
+    rows: tuple[LeafCheck, ...]
+    findings: tuple[str, ...]
+    notes: tuple[str, ...]
+    recognised: str
+    diagnosis: tuple[str, ...]
+    loss: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every leaf is right and there is no finding."""
+        return all(row.ok for row in self.rows) and not self.findings
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def conclusion(self) -> str:
+        """The first line of the answer."""
+        bad, unknown = (sum(row.verdict in verdicts for row in self.rows) for verdicts in (BAD, ("unknown",)))
+        n = len(self.rows)
+        gradients = f"{n} gradient{'s' * (n != 1)}"
+        if bad:
+            return f"WRONG: {bad} of {gradients}"
+        if unknown:
+            return f"CAN'T TELL: {unknown} of {gradients}"
+        return f"{'RIGHT, BUT' if self.findings else 'RIGHT'}: {'all ' * (n > 1)}{gradients}"
+
+    def raise_if_wrong(self) -> None:
+        """Raise WrongGradientError, with the answer as its message, unless `ok`."""
+        if not self.ok:
+            raise WrongGradientError(str(self))
+
+    def __str__(self) -> str:
+        """The answer in lines of at most 79 columns."""
+        right = [row for row in self.rows if row.verdict == "right"]
+        lines = [self.conclusion]
+        if right:
+            worst = max((row.error for row in right if not math.isnan(row.error)), default=0.0)
+            lines += _wrapped(", ".join(row.leaf for row in right), f"right ({worst:.0e})")
+        for row in self.rows:
+            if row.verdict != "right":
+                lines += _wrapped(row.leaf, _words(row))
+        for words in self.findings:
+            lines += textwrap.wrap(words, WIDTH, subsequent_indent="  ")
+        if self.recognised:
+            lines += textwrap.wrap(f"recognised: {self.recognised}", WIDTH, subsequent_indent="  ")
+        for number, words in enumerate(self.diagnosis):
+            lines += textwrap.wrap(words if number else f"first mistake: {words}", WIDTH, subsequent_indent="  ")
+        for note in self.notes:
+            lines += textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def table(self) -> str:
+        """All numbers, one line a leaf."""
+        header = ("leaf", "shape", "verdict", "error", "tolerance", "checked", "kinks", "worst at", "mine", "right")
+        cells: list[tuple[str, ...]] = [header]
+        for row in self.rows:
+            size = "x".join(map(str, row.shape)) or "number"
+            checked = str(row.checked) + (f" + {row.directions}" if row.directions else "")
+            at = "-" if row.worst is None else str(list(row.worst))
+            cells.append((row.leaf, size, row.verdict, f"{row.error:.1e}", f"{row.tolerance:.1e}", checked,
+                          str(row.kinks), at, f"{row.mine:.6g}", f"{row.right:.6g}"))  # fmt: skip
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join(
+            "  ".join(f"{cell:{'<' if place in (0, 2) else '>'}{width}}"
+                      for place, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+            for line in cells
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as JSON knows it; numbers that are not finite become null."""
+        rows = [
+            {name: (None if isinstance(value, float) and not math.isfinite(value) else value)
+             for name, value in row._asdict().items()}
+            for row in self.rows
+        ]  # fmt: skip
+        return {**self._asdict(), "ok": self.ok, "conclusion": self.conclusion, "rows": rows}
+
+    def _repr_html_(self) -> str:
+        """The answer in a notebook."""
+        return in_notebook(str(self), self.ok)
+
+
+def _words(row: LeafCheck) -> str:
+    if row.verdict == "wrong" and row.worst is not None:
+        at = f", at {list(row.worst)}" if row.shape and sum(row.shape) > len(row.shape) else ""
+        return f"wrong: {row.mine:.4g} where {row.right:.4g} is right{at}" + (f"; {row.note}" if row.note else "")
+    if row.verdict == "nearly":
+        return f"right but for {row.error:.0e} of it, everywhere: more than rounding"
+    name = {"shape": "wrong", "unknown": "can't tell"}.get(row.verdict, row.verdict)
+    return f"{name}: {row.note}" if row.note else name
+
+
+def _wrapped(name: str, words: str) -> list[str]:
+    """``name`` and ``words`` in two columns, or below each other where the name is long."""
+    line = f"  {name:12} {words}"
+    if len(line) <= WIDTH:
+        return [line]
+    if len(name) <= 24:
+        return textwrap.wrap(line, WIDTH, subsequent_indent=" " * (3 + max(12, len(name))))
+    return [*textwrap.wrap(name, WIDTH - 2, initial_indent="  ", subsequent_indent="  "),
+            *textwrap.wrap(words, WIDTH, initial_indent="    ", subsequent_indent="    ")]  # fmt: skip

@@ -1,0 +1,133 @@
+"""`check_gradient`: a person's loss and gradient as they stand, checked in one call."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxmlp.errors import InputError
+from jaxmlp.gradient_check.answer import GradientCheck, LeafCheck
+from jaxmlp.gradient_check.calling import Parameters, scalar
+from jaxmlp.gradient_check.comparing import Comparison
+from jaxmlp.gradient_check.diagnosis import recognise
+from jaxmlp.gradient_check.differences import measure_scale
+from jaxmlp.gradient_check.gradients import cast_findings, returned_gradient
+from jaxmlp.gradient_check.traced import traced_gradient
+from jaxmlp.gradient_check.wording import diagnosed
+
+__all__ = ["check_gradient"]
+
+
+def check_gradient(
+    loss: Callable[..., Any], gradient: Callable[..., Any], *params: Any, data: Any = None, seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> GradientCheck:  # fmt: skip
+    """Is ``gradient`` the gradient of ``loss`` at ``params``? Both are your functions, in NumPy, JAX or plain Python.
+
+    >>> check_gradient(lambda W, b: my_loss(x, y, W, b), lambda W, b: my_backward(x, y, W, b), W, b)  # doctest: +SKIP
+
+    Args:
+        loss: ``loss(*params)`` gives one number.
+        gradient: ``gradient(*params)`` gives what has the structure of the params: for one param itself or a 1-tuple,
+            for several a list or a tuple of one for each. ``(loss, gradient)`` is understood too.
+        *params: numbers or arrays, of NumPy or JAX, in lists, tuples, dicts and named tuples, nested. They are copied.
+        data: ``(x, y)``, what the loss was made of; with it the network is recognised and a mistake is named. Samples
+            in rows or columns, or one sample; y as numbers, one-hot rows or labels.
+        seed: of the elements and directions that are sampled where there are more than 4,096 numbers.
+        progress: called with how many numbers were compared and how many there are, as they are.
+
+    Returns:
+        The answer; its truth value is whether all is well, printed it says what is wrong.
+
+    Raises:
+        InputError: a loss that is no function or isn't one number, parameters that aren't numbers, data that isn't a
+            pair. What the functions themselves raise comes through.
+
+    Source: central differences of the loss in float64, `jaxmlp.gradient_check.differences`; the network's formulas,
+    `jaxmlp.gradient_check.diagnosis`.
+    """
+    for name, function in (("loss", loss), ("gradient", gradient)):
+        if not callable(function):
+            raise InputError(f"{name} is a {type(function).__name__}, expected a function of the parameters")
+    if data is not None and (not isinstance(data, (tuple, list)) or len(data) != 2):
+        raise InputError(f"data is a {type(data).__name__}, expected a pair (x, y)")
+    parameters = Parameters(params, _names(loss, len(params)))
+    random = np.random.default_rng(seed)
+    exact = traced_gradient(loss, parameters)
+    with np.errstate(all="ignore"):
+        return _checked(loss, gradient, parameters, data, random, exact, progress)
+
+
+def _names(loss: Callable[..., Any], count: int) -> list[str]:
+    """What the person calls the params: the names of the loss's arguments."""
+    try:
+        found = [
+            name for name, each in inspect.signature(loss).parameters.items()
+            if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+        ]  # fmt: skip
+    except (TypeError, ValueError):
+        found = []
+    return found[:count] if len(found) >= count else [f"params[{place}]" for place in range(count)]
+
+
+def _checked(
+    loss: Callable[..., Any], gradient: Callable[..., Any], parameters: Parameters, data: Any,
+    random: np.random.Generator, exact: Any, progress: Callable[[int, int], None] | None,
+) -> GradientCheck:  # fmt: skip
+    def value(theta: Any) -> float:
+        return scalar(parameters.call(loss, "loss", theta), "the loss")
+
+    first, second = (scalar(parameters.call(loss, "loss", own=True), "the loss") for _ in range(2))
+    returned = returned_gradient(gradient, parameters)
+    findings = list(returned.findings)
+    if returned.loss is not None and not _near(returned.loss, first):
+        findings.append(f"the loss that gradient returns is {returned.loss:.7g}, that of loss {first:.7g}")
+    if not np.isfinite(first):
+        findings.insert(0, f"the loss is {first} at these parameters: nothing can be compared with it")
+        return _answer(parameters, _unknown(parameters, "the loss is not finite"), findings, [], "", (), first)
+    if first != second and not (first != first and second != second):
+        findings.insert(0, f"loss is random, or has a memory: two calls gave {first:.7g} and {second:.7g}")
+        return _answer(parameters, _unknown(parameters, "two calls of loss differ"), findings, [], "", (), first)
+    scale = measure_scale(value, parameters.theta, parameters.places, random)
+    if not scale.variation:
+        flat = "loss doesn't change with any parameter: does it use its arguments, or variables outside?"
+        if all(leaf is not None and not leaf.any() for leaf in returned.leaves):
+            rows = [row._replace(verdict="right", error=0.0, note="") for row in _unknown(parameters, "")]
+            return _answer(parameters, rows, findings, [flat], "", (), first)
+        rows = _unknown(parameters, "the loss doesn't change")
+        return _answer(parameters, rows, [flat, *findings], [], "", (), first)
+    network = None
+    if data is not None:
+        leaves = [array.copy() for array in parameters.split(parameters.theta)]
+
+        def at(point: Sequence[Any]) -> float:
+            return value(np.concatenate([np.ravel(leaf) for leaf in point]))
+
+        network = recognise(leaves, at, *data, random=random, noise=scale.noise)
+    comparison = Comparison(value, parameters, returned, scale, random, exact)
+    rows = comparison.rows(network, progress)
+    findings += cast_findings(parameters, returned, rows)
+    words, sentences = diagnosed(network, parameters, returned, rows, comparison.formulas_hold, data is not None)
+    parameters.call(loss, "loss", own=True)  # what a person's objects keep of the last call is of their own parameters
+    parameters.call(gradient, "gradient", own=True)
+    return _answer(parameters, rows, findings, comparison.notes, words, sentences, first)
+
+
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-5 * max(abs(a), abs(b)) or (a != a and b != b)
+
+
+def _unknown(parameters: Parameters, why: str) -> list[LeafCheck]:
+    pairs = zip(parameters.leaves, parameters.shapes, strict=True)
+    return [LeafCheck(leaf.path, "unknown", shape, why) for leaf, shape in pairs]
+
+
+def _answer(
+    parameters: Parameters, rows: list[LeafCheck], findings: list[str], notes: list[str], recognised: str,
+    diagnosis: tuple[str, ...], loss: float,
+) -> GradientCheck:  # fmt: skip
+    for name, paths in parameters.changed.items():
+        if paths:
+            findings.append(f"{name} changes its parameters in place: {', '.join(paths)}")
+    return GradientCheck(tuple(rows), tuple(findings), tuple(notes), recognised, diagnosis, loss)

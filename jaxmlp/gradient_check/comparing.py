@@ -1,0 +1,195 @@
+"""A returned gradient beside the central differences of the loss, leaf by leaf; sampled where it is large."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxmlp.gradient_check.answer import LeafCheck
+from jaxmlp.gradient_check.calling import Parameters
+from jaxmlp.gradient_check.diagnosis import Recognised
+from jaxmlp.gradient_check.differences import Loss, Scale, Slope, slope
+from jaxmlp.gradient_check.gradients import Returned
+from jaxmlp.gradient_check.verdicts import Measured, judged, not_comparable
+
+__all__ = ["Comparison"]
+
+Floats = NDArray[Any]
+MOST = 4096  # numbers that are compared one by one, all of them
+WORK = 50_000_000  # beyond, so many numbers of parameters pass through the loss, at 4 losses an element
+DIRECTIONS = 3  # of each leaf
+# What rounding leaves of an element, relative to those of its leaf, by the dtype that the gradient came in.
+ROUNDING = {"float64": 1e-10, "float32": 1e-4, "float16": 3e-2, "bfloat16": 2e-1}
+
+
+class Comparison:
+    """The measurements of one check.
+
+    Attributes:
+        notes: what a reader should know of them.
+        formulas_hold: whether a recognised network's own gradient equals the central differences.
+    """
+
+    def __init__(
+        self, loss: Loss, parameters: Parameters, returned: Returned, scale: Scale, random: np.random.Generator,
+        traced: Floats | None,
+    ) -> None:  # fmt: skip
+        self.loss, self.parameters, self.returned, self.scale, self.random = loss, parameters, returned, scale, random
+        double = jnp.result_type(float) == np.float64
+        self.witnesses = {} if traced is None or not double else {"jax.grad": traced}
+        self.traced, self.digits = traced, 1e-6 if double else 1e-3
+        self.notes: list[str] = []
+        if parameters.in_jax and not double:
+            self.notes.append('JAX computes in float32: jax.config.update("jax_enable_x64", True) shows far more')
+        self.formulas_hold, self.blind = False, 0.0
+        self.sampled = len(parameters.theta) > MOST
+
+    def rows(
+        self, network: Recognised | None, progress: Callable[[int, int], None] | None = None
+    ) -> list[LeafCheck]:  # fmt: skip
+        """A row for each leaf of the parameters, and for what the gradient has beside them."""
+        if network is not None:
+            made = network.gradient(self.parameters.split(self.parameters.theta))
+            self.witnesses["formulas"] = np.concatenate([np.ravel(leaf) for leaf in made])
+        chosen = [self._choice(at) for at in self.parameters.places]
+        measured: list[list[Slope]] = []
+        for place, indices in enumerate(chosen):
+            measured.append([])
+            for each in self._measure(place, indices):
+                measured[-1].append(each)
+                if progress is not None:
+                    progress(sum(map(len, measured)), sum(map(len, chosen)))
+        self._judge_witnesses(chosen, measured)
+        rows = [self._row(place, *each) for place, each in enumerate(zip(chosen, measured, strict=True))]
+        if self.sampled:
+            self.notes.insert(0, self._sampling(sum(map(len, chosen)), sum(row.directions for row in rows)))
+        hidden = max((row.tolerance for row in rows if row.verdict == "right"), default=0.0)
+        if hidden > 1e-7:
+            rounding = f"the loss's own rounding, {self.scale.noise:.1g}"
+            self.notes.append(f"{rounding}, hides errors of up to {hidden:.1g} of a gradient")
+        extra = [LeafCheck(path, "extra", (), "the parameters have no such leaf") for path in self.returned.extra]
+        return [*rows, *extra]
+
+    def _sampling(self, elements: int, directions: int) -> str:
+        total = len(self.parameters.theta)
+        said = f"of {total:,} numbers {elements:,} were compared one by one, all along {directions} random directions"
+        if self.witnesses:
+            return f"{said}, and all with {' and '.join(self.witnesses)}"
+        return f"{said}; an error of less than {self.blind:.0e} of a leaf's norm may stay unseen"
+
+    def _choice(self, at: slice) -> NDArray[np.intp]:
+        """Which numbers of a leaf are compared one by one."""
+        size = at.stop - at.start
+        if not self.sampled:
+            return np.arange(at.start, at.stop)
+        total = len(self.parameters.theta)
+        most = int(np.clip(WORK // total, 64, MOST))
+        share = max(4, most * size // total)
+        return np.sort(self.random.choice(size, min(size, share), replace=False)) + at.start
+
+    def _mine(self, place: int) -> Floats | None:
+        """The returned leaf, flat; None where it is missing or has another shape (one number is one number)."""
+        leaf, shape = self.returned.leaves[place], self.parameters.shapes[place]
+        same = leaf is not None and (leaf.shape == shape or leaf.size == 1 == int(np.prod(shape)))
+        return np.ravel(leaf) if leaf is not None and same else None
+
+    def _measure(self, place: int, indices: NDArray[np.intp]) -> Iterator[Slope]:
+        """The derivatives by these numbers, each times its typical size."""
+        at, typical = self.parameters.places[place], self.scale.typical
+        mine = self._mine(place)
+        near = self._near(place, mine)
+        for index in indices:
+            direction = np.zeros(len(typical))
+            direction[index] = typical[index]
+            expected = [float(each[index] * typical[index]) for each in self.witnesses.values()]
+            if mine is not None:
+                expected.insert(0, float(mine[index - at.start] * typical[index]))
+            yield slope(self.loss, self.parameters.theta, direction, self.scale, expected, near)
+
+    def _near(self, place: int, mine: Floats | None) -> float:
+        """Up to which difference, times the typical size, two derivatives of this leaf are the same number."""
+        at, typical = self.parameters.places[place], self.scale.typical
+        if mine is None:
+            return 1e-10 * self.scale.variation
+        relative = ROUNDING.get(self.returned.dtypes[place], ROUNDING["float64"])
+        size = float(np.sqrt(np.mean(np.square(np.nan_to_num(mine * typical[at])))))
+        scatter = 8 * self.returned.scatter[place] * float(typical[at].max())
+        return relative * min(size, 10 * self.scale.variation) + scatter
+
+    def _judge_witnesses(self, chosen: list[NDArray[np.intp]], measured: list[list[Slope]]) -> None:
+        """Drop a witness that contradicts the central differences; say so of JAX's."""
+        typical = self.scale.typical
+        indices, slopes = np.concatenate(chosen), [each for leaf in measured for each in leaf]
+        values, errors = (np.array([getattr(each, name) for each in slopes]) for name in ("value", "error"))
+        smooth = np.array([not each.kink for each in slopes])
+        for name, gradient, digits in (
+            ("formulas", self.witnesses.get("formulas"), 1e-6), ("jax.grad", self.traced, self.digits),
+        ):  # fmt: skip
+            if gradient is None:
+                continue
+            near = 10 * errors + digits * np.maximum(np.abs(values), digits * self.scale.variation)
+            away = int(np.sum(smooth & ~(np.abs(gradient[indices] * typical[indices] - values) <= near)))
+            if name == "formulas":
+                self.formulas_hold = not away
+            elif away:
+                self.notes.append(f"jax.grad of this loss differs from its central differences in {away} numbers: a"
+                                  " stop_gradient, or a derivative of its own?")  # fmt: skip
+            else:
+                self.notes.append("jax.grad of this loss agrees with its central differences")
+            if away:
+                self.witnesses.pop(name, None)
+
+    def _row(self, place: int, indices: NDArray[np.intp], slopes: list[Slope]) -> LeafCheck:
+        """The row of one leaf; its elements that were not measured are compared in other ways."""
+        leaf, shape = self.parameters.leaves[place].path, self.parameters.shapes[place]
+        at, mine = self.parameters.places[place], self._mine(place)
+        if mine is None or not np.isfinite(mine).all():
+            return not_comparable(leaf, shape, self.returned.leaves[place])
+        kinks = np.array([each.kink for each in slopes], bool)
+        values, errors = (np.array([getattr(each, name) for each in slopes]) for name in ("value", "error"))
+        values, errors = (each / self.scale.typical[indices] for each in (values, errors))
+        known, bad = np.full(len(mine), np.nan), np.zeros(len(mine), bool)
+        known[indices[~kinks] - at.start] = values[~kinks]
+        bad[indices - at.start] = ~kinks & (np.abs(mine[indices - at.start] - values) > 2 * errors)
+        directions = self._along(place, mine, known, bad) if self.sampled else 0
+        if kinks.any():
+            at_kink = f"{int(kinks.sum())} of {len(kinks)} numbers of {leaf}"
+            self.notes.append(f"{at_kink} lie at a kink of the loss and are left out")
+        measured = Measured(mine, known, bad, float(np.linalg.norm(errors[~kinks])), len(indices), directions,
+                            int(kinks.sum()), float(self.scale.typical[at].max()))  # fmt: skip
+        return judged(leaf, shape, measured, self.scale)
+
+    def _along(self, place: int, mine: Floats, known: Floats, bad: NDArray[np.bool_]) -> int:
+        """Compare what was not sampled: with the witnesses, and along random directions; marks what is wrong."""
+        at, typical = self.parameters.places[place], self.scale.typical
+        for gradient in self.witnesses.values():
+            known[:] = np.where(np.isfinite(known), known, gradient[at])
+            bad |= np.abs(mine - known) > 1e-7 * np.maximum(np.abs(known), np.sqrt(np.mean(known**2)))
+        for _ in range(DIRECTIONS):
+            sign = self.random.choice([-1.0, 1.0], len(mine))
+            if bad.any() or not self._differs(at, mine, sign):
+                continue
+            while np.count_nonzero(sign) > 1:  # half of the numbers that differ, until one is left
+                inside = np.flatnonzero(sign)
+                half = np.zeros_like(sign)
+                half[inside[: len(inside) // 2]] = sign[inside[: len(inside) // 2]]
+                sign = half if self._differs(at, mine, half) else sign - half
+            index = int(np.flatnonzero(sign)[0])
+            direction = np.zeros(len(typical))
+            direction[at.start + index] = typical[at.start + index]
+            found = slope(self.loss, self.parameters.theta, direction, self.scale, [], 0.0)
+            known[index], bad[index] = found.value / typical[at.start + index], True
+        return DIRECTIONS
+
+    def _differs(self, at: slice, mine: Floats, sign: Floats) -> bool:
+        direction = np.zeros(len(self.scale.typical))
+        direction[at] = sign * self.scale.typical[at] / np.sqrt(np.count_nonzero(sign))
+        expected = float(np.sum(mine * direction[at]))
+        near = 1e-9 * float(np.linalg.norm(mine * direction[at]))
+        found = slope(self.loss, self.parameters.theta, direction, self.scale, [expected], near)
+        size = float(np.linalg.norm(mine * direction[at]))
+        if sign.all() and size:  # what an error of the leaf must exceed to show in this direction
+            self.blind = max(self.blind, (4 * found.error + near) / size)
+        return not found.kink and abs(found.value - expected) > 4 * found.error + near

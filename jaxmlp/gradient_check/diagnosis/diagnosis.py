@@ -1,0 +1,136 @@
+"""What is wrong with a backward pass, in words: its first wrong quantity and the layer it belongs to.
+
+The network is known, so that all deltas are. From the output layer down, each layer's leaves are compared with those
+that the right delta gives. Where they differ, every mistake of `known_mistakes` is tried, until one reproduces the
+wrong leaves. The search goes on below with the delta of that mistake, so that its consequences are not reported. Where
+nothing reproduces them, the layer is named and how its leaves look; nothing is said of a delta that no leaf shows.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxmlp.gradient_check.diagnosis import known_mistakes
+from jaxmlp.gradient_check.diagnosis.known_mistakes import BackwardState
+from jaxmlp.gradient_check.diagnosis.layer import Step, examine, with_penalty
+from jaxmlp.gradient_check.diagnosis.looks import close
+from jaxmlp.gradient_check.diagnosis.notebook import in_notebook
+from jaxmlp.gradient_check.diagnosis.plain_network import Floats, forward, leaf_gradients
+from jaxmlp.gradient_check.diagnosis.recognition import Recognised
+
+__all__ = ["Diagnosis", "Finding", "Leaves", "diagnose"]
+
+Leaves = tuple[Floats | None, Floats | None]
+
+
+class Finding(NamedTuple):
+    """One wrong quantity: "delta", "dL/dW" or "dL/db" of ``layer`` (1..L, as in the lecture) and what is wrong.
+
+    Where both leaves of a layer are wrong and no delta explains them, the quantity is "dL/dW and dL/db".
+    """
+
+    layer: int
+    quantity: str
+    explanation: str
+
+    def __str__(self) -> str:
+        """A sentence."""
+        return f"{self.quantity} of layer {self.layer} {self.explanation}"
+
+
+class Diagnosis(NamedTuple):
+    """The wrong quantities in the order of the backward pass, the first of ``findings`` first.
+
+    Attributes:
+        findings: what is wrong.
+        n_layers: L.
+        right: what was seen to be right above the first finding, in words, or "".
+        unknown: the highest layer, if any, of which nothing can be said, since the delta above is not known; else 0.
+    """
+
+    findings: tuple[Finding, ...]
+    n_layers: int
+    right: str = ""
+    unknown: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def sentences(self) -> tuple[str, ...]:
+        """What is wrong, first things first; then up to where the backward pass is right."""
+        if self.ok:
+            return ("every delta, dL/dW and dL/db is right",)
+        below = "layer 1" if self.unknown == 1 else f"layers {self.unknown} to 1"
+        more = f"{below}: wrong as well, it may follow from that" if self.unknown else ""
+        return tuple(filter(None, [*map(str, self.findings), self.right, more]))
+
+    def __str__(self) -> str:
+        """The sentences, one per line."""
+        return "\n".join(self.sentences())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The sentences in a notebook."""
+        return in_notebook(str(self), self.ok)
+
+
+def diagnose(
+    network: Recognised, leaves: Sequence[Floats], gradient: Sequence[Leaves], limit: float, floor: float
+) -> Diagnosis:
+    """Find the first wrong quantity of a backward pass from the gradient it gave.
+
+    Args:
+        network: with its activations, loss and scale.
+        leaves: of the parameters.
+        gradient: dL/dW ``[n_l, n_(l-1)]`` and dL/db ``[n_l]`` of each layer, as the person has them; None where there
+            is none. A wrong shape is a finding.
+        limit: norm-wise relative error up to which leaves are equal.
+        floor: what rounding may leave of a leaf that is zero, relative to its largest possible magnitude.
+    """
+    weights, biases = map(list, zip(*network.arrangement.split(leaves), strict=True))
+    passed = forward(network.form, weights, biases, network.x)
+    right, _ = leaf_gradients(network.form, weights, biases, passed, network.y)
+    state = BackwardState(network.form, len(weights), weights, biases, *passed, network.y, None, right)
+    if (swapped := _reversed(state, gradient, limit)) is not None:
+        return swapped
+    findings: list[Finding] = []
+    said, unknown = "", 0
+    for layer in reversed(range(1, len(weights) + 1)):
+        state = state._replace(layer=layer)
+        step = examine(state, *gradient[layer - 1], limit, floor)
+        if unknown and step.found:  # the delta above is not known: what is wrong here may follow from it
+            return Diagnosis(tuple(findings), len(weights), said, layer)
+        if step.found and not findings:
+            said = _right_so_far(step, layer, len(weights))
+        findings += [Finding(layer, *words) for words in step.found]
+        unknown = 0 if step.delta is not None else layer
+        state = state._replace(above=right[layer - 1] if step.delta is None else step.delta)
+    return Diagnosis(tuple(findings), len(weights), said)
+
+
+def _right_so_far(step: Step, layer: int, n_layers: int) -> str:
+    quantities = [quantity for quantity, _ in step.found]
+    if step.delta is not None and "delta" not in quantities and len(quantities) == 1:
+        return f"delta of layer {layer} is right"  # the other leaf shows it
+    return f"everything down to layer {layer + 1} is right" if layer < n_layers else ""
+
+
+def _reversed(state: BackwardState, gradient: Sequence[Leaves], limit: float) -> Diagnosis | None:
+    """The finding that all layers are right but in reversed order."""
+    made: list[Leaves] = []
+    for layer, delta in enumerate(state.right, 1):
+        dw, db = with_penalty(state._replace(layer=layer), *known_mistakes.leaves(state._replace(layer=layer), delta))
+        made.append((dw, db))
+    pairs = list(zip(gradient, made[::-1], strict=True))
+    same = all(a is None or (b is not None and close(a, b, limit)) for x, y in pairs for a, b in zip(x, y, strict=True))
+    straight = all(a is None or (b is not None and close(a, b, limit))
+                   for x, y in zip(gradient, made, strict=True) for a, b in zip(x, y, strict=True))  # fmt: skip
+    if not same or straight or len(gradient) < 2:
+        return None
+    words = f"is that of layer 1: the layers are in reversed order, {len(gradient)} to 1"
+    return Diagnosis((Finding(len(gradient), "gradient", words),), len(gradient))

@@ -1,0 +1,137 @@
+"""How a person lays out a network: which leaf of the parameters is which layer's, and which axis counts samples."""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmlp.gradient_check.diagnosis.plain_network import Floats
+
+__all__ = ["Arrangement", "arrangements", "sample_rows", "target_rows"]
+
+
+class Arrangement(NamedTuple):
+    """Where the layers of a network are in a list of leaves.
+
+    Attributes:
+        layers: from the input up: the index of its weights, and that of its biases or None.
+        inputs_first: whether weights are ``[n_in, n_out]``.
+        bias: "leaf"; "none"; "first" or "last": a column of the weights (a row where inputs are first).
+    """
+
+    layers: tuple[tuple[int, int | None], ...]
+    inputs_first: bool
+    bias: str
+
+    def split(self, leaves: Sequence[Floats]) -> list[tuple[Floats, Floats]]:
+        """Weights ``[n_out, n_in]`` and biases ``[n_out]`` of each layer; zero biases where there are none."""
+        split: list[tuple[Floats, Floats]] = []
+        for at, biases in self.layers:
+            w = _matrix(leaves[at], self.inputs_first)
+            if self.bias == "first":
+                split.append((w[:, 1:], w[:, 0]))
+            elif self.bias == "last":
+                split.append((w[:, :-1], w[:, -1]))
+            else:
+                split.append((w, np.zeros(len(w)) if biases is None else np.ravel(leaves[biases])))
+        return split
+
+    def join(self, layers: Sequence[tuple[Floats, Floats]], leaves: Sequence[Floats]) -> list[Floats]:
+        """`split` undone: leaves with the shapes of ``leaves``."""
+        joined: list[Floats] = [np.empty(0)] * len(leaves)
+        for (at, biases), (w, b) in zip(self.layers, layers, strict=True):
+            if self.bias in ("first", "last"):
+                w = np.column_stack([b, w] if self.bias == "first" else [w, b])
+            elif biases is not None:
+                joined[biases] = np.reshape(b, np.shape(leaves[biases]))
+            joined[at] = np.reshape(w.T if self.inputs_first else w, np.shape(leaves[at]))
+        return joined
+
+    def words(self) -> str:
+        """What is not the lecture's, in words; empty where nothing is."""
+        said = {"leaf": "", "none": "no biases", "first": "biases first in W", "last": "biases last in W"}[self.bias]
+        return ", ".join(filter(None, ["weights [in, out]" if self.inputs_first else "", said]))
+
+
+def _matrix(leaf: Floats, inputs_first: bool) -> Floats:
+    if np.ndim(leaf) == 2:
+        return leaf.T if inputs_first else leaf
+    return np.reshape(leaf, (1, -1))  # one output
+
+
+def arrangements(shapes: Sequence[tuple[int, ...]]) -> Iterator[Arrangement]:
+    """All ways in which leaves of these shapes can be the layers of a network."""
+    if not shapes or any(len(shape) > 2 for shape in shapes):
+        return
+    n = len(shapes)
+    pairs: list[list[Any]] = []
+    if n % 2 == 0:
+        half = n // 2
+        for first, second in ((range(0, n, 2), range(1, n, 2)), (range(half), range(half, n))):
+            pairs += [list(zip(first, second, strict=True)), list(zip(second, first, strict=True))]
+    pairs.append([(i, None) for i in range(n)])
+    seen = set[Arrangement]()
+    for layers, inputs_first in itertools.product([order for pair in pairs for order in (pair, pair[::-1])], [0, 1]):
+        kinds = ["leaf"] if layers[0][1] is not None else ["none", "first", "last"]
+        for kind in kinds:
+            found = Arrangement(tuple(layers), bool(inputs_first), kind)
+            # One arrangement may arise twice, and vectors look the same either way.
+            if found not in seen and _fits(found, shapes):
+                seen.add(found)
+                yield found
+
+
+def _fits(arrangement: Arrangement, shapes: Sequence[tuple[int, ...]]) -> bool:
+    previous = None
+    for place, (at, biases) in enumerate(arrangement.layers):
+        shape = shapes[at]
+        if len(shape) == 2:
+            n_out, n_in = shape[::-1] if arrangement.inputs_first else shape
+        elif len(shape) == 1 and place == len(arrangement.layers) - 1 and not arrangement.inputs_first:
+            n_out, n_in = 1, shape[0]
+        else:
+            return False
+        n_in -= arrangement.bias in ("first", "last")
+        if n_in < 1 or (previous is not None and n_in != previous):
+            return False
+        if biases is not None and (
+            math.prod(shapes[biases]) != n_out or (len(shapes[biases]) == 2 and 1 not in shapes[biases])
+        ):
+            return False
+        previous = n_out
+    return True
+
+
+def sample_rows(x: Any, n_in: int) -> Iterator[tuple[Floats, str]]:
+    """``x`` as ``[N, n_in]`` in each way that its shape admits, and words for it."""
+    x = np.asarray(x, np.float64)
+    if x.ndim <= 1:
+        if x.size == n_in:
+            yield x.reshape(1, -1), ""
+        if n_in == 1 and x.size > 1:
+            yield x.reshape(-1, 1), ""
+    elif x.ndim == 2:
+        if x.shape[1] == n_in:
+            yield x, ""
+        if x.shape[0] == n_in:
+            yield x.T, "samples in columns" if x.shape[1] > 1 else ""
+    elif x.size == len(x) * n_in:
+        yield x.reshape(len(x), -1), ""  # images
+
+
+def target_rows(y: Any, n: int, n_out: int) -> Iterator[Floats]:
+    """``y`` as ``[n, n_out]`` in each way that its shape admits: as it is, its transpose, labels as one-hot rows."""
+    y = np.asarray(y)
+    if y.size == n * n_out:
+        if n_out == 1 or n == 1 or y.shape == (n, n_out):
+            yield y.reshape(n, n_out).astype(np.float64)
+        if y.shape == (n_out, n) and n > 1 and n_out > 1:
+            yield y.T.astype(np.float64)
+    if y.size == n and n_out > 1:
+        labels = y.ravel()
+        if np.all(labels == np.round(labels)):
+            for first in (0, 1):
+                if labels.min() >= first and labels.max() < n_out + first:
+                    yield np.eye(n_out)[labels.astype(int) - first]

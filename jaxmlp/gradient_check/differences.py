@@ -1,0 +1,149 @@
+"""Central differences of any loss in float64, with what its own noise and its kinks leave of them.
+
+For an element and a step h,
+
+    D(h)  = (L(theta + h) - L(theta - h)) / 2h               error of order h^2
+    R(h)  = (4 D(h/2) - D(h)) / 3                            error of order h^4, and noise / h from rounding
+
+Nothing is assumed of the loss's size or of its offset: its noise is measured, from the differences of high order of
+values that lie close together (J. More, S. Wild, Estimating computational noise, 2011), and the step follows from it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Loss", "Scale", "Slope", "measure_scale", "slope"]
+
+Floats = NDArray[np.float64]
+Loss = Callable[[Floats], float]
+SAFETY = 8.0
+LEVELS = 5  # steps h, h/16, .., tried where the first one doesn't agree
+FINER = 16.0
+
+
+class Scale(NamedTuple):
+    """What the steps are chosen by.
+
+    Attributes:
+        loss: at the parameters.
+        noise: standard deviation of its rounding errors, absolute.
+        variation: by how much it changes when the parameters change by a tenth.
+        typical: ``[P]``, by how much a parameter can change: its magnitude, or that of its leaf.
+        step: relative to ``typical``.
+    """
+
+    loss: float
+    noise: float
+    variation: float
+    typical: Floats
+    step: float
+
+    @property
+    def resolution(self) -> float:
+        """The noise of a difference, relative to what the loss varies: 1e-13 is usual, near 1 it can't tell."""
+        return self.noise / self.step / self.variation if self.variation else np.inf
+
+
+class Slope(NamedTuple):
+    """A derivative of the loss along a direction: its value, how far it may be off, and whether there is a kink."""
+
+    value: float
+    error: float
+    kink: bool
+
+
+def measure_scale(loss: Loss, theta: Floats, places: list[slice], random: np.random.Generator) -> Scale:
+    """How the loss behaves around ``theta [P]``, whose leaves are at ``places``; some 20 to 80 evaluations."""
+    typical = np.empty_like(theta)
+    known = [float(np.sqrt(np.mean(theta[at] ** 2))) for at in places]
+    for at, size in zip(places, known, strict=True):
+        typical[at] = np.maximum(np.abs(theta[at]), size)
+    value = loss(theta)
+    eps = float(np.finfo(np.float64).eps)
+    for at, size in zip(places, known, strict=True):
+        if not size:
+            typical[at] = _scale_of_zeros(loss, theta, at, value, random)
+    signs = random.choice([-1.0, 1.0], (3, len(theta)))
+    changes = [abs(loss(theta + t * typical * sign) - value) for sign in signs for t in (0.1, -0.1)]
+    finite = [change for change in changes if np.isfinite(change)]
+    variation = max(finite, default=0.0)
+    lines = typical * random.standard_normal((2, len(theta)))
+    noise = max(_noise(loss, theta, lines), eps * abs(value))
+    step = float(np.clip((noise / variation) ** 0.2, 2.0**-12, 2.0**-3)) if variation else 2.0**-10
+    return Scale(value, noise, variation, typical, 2.0 ** np.round(np.log2(step)))
+
+
+def _scale_of_zeros(loss: Loss, theta: Floats, at: slice, value: float, random: np.random.Generator) -> float:
+    """A scale for a leaf of zeros: 1, unless the loss is blind to that, or breaks with it."""
+    direction = np.zeros_like(theta)
+    direction[at] = random.choice([-1.0, 1.0], direction[at].size)
+    best, largest = 1.0, 0.0
+    for exponent in (0, 4, -4, 8, -8, 12, -12, 16, -16, 20, -20):
+        wide, narrow = (abs(loss(theta + t * 10.0**exponent * direction) - value) for t in (0.1, 0.01))
+        # Smooth: a tenth of the step changes the loss by about a tenth or, at a minimum, a hundredth.
+        if not (wide > largest and 0.003 < narrow / wide < 0.3):
+            continue
+        best, largest = 10.0**exponent, wide
+        if not exponent and wide > 1e-8 * abs(value):
+            break
+    return best
+
+
+def _noise(loss: Loss, theta: Floats, directions: Floats) -> float:
+    """Of differences of order 6 of values so close together that nothing else is left in them."""
+    steps = np.arange(-4, 5)
+    for spacing in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2):
+        lines = [np.array([loss(theta + k * spacing * direction) for k in steps]) for direction in directions]
+        # Where rounding hides that the parameters change, they must be further apart. A kink makes noise larger.
+        found = [np.sqrt(np.mean(np.diff(line, 6) ** 2) / 924) for line in lines if len(np.unique(line)) >= 6]
+        if found:
+            return float(min(found))
+    return max(float(np.ptp(line)) for line in lines)
+
+
+def slope(loss: Loss, theta: Floats, direction: Floats, scale: Scale, expected: Sequence[float], near: float) -> Slope:
+    """The derivative of ``loss`` along ``direction``, whose length is that of a change of the typical size.
+
+    Args:
+        loss: of ``theta [P]``.
+        theta: where.
+        direction: ``[P]``.
+        scale: of the loss.
+        expected: values that others have found.
+        near: agreement with one of them up to here ends the search: two independent ways to one number.
+    """
+    h = scale.step
+    sides = [_sides(loss, theta, direction, h * part) for part in (1, 0.5)]
+    wide, half = (_central(*each) for each in sides)
+    found, rounding = (4 * half - wide) / 3, SAFETY * scale.noise / h
+    if any(abs(found - each) <= near + rounding for each in expected):
+        return Slope(found, near + rounding, False)
+    best, kink = Slope(found, np.inf, False), False
+    for level in range(LEVELS):
+        h = scale.step / FINER**level
+        sides = [*(sides if not level else (_sides(loss, theta, direction, h * part) for part in (1, 0.5))),
+                 _sides(loss, theta, direction, h / 4)]  # fmt: skip
+        wide, half, quarter = (_central(*each) for each in sides)
+        found, rounding = (4 * quarter - half) / 3, 2 * SAFETY * scale.noise / h
+        here = Slope(found, abs(found - (4 * half - wide) / 3) + rounding, False)
+        # The slopes on either side: of a smooth loss they approach each other as the step falls, at a kink they don't.
+        apart = [abs(up - 2 * scale.loss + down) / step for up, down, step in sides]
+        kink = apart[2] > max(0.6 * apart[0], 4 * rounding)
+        if not kink and here.error < best.error:
+            best = here
+        if not kink and here.error <= near + 4 * rounding:  # no smaller step can tell more
+            return best
+    if kink and not best.error <= 0.1 * min([abs(best.value - each) for each in expected], default=0.0):
+        return Slope(found, np.inf, True)
+    return best
+
+
+def _sides(loss: Loss, theta: Floats, direction: Floats, h: float) -> tuple[float, float, float]:
+    return loss(theta + h * direction), loss(theta - h * direction), h
+
+
+def _central(up: float, down: float, h: float) -> float:
+    return (up - down) / (2 * h)

@@ -1,0 +1,130 @@
+"""Parameters as people keep them: arrays and numbers in lists, tuples and dicts, read as leaves and built again.
+
+Lists and tuples are not told apart. A list of nothing but numbers is one leaf, a vector (or a matrix, as a list of
+lists); so is a Python number. An array of objects is read as a list of its elements.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Number
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxmlp.errors import InputError
+
+__all__ = ["Leaf", "build", "leaves_like", "leaves_of"]
+
+
+class Leaf(NamedTuple):
+    """A leaf of a tree: its path, as a person would write it, and what stands there."""
+
+    path: str
+    value: Any
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """As an array of its own dtype."""
+        return np.asarray(self.value)
+
+
+def leaves_of(tree: Any, path: str) -> Iterator[Leaf]:
+    """The leaves in order; None holds none.
+
+    Raises:
+        InputError: something that is neither a number nor an array nor a container of them.
+    """
+    if tree is None:
+        return
+    if isinstance(tree, Mapping):
+        for key in tree:
+            yield from leaves_of(tree[key], f"{path}[{key!r}]")
+    elif _is_leaf(tree):
+        if np.asarray(tree).dtype.kind not in "fiu":
+            raise InputError(f"{path} holds {np.asarray(tree).dtype} values, expected real numbers")
+        yield Leaf(path, tree)
+    elif isinstance(tree, (Sequence, np.ndarray)) and not isinstance(tree, (str, bytes)):
+        names = getattr(tree, "_fields", None)
+        for place, value in enumerate(tree):
+            yield from leaves_of(value, f"{path}.{names[place]}" if names else f"{path}[{place}]")
+    else:
+        raise InputError(f"{path} is a {type(tree).__name__}, expected numbers or arrays, in lists, tuples or dicts")
+
+
+def leaves_like(tree: Any, like: Any, path: str) -> Iterator[Leaf]:
+    """The leaves of ``tree`` with the paths that those of ``like`` have; what ``like`` hasn't gets a path of its own.
+
+    Raises:
+        InputError: as `leaves_of`.
+    """
+    if isinstance(like, Mapping) and isinstance(tree, Mapping):
+        for key in [*(key for key in like if key in tree), *(key for key in tree if key not in like)]:
+            yield from leaves_like(tree[key], like.get(key), f"{path}[{key!r}]")
+    elif _is_list(like) and (
+        _is_list(tree) or (isinstance(tree, (list, tuple, np.ndarray)) and len(tree) == len(like))
+    ):
+        names = getattr(like, "_fields", ())
+        for place, value in enumerate(tree):
+            name = f".{names[place]}" if place < len(names) else f"[{place}]"
+            yield from leaves_like(value, like[place] if place < len(like) else None, path + name)
+    else:
+        yield from leaves_of(tree, path)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple, np.ndarray)) and not _is_leaf(value)
+
+
+def _is_leaf(value: Any) -> bool:
+    if isinstance(value, (np.ndarray, jax.Array)):
+        return value.dtype != object
+    if isinstance(value, (Number, np.generic)):
+        return True
+    return isinstance(value, (list, tuple)) and not hasattr(value, "_fields") and _shape(value) is not None
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """Of numbers in lists of one length each; None where it is something else."""
+    if isinstance(value, (Number, np.generic)):
+        return ()
+    if not isinstance(value, (list, tuple)) or not value:
+        return None
+    shapes = {_shape(item) for item in value}
+    inner = shapes.pop() if len(shapes) == 1 else None
+    return None if inner is None else (len(value), *inner)
+
+
+def build(tree: Any, values: Iterator[Any], as_given: bool = False) -> Any:
+    """A tree like ``tree`` with new containers and with ``values``, arrays in order, for its leaves.
+
+    A leaf that was a number becomes a number again, and one that was a list a list, unless ``as_given``.
+    """
+    if tree is None:
+        return None
+    if isinstance(tree, Mapping):
+        made: Any = {key: build(tree[key], values, as_given) for key in tree}
+        return made if type(tree) is dict else _like(tree, made)
+    if _is_leaf(tree):
+        value = next(values)
+        if as_given:
+            return value
+        if isinstance(tree, (list, tuple)):
+            return type(tree)(value.tolist())
+        if isinstance(tree, np.generic):
+            return value[()]
+        return value.item() if isinstance(tree, Number) else value
+    items = [build(item, values, as_given) for item in tree]
+    if isinstance(tree, np.ndarray):
+        array = np.empty(len(items), object)
+        array[:] = items
+        return array
+    return type(tree)(*items) if hasattr(tree, "_fields") else _like(tree, items)
+
+
+def _like(tree: Any, items: Any) -> Any:
+    """``items`` in a container of the same class, where that can be made of them; else a plain one."""
+    try:
+        return type(tree)(items)
+    except Exception:  # a class of theirs, whose constructor may want anything
+        return items
