@@ -94,14 +94,21 @@ def _scale_of_zeros(loss: Loss, theta: Floats, at: slice, value: float, random: 
 
 def _noise(loss: Loss, theta: Floats, directions: Floats) -> float:
     """Of differences of order 6 of values so close together that nothing else is left in them."""
-    steps = np.arange(-4, 5)
-    for spacing in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2):
-        lines = [np.array([loss(theta + k * spacing * direction) for k in steps]) for direction in directions]
+
+    def lines(spacing: float) -> list[Floats]:
+        return [np.array([loss(theta + k * spacing * line) for k in range(-4, 5)]) for line in directions]
+
+    for spacing in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4):
         # Where rounding hides that the parameters change, they must be further apart. A kink makes noise larger.
-        found = [np.sqrt(np.mean(np.diff(line, 6) ** 2) / 924) for line in lines if len(np.unique(line)) >= 6]
+        found = [np.sqrt(np.mean(np.diff(line, 6) ** 2) / 924) for line in lines(spacing) if len(np.unique(line)) >= 6]
         if found:
             return float(min(found))
-    return max(float(np.ptp(line)) for line in lines)
+    # Either the loss is coarse, all of its values are multiples of one step, or it is flat here.
+    values = np.unique(np.concatenate([line for spacing in (1e-4, 1e-3, 1e-2, 1e-1) for line in lines(spacing)]))
+    steps = np.diff(values[np.isfinite(values)])
+    multiples = steps / steps.min(initial=np.inf)
+    coarse = len(steps) > 1 and bool(np.all(np.abs(multiples - np.round(multiples)) < 1e-3))
+    return float(steps.min()) / 2 if coarse else 0.0
 
 
 def slope(loss: Loss, theta: Floats, direction: Floats, scale: Scale, expected: Sequence[float], near: float) -> Slope:

@@ -1,6 +1,7 @@
 """What a person's gradient function returned: its leaves beside those of the parameters, and what is odd about them."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from jaxmlp.errors import InputError
 from jaxmlp.gradient_check.answer import LeafCheck
 from jaxmlp.gradient_check.calling import Parameters
-from jaxmlp.gradient_check.trees import leaves_like
+from jaxmlp.gradient_check.trees import leaves_like, renamed
 
 __all__ = ["Returned", "cast_findings", "returned_gradient"]
 
@@ -82,7 +83,18 @@ def _read(result: Any, parameters: Parameters) -> tuple[list[NDArray[Any] | None
     # The reading that fits best; the first of them where several do.
     found, loss = max(((_paths(tree, parameters), loss) for tree, loss in readings), key=lambda each: fitting(each[0]))
     leaves = [found.pop(path, None) for path in wanted]
-    return [None if leaf is None else np.array(leaf) for leaf in leaves], list(found), loss
+    pairs = zip(leaves, wanted.values(), strict=True)
+    arrays = [None if leaf is None else _broadcast(np.array(leaf), shape) for leaf, shape in pairs]
+    return arrays, list(found), loss
+
+
+def _broadcast(leaf: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """``leaf`` in the parameter's shape where an update makes no difference between them.
+
+    So it is with [n] and [1, n], and with one number; not with [n] and [n, 1].
+    """
+    bare = [tuple(itertools.dropwhile(lambda n: n == 1, each)) for each in (leaf.shape, shape)]
+    return leaf.reshape(shape) if bare[0] == bare[1] or leaf.size == 1 == int(np.prod(shape)) else leaf
 
 
 def _number(value: Any) -> float | None:
@@ -93,7 +105,13 @@ def _number(value: Any) -> float | None:
 def _paths(result: Any, parameters: Parameters) -> dict[str, Any]:
     """The leaves of ``result`` by the names that the parameters' leaves have."""
     names, trees = parameters.names, parameters.tree
+    if len(trees) > 1 and isinstance(result, Mapping):  # by the names of the arguments
+        by_name = renamed(result, names)
+        result = [by_name.pop(name, None) for name in names] + list(by_name.values())
     several = len(trees) > 1 and isinstance(result, (tuple, list, np.ndarray))
+    if several and isinstance(result, np.ndarray) and result.dtype != object and len(result) != len(trees):
+        shape = list(result.shape)
+        raise InputError(f"gradient gave an array of shape {shape}, expected one for each of {', '.join(names)}")
     found: dict[str, Any] = {}
     for place, tree in enumerate(result if several else (result,)):
         name, like = (names[place], trees[place]) if place < len(trees) else (f"gradient[{place}]", None)

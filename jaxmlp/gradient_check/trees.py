@@ -4,7 +4,7 @@ Lists and tuples are not told apart. A list of nothing but numbers is one leaf, 
 lists); so is a Python number. An array of objects is read as a list of its elements.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jaxmlp.errors import InputError
 
-__all__ = ["Leaf", "build", "leaves_like", "leaves_of"]
+__all__ = ["Leaf", "build", "leaves_like", "leaves_of", "renamed"]
 
 
 class Leaf(NamedTuple):
@@ -59,6 +59,7 @@ def leaves_like(tree: Any, like: Any, path: str) -> Iterator[Leaf]:
         InputError: as `leaves_of`.
     """
     if isinstance(like, Mapping) and isinstance(tree, Mapping):
+        tree = renamed(tree, like)
         for key in [*(key for key in like if key in tree), *(key for key in tree if key not in like)]:
             yield from leaves_like(tree[key], like.get(key), f"{path}[{key!r}]")
     elif _is_list(like) and (
@@ -70,6 +71,13 @@ def leaves_like(tree: Any, like: Any, path: str) -> Iterator[Leaf]:
             yield from leaves_like(value, like[place] if place < len(like) else None, path + name)
     else:
         yield from leaves_of(tree, path)
+
+
+def renamed(tree: Mapping[Any, Any], names: Iterable[Any]) -> dict[Any, Any]:
+    """``tree`` with "dW1", "d_W1", "grad_W1", "W1_grad" for "W1" under that name, where it has not got that itself."""
+    wanted = {f"{before}{name}{after}": name for name in names if isinstance(name, str) and name not in tree
+              for before, after in (("d", ""), ("d_", ""), ("grad_", ""), ("g", ""), ("", "_grad"))}  # fmt: skip
+    return {wanted.get(key, key) if isinstance(key, str) else key: value for key, value in tree.items()}
 
 
 def _is_list(value: Any) -> bool:

@@ -23,6 +23,9 @@ from jaxmlp.gradient_check.diagnosis.plain_network import (
 __all__ = ["BackwardState", "bias_gradients", "deltas", "expected_delta", "factor_words", "leaves", "weight_gradients"]
 
 
+CURVED = ("sigmoid", "tanh")
+
+
 class BackwardState(NamedTuple):
     """Where the backward pass stands.
 
@@ -103,8 +106,17 @@ def _output_deltas(state: BackwardState, right: Floats) -> Iterator[tuple[str, F
         yield f"misses the derivative of {name}", by_output
     if form.loss != "squares" and name == "sigmoid":
         yield "is that of squares, not of cross-entropy: h(1-h) more", plain * h * (1 - h)
-    if form.loss == "squares":
+    if form.loss == "squares" and name in ("sigmoid", "softmax"):
         yield "is that of cross-entropy, h - y, not of squares", form.scale * (h - y)
+    elif form.loss == "squares":
+        yield "misses the factor 2 of the derivative of a square", right / 2
+    for other, activation in ACTIVATIONS.items() if name != "softmax" else ():
+        if other not in (name, "identity"):
+            words = f"takes the derivative of {other} for that of {name}, the output's activation"
+            yield words, by_output * activation.slope(h)
+    if name in CURVED:
+        at_h = ACTIVATIONS[name].slope(ACTIVATIONS[name].value(h))
+        yield f"takes the derivative of {name} at h instead of g", by_output * at_h
     for by in (1, -1):
         for axis, words in ((-1, "classes"), (0, "samples")):
             if y.shape[axis] > 1:
@@ -136,6 +148,16 @@ def _hidden_deltas(state: BackwardState) -> Iterator[tuple[str, Floats]]:
     for name, activation in ACTIVATIONS.items():
         if name not in ("identity", state.form.hidden[layer - 1]):
             yield f"takes for phi' {others.get(name, f'that of {name}')}", passed * activation.slope(h)
+    if state.form.hidden[layer - 1] in CURVED:
+        at_h = phi_slope(ACTIVATIONS[state.form.hidden[layer - 1]].value(h))
+        yield f"takes phi' at h_{layer} instead of g_{layer}: h is put through the activation twice", passed * at_h
+    if layer == len(state.weights) - 1 and state.form.output != "identity":
+        error = state.form.scale * (1 + (state.form.loss == "squares")) * (state.h[-1] - state.y)
+        words = f"is made of the error h_{layer + 1} - y, not of delta of layer {layer + 1}"
+        yield words, (error @ w) * phi_slope(h)
+    yield "is masked where it is negative itself, not by phi'", np.maximum(passed, 0)
+    if state.form.hidden[layer - 1] == "relu":
+        yield "is masked where relu is on, not where it is off", passed * (1 - phi_slope(h))
     yield f"misses a factor h_{layer}: its phi' is 1-h", passed * (1 - h)
     yield f"takes for phi' h_{layer} itself", passed * h
     yield f"has phi'(g_{layer}) applied twice", passed * phi_slope(h) ** 2
@@ -178,7 +200,11 @@ def bias_gradients(state: BackwardState, delta: Floats) -> Iterator[tuple[str, F
         yield words, leaf[:, 0]
     for index in range(len(delta) if 1 < len(delta) <= 64 else 0):
         yield f"is that of {_sample(index, len(delta))} alone", delta[index]
+    if len(delta) == delta.shape[1]:
+        yield "is summed over the units, not over the samples", delta.sum(axis=1)
     for words, number in (("sum", right.sum()), ("mean", delta.mean())):
+        if abs(number) <= 1e-9 * float(np.abs(right).max()):  # as of softmax: it says nothing
+            continue
         yield f"is np.{words}(delta), one number for all units", np.full_like(right, number)
         yield f"is np.{words}(delta), one number for all units", np.asarray(number)
 
@@ -194,14 +220,19 @@ def _left_out(delta: Floats, h: Floats) -> Iterator[tuple[str, Floats]]:
 
 def factor_words(c: float, state: BackwardState) -> str:
     """Words for a factor that should be 1."""
-    samples, classes = state.y.shape
-    known = {
-        -1.0: "has its sign flipped",
-        float(classes): f"is scaled by {classes}, the number of classes",
-        1 / samples: "is divided by the batch size twice",
-        float(samples): f"is scaled by {samples}, the batch size: a sum over the samples, not their mean",
-    }
-    if abs(state.form.scale * samples - 1) > 1e-6:  # their loss is no mean
+    samples, outputs = state.y.shape
+    known = {-1.0: "has its sign flipped"}
+    if state.form.loss != "squares":
+        known[float(outputs)] = f"is scaled by {outputs}, the number of classes"
+    per_sample = [
+        abs(abs(state.form.scale) * samples / part - 1) < 1e-6 for part in (1, 0.5, 1 / outputs, 0.5 / outputs)
+    ]
+    summed = [abs(abs(state.form.scale) / part - 1) < 1e-6 for part in (1, 0.5)]
+    if any(per_sample):
+        known[1 / samples] = "is divided by the batch size twice"
+        known[float(samples)] = f"is scaled by {samples}, the batch size: a sum over the samples, not their mean"
+    elif any(summed):
         known[1 / samples] = f"is divided by {samples}, the batch size: a mean over the samples, not their sum"
         known[float(samples)] = f"is scaled by {samples}, the batch size"
+    known.pop(1.0, None)  # of one sample, or one output
     return next((words for value, words in known.items() if abs(c / value - 1) < 1e-4), f"is scaled by {c:.6g}")

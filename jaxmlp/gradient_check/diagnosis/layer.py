@@ -167,6 +167,10 @@ def _leaf(fit: _Fit, delta: Floats, place: int, known_only: bool = False) -> tup
             return name, f"has {(c + penalty) / penalty:.4g} times the L2 penalty's part: {right_part}"
         return name, f"has an L2 part, {c:.4g} times {'Wb'[place]}, which the loss has not"
     c = factor(got, right, fit.limit, fit.noise)
+    if right.size == 1 and right.any():
+        c = float(got.ravel()[0] / right.ravel()[0])
+    if c is None and penalty:  # the penalty's part is scaled as well
+        c = factor(got + penalty * parameter, right + penalty * parameter, fit.limit, fit.noise)
     if c is not None:
         return name, known_mistakes.factor_words(c, state)
     return None if known_only else (name, looks(got, right, fit.limit, fit.noise))

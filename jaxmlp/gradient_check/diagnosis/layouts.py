@@ -117,6 +117,9 @@ def sample_rows(x: Any, n_in: int) -> Iterator[tuple[Floats, str]]:
             yield x, ""
         if x.shape[0] == n_in:
             yield x.T, "samples in columns" if x.shape[1] > 1 else ""
+        for ones, others in ((0, slice(1, None)), (-1, slice(None, -1))):  # the column for the biases is in x already
+            if x.shape[1] == n_in + 1 and np.all(x[:, ones] == 1):
+                yield x[:, others], ""
     elif x.size == len(x) * n_in:
         yield x.reshape(len(x), -1), ""  # images
 
@@ -124,6 +127,9 @@ def sample_rows(x: Any, n_in: int) -> Iterator[tuple[Floats, str]]:
 def target_rows(y: Any, n: int, n_out: int) -> Iterator[Floats]:
     """``y`` as ``[n, n_out]`` in each way that its shape admits: as it is, its transpose, labels as one-hot rows."""
     y = np.asarray(y)
+    y = y.reshape(y.shape[:2]) if y.ndim == 3 and y.shape[2] == 1 else y  # a column for each sample
+    if n_out == 1 and y.size == n and set(np.unique(y)) == {-1, 1}:
+        yield (y.reshape(n, 1) + 1) / 2
     if y.size == n * n_out:
         if n_out == 1 or n == 1 or y.shape == (n, n_out):
             yield y.reshape(n, n_out).astype(np.float64)

@@ -26,6 +26,7 @@ def where_wrong(wrong: Floats) -> str:
     """Which rows and columns of a mask ``[n, m]`` or elements of ``[n]`` are true, in words."""
     if wrong.size < 2 or not wrong.any():
         return ""
+    wrong = wrong.ravel() if 1 in wrong.shape else wrong
     if wrong.all():
         return "all rows" if wrong.ndim > 1 else "all elements"
     if wrong.sum() == 1:

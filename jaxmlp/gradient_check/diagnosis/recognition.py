@@ -87,13 +87,14 @@ class Recognised(NamedTuple):
 def _scale_words(scale: float, n: int, n_out: int) -> str:
     if n == 1 and abs(scale - 1) < 1e-6:
         return "one sample"
-    sizes = {f"mean of {n}": 1 / n, f"mean of {n} x {n_out}": 1 / n / n_out} if n > 1 else {}
-    known = {"sum": 1.0, **sizes, "mean over outputs": 1 / n_out}
-    for sign, (half, factor), (name, value) in itertools.product(
-        (1, -1), (("", 1.0), ("half the ", 0.5)), known.items()
-    ):
-        if abs(scale / (sign * factor * value) - 1) < 1e-6:
-            return f"{'minus ' if sign < 0 else ''}{half}{name}"
+    sizes = {f"mean of {n}": 1 / n} if n > 1 else {}
+    outputs = {f"mean of {n} x {n_out}": 1 / n / n_out} if n > 1 else {}
+    for known in ({"sum": 1.0, **sizes}, {**outputs, "mean over outputs": 1 / n_out}):
+        for sign, (half, factor), (name, value) in itertools.product(
+            (1, -1), (("", 1.0), ("half the ", 0.5)), known.items()
+        ):
+            if abs(scale / (sign * factor * value) - 1) < 1e-6:
+                return f"{'minus ' if sign < 0 else ''}{half}{name}"
     return f"{scale:.6g} times the sum"
 
 
