@@ -65,16 +65,19 @@ class Comparison:
         rows = [self._row(place, *each) for place, each in enumerate(zip(chosen, measured, strict=True))]
         if self.sampled:
             self.notes.insert(0, self._sampling(sum(map(len, chosen)), sum(row.directions for row in rows)))
-        hidden = max((row.tolerance for row in rows if row.verdict == "right"), default=0.0)
+        pairs = zip(rows, self.returned.dtypes, strict=True)
+        hidden, dtype = max(((row.tolerance, dtype) for row, dtype in pairs if row.ok), default=(0.0, ""))
         if hidden > 1e-7:
-            rounding = f"the loss's own rounding, {self.scale.noise:.1g}"
-            self.notes.append(f"{rounding}, hides errors of up to {hidden:.1g} of a gradient")
+            narrow = dtype in ROUNDING and dtype != "float64"
+            what = f"{dtype}, in which it came," if narrow else f"the loss's own rounding, {self.scale.noise:.1g},"
+            self.notes.append(f"{what} hides errors of up to {hidden:.1g} of a gradient")
         extra = [LeafCheck(path, "extra", (), "the parameters have no such leaf") for path in self.returned.extra]
         return [*rows, *extra]
 
     def _sampling(self, elements: int, directions: int) -> str:
         total = len(self.parameters.theta)
-        said = f"of {total:,} numbers {elements:,} were compared one by one, all along {directions} random directions"
+        said = f"of {total:,} numbers {elements:,} were compared one by one, all of them"
+        said += f" along {directions} random directions"
         if self.witnesses:
             return f"{said}, and all with {' and '.join(self.witnesses)}"
         return f"{said}; an error of less than {self.blind:.0e} of a leaf's norm may stay unseen"
