@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmlp.gradient_check.calling import Parameters
-from jaxmlp.gradient_check.differences import measure_scale, slope
+from jaxmlp.gradient_check.measurement.differences import measure_scale, slope
 from jaxmlp.gradient_check.trees import build, leaves_like, leaves_of
 from tests.helpers import rejects
 

@@ -75,7 +75,7 @@ def test_a_right_file_exits_with_0_and_a_wrong_one_with_1_and_both_are_written(
         ("import sys\nsys.exit(3)", "', line 2: SystemExit: 3"),
         ("import missing_everywhere", "', line 1: ModuleNotFoundError: No module named 'missing_everywhere'"),
         ("params = 'W'\nloss = gradient = lambda p: p", "p is a str, expected numbers or arrays"),
-        ("params = 1.0\nloss = gradient = 3", "loss is a int, expected a function of the parameters"),
+        ("params = 1.0\nloss = gradient = 3", "loss is 3, expected a function of the parameters"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_checked_is_one_line_and_exit_2(

@@ -66,7 +66,9 @@ def theirs(file: str, run: Callable[[], Result]) -> Result:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(file)]
+        own = Path(file).resolve()
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == own]
         line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
         where = f", line {line}" if line else ""
         words = str(getattr(error, "msg", error)).splitlines() or [""]
@@ -74,14 +76,15 @@ def theirs(file: str, run: Callable[[], Result]) -> Result:
 
 
 def taken(function: Any) -> int | None:
-    """How many arguments a function takes by position; None where it takes any number, or nobody knows."""
+    """How many arguments a function must get by position; None where it takes any number, or nobody knows."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
     if any(each.kind is each.VAR_POSITIONAL for each in parameters):
         return None
-    return sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters)
+    positional = (each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD))
+    return sum(each.default is each.empty for each in positional)
 
 
 def show_file(file: str, seed: int, out: str) -> int:

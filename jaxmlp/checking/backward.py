@@ -63,6 +63,6 @@ def compare_backward(
             " expected one of its layers alone, with samples and labels in pairs"
         )
     double = all(name == "float64" for name in returned.dtypes)
-    limit = tolerance or (max(1e-11, 1e3 * network.error) if double else 3e-5)
+    limit = (max(1e-11, 1e3 * network.error) if double else 3e-5) if tolerance is None else tolerance
     made = by_layer(network.arrangement, returned.leaves, parameters.shapes)
     return diagnose(network, leaves, made, limit, float(np.finfo(np.float64 if double else np.float32).eps))

@@ -21,7 +21,7 @@ class LeafCheck(NamedTuple):
 
     Attributes:
         leaf: its name, as ``W[0]``.
-        verdict: "right"; "nearly": off by at most 1e-6 of the norm, everywhere, more than rounding; "wrong";
+        verdict: "right"; "nearly": off by at most 1e-6 of the norm, nearly everywhere; "wrong";
             "unknown": the loss's noise, or its kinks, hide it; "missing", "extra", "shape", "not finite".
         shape: of the leaf.
         note: what is wrong, in words.
@@ -156,7 +156,7 @@ def _words(row: LeafCheck) -> str:
         at = f", at {list(row.worst)}" if row.shape and sum(row.shape) > len(row.shape) else ""
         return f"wrong: {row.mine:.4g} where {row.right:.4g} is right{at}" + (f"; {row.note}" if row.note else "")
     if row.verdict == "nearly":
-        return f"right but for {row.error:.0e} of it, everywhere: more than rounding"
+        return f"right but for {row.error:.0e} of it, nearly everywhere: more than rounding"
     name = {"shape": "wrong", "unknown": "can't tell"}.get(row.verdict, row.verdict)
     return f"{name}: {row.note}" if row.note else name
 

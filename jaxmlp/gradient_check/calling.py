@@ -94,19 +94,22 @@ class Parameters:
     def _notice(self, name: str, theta: Floats, tree: Any, given: list[Any], own: bool) -> None:
         """Remember the leaves that the call changed, or put others in place of."""
         try:
-            after = [leaf.value for each in tree for leaf in leaves_of(each, "")]
+            now = {
+                leaf.path: leaf.value for each, p in zip(tree, self.names, strict=True) for leaf in leaves_of(each, p)
+            }
         except InputError:
-            after = []
-        kept = len(after) == len(given) and all(a is b for a, b in zip(after, given, strict=True))
+            now = {}
+        kept = len(now) == len(given) and all(
+            now.get(leaf.path) is value for leaf, value in zip(self.leaves, given, strict=True)
+        )
         # Lists and arrays in their own dtypes are no views of the buffer.
         if kept and not own and not self.in_lists and np.array_equal(self._buffer, theta):
             return
-        now = after if len(after) == len(given) else given
-        for leaf, was, value, new in zip(self.leaves, self.split(theta), given, now, strict=True):
-            array = np.asarray(value)
-            same = np.array_equal(array, was.astype(array.dtype)) and np.array_equal(np.asarray(new), array)
+        for leaf, was, value in zip(self.leaves, self.split(theta), given, strict=True):
+            array, new = np.asarray(value), now.get(leaf.path)
+            same = new is not None and np.array_equal(np.asarray(new), array)
             paths = self.changed.setdefault(name, [])
-            if not (same and len(after) == len(given)) and leaf.path not in paths:
+            if not (same and np.array_equal(array, was.astype(array.dtype))) and leaf.path not in paths:
                 paths.append(leaf.path)
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from jaxmlp.errors import InputError
 from jaxmlp.gradient_check.answer import GradientCheck, LeafCheck
 from jaxmlp.gradient_check.calling import Parameters, scalar
-from jaxmlp.gradient_check.comparing import Comparison
 from jaxmlp.gradient_check.diagnosis import recognise
-from jaxmlp.gradient_check.differences import measure_scale
 from jaxmlp.gradient_check.gradients import cast_findings, returned_gradient
-from jaxmlp.gradient_check.traced import traced_gradient
+from jaxmlp.gradient_check.measurement.comparing import Comparison
+from jaxmlp.gradient_check.measurement.differences import measure_scale
+from jaxmlp.gradient_check.measurement.traced import traced_gradient
 from jaxmlp.gradient_check.wording import diagnosed
 
 __all__ = ["check_gradient"]
@@ -44,19 +44,32 @@ def check_gradient(
         InputError: a loss that is no function or isn't one number, parameters that aren't numbers, data that isn't a
             pair. What the functions themselves raise comes through.
 
-    Source: central differences of the loss in float64, `jaxmlp.gradient_check.differences`; the network's formulas,
-    `jaxmlp.gradient_check.diagnosis`.
+    Source: central differences of the loss in float64, `jaxmlp.gradient_check.measurement.differences`; the network's
+    formulas, `jaxmlp.gradient_check.diagnosis`.
     """
     for name, function in (("loss", loss), ("gradient", gradient)):
         if not callable(function):
-            raise InputError(f"{name} is a {type(function).__name__}, expected a function of the parameters")
-    if data is not None and (not isinstance(data, (tuple, list)) or len(data) != 2):
-        raise InputError(f"data is a {type(data).__name__}, expected a pair (x, y)")
+            raise InputError(f"{name} is {function!r:.40}, expected a function of the parameters")
+    if data is not None:
+        _check_data(data)
     parameters = Parameters(params, _names(loss, len(params)))
     random = np.random.default_rng(seed)
     exact = traced_gradient(loss, parameters)
     with np.errstate(all="ignore"):
         return _checked(loss, gradient, parameters, data, random, exact, progress)
+
+
+def _check_data(data: Any) -> None:
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise InputError(f"data is a {type(data).__name__}, expected a pair (x, y)")
+    for name, values in zip("xy", data, strict=True):
+        try:
+            array = np.asarray(values)
+        except ValueError:
+            raise InputError(f"{name} of data has rows of different lengths, expected an array") from None
+        if array.dtype.kind not in "fiub" or not array.size:
+            what = f"{array.dtype} values" if array.size else "no values"
+            raise InputError(f"{name} of data holds {what}, expected numbers")
 
 
 def _names(loss: Callable[..., Any], count: int) -> list[str]:
@@ -86,13 +99,14 @@ def _checked(
     if not np.isfinite(first):
         findings.insert(0, f"the loss is {first} at these parameters: nothing can be compared with it")
         return _answer(parameters, _unknown(parameters, "the loss is not finite"), findings, [], "", (), first)
-    if first != second and not (first != first and second != second):
+    if first != second:
         findings.insert(0, f"loss is random, or has a memory: two calls gave {first:.7g} and {second:.7g}")
         return _answer(parameters, _unknown(parameters, "two calls of loss differ"), findings, [], "", (), first)
     scale = measure_scale(value, parameters.theta, parameters.places, random)
     if not scale.variation:
         flat = "loss doesn't change with any parameter: does it use its arguments, or variables outside?"
-        if all(leaf is not None and not leaf.any() for leaf in returned.leaves):
+        pairs = zip(returned.leaves, parameters.shapes, strict=True)
+        if not returned.extra and all(leaf is not None and leaf.shape == n and not leaf.any() for leaf, n in pairs):
             rows = [row._replace(verdict="right", error=0.0, note="") for row in _unknown(parameters, "")]
             return _answer(parameters, rows, findings, [flat], "", (), first)
         rows = _unknown(parameters, "the loss doesn't change")

@@ -24,7 +24,12 @@ def diagnosed(
         return words, ()
     single = any("float" in name and name != "float64" for name in returned.dtypes)
     limit = max(1e-10, 1e3 * network.error)
-    gradient = by_layer(network.arrangement, returned.leaves, parameters.shapes)
+    # Formulas take 0 for the derivative at a kink; a person may take another. What could not be told is left out.
+    told = [
+        None if row.kinks or row.verdict == "unknown" else leaf
+        for leaf, row in zip(returned.leaves, rows, strict=False)
+    ]
+    gradient = by_layer(network.arrangement, told, parameters.shapes)
     diagnosis = diagnose(network, leaves, gradient, 3e-5 if single else limit, 1.2e-7 if single else 2.2e-16)
     if diagnosis.ok:  # wrong beyond what a diagnosis takes for rounding, or missing
         return words, ()

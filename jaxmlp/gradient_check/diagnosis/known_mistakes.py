@@ -221,18 +221,17 @@ def _left_out(delta: Floats, h: Floats) -> Iterator[tuple[str, Floats]]:
 def factor_words(c: float, state: BackwardState) -> str:
     """Words for a factor that should be 1."""
     samples, outputs = state.y.shape
-    known = {-1.0: "has its sign flipped"}
+    known = [(-1.0, "has its sign flipped")]
     if state.form.loss != "squares":
-        known[float(outputs)] = f"is scaled by {outputs}, the number of classes"
-    per_sample = [
-        abs(abs(state.form.scale) * samples / part - 1) < 1e-6 for part in (1, 0.5, 1 / outputs, 0.5 / outputs)
-    ]
-    summed = [abs(abs(state.form.scale) / part - 1) < 1e-6 for part in (1, 0.5)]
-    if any(per_sample):
-        known[1 / samples] = "is divided by the batch size twice"
-        known[float(samples)] = f"is scaled by {samples}, the batch size: a sum over the samples, not their mean"
-    elif any(summed):
-        known[1 / samples] = f"is divided by {samples}, the batch size: a mean over the samples, not their sum"
-        known[float(samples)] = f"is scaled by {samples}, the batch size"
-    known.pop(1.0, None)  # of one sample, or one output
-    return next((words for value, words in known.items() if abs(c / value - 1) < 1e-4), f"is scaled by {c:.6g}")
+        known.append((float(outputs), f"is scaled by {outputs}, the number of classes"))
+    parts = (1, 0.5, 1 / outputs, 0.5 / outputs)
+    if any(abs(abs(state.form.scale) * samples / part - 1) < 1e-6 for part in parts):
+        words = f"is scaled by {samples}, the batch size: a sum over the samples, not their mean"
+        known += [(1 / samples, "is divided by the batch size twice"), (float(samples), words)]
+    elif any(abs(abs(state.form.scale) / part - 1) < 1e-6 for part in parts[:2]):
+        words = f"is divided by {samples}, the batch size: a mean over the samples, not their sum"
+        known += [(1 / samples, words), (float(samples), f"is scaled by {samples}, the batch size")]
+    found = [words for value, words in known if abs(c / value - 1) < 1e-4 and abs(value - 1) > 1e-4]
+    if len(found) > 1:  # a number of two causes
+        return f"is scaled by {c:.6g}: the batch size, or the number of classes"
+    return found[0] if found else f"is scaled by {c:.6g}"

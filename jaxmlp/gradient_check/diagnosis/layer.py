@@ -160,7 +160,8 @@ def _leaf(fit: _Fit, delta: Floats, place: int, known_only: bool = False) -> tup
     penalty = 2 * (state.form.weight_penalty, state.form.bias_penalty)[place]
     if penalty and close(got, right - penalty * parameter, fit.limit, fit.noise):
         return name, "misses the L2 penalty's part"
-    c = factor(got - right, parameter, max(fit.limit, 1e-7), fit.noise) if parameter.any() else None
+    telling = parameter.size > 2 and np.ptp(parameter) > 0  # anything constant is a multiple of a constant
+    c = factor(got - right, parameter, max(fit.limit, 1e-7), fit.noise) if telling else None
     if c is not None:
         if penalty:
             right_part = f"2 * {penalty / 2:.4g} * {'Wb'[place]} is right"

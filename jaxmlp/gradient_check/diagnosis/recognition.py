@@ -44,6 +44,7 @@ class Recognised(NamedTuple):
         y: ``[N, n_L]``.
         columns: words for samples in columns, or "".
         error: the largest difference of the two losses, relative to the variation of the loss.
+        also: other activations of which the loss is the same, as where no unit is negative.
     """
 
     form: Form
@@ -52,6 +53,7 @@ class Recognised(NamedTuple):
     y: Floats
     columns: str
     error: float
+    also: tuple[str, ...] = ()
 
     def gradient(self, leaves: Sequence[Floats]) -> list[Floats]:
         """The gradient at ``leaves``, by this network's formulas, laid out as they are."""
@@ -68,6 +70,7 @@ class Recognised(NamedTuple):
         """The network in words: "64-20-10, sigmoid, softmax and cross-entropy, mean of 32"."""
         form, n = self.form, len(self.x)
         hidden = ", ".join(form.hidden if len(set(form.hidden)) > 1 else form.hidden[:1])
+        hidden += f" (or {', '.join(self.also)}: no unit tells)" if self.also else ""
         said = ["-".join(map(str, self.sizes(leaves))), hidden, f"{form.output} and {form.loss}"]
         if form.epsilon:
             said[-1] += f" with log(p + {form.epsilon:g})"
@@ -135,7 +138,11 @@ def recognise(
             )
             found = _best(candidates, points, few, exact)
             if found is not None:
-                return found
+                alike = () if hidden is not None or len(set(found.form.hidden)) != 1 else ACTIVATIONS
+                forms = (found.form._replace(hidden=(name,) * len(found.form.hidden)) for name in alike)
+                fits = [_fitted(found._replace(form=form), points, few, exact) for form in forms]
+                others = [fit.form.hidden[0] for fit in fits if fit is not None and fit.error <= exact]
+                return found._replace(also=tuple(name for name in others if name != found.form.hidden[0]))
     return None
 
 
@@ -156,7 +163,7 @@ def _best(candidates: Iterator[Recognised], points: "_Points", few: bool, exact:
 
 
 def _scale(leaf: Floats) -> float:
-    return float(np.sqrt(np.mean(leaf**2))) or 0.5
+    return float(np.sqrt(np.mean(leaf**2))) or 0.5 if leaf.size else 0.5
 
 
 def _places(leaves: Sequence[Floats], x: Any, y: Any) -> Iterator[Recognised]:

@@ -58,20 +58,26 @@ class Slope(NamedTuple):
 def measure_scale(loss: Loss, theta: Floats, places: list[slice], random: np.random.Generator) -> Scale:
     """How the loss behaves around ``theta [P]``, whose leaves are at ``places``; some 20 to 80 evaluations."""
     typical = np.empty_like(theta)
+    places = [at for at in places if at.stop > at.start]
     known = [float(np.sqrt(np.mean(theta[at] ** 2))) for at in places]
     for at, size in zip(places, known, strict=True):
         typical[at] = np.maximum(np.abs(theta[at]), size)
     value = loss(theta)
-    eps = float(np.finfo(np.float64).eps)
     for at, size in zip(places, known, strict=True):
         if not size:
             typical[at] = _scale_of_zeros(loss, theta, at, value, random)
     signs = random.choice([-1.0, 1.0], (3, len(theta)))
-    changes = [abs(loss(theta + t * typical * sign) - value) for sign in signs for t in (0.1, -0.1)]
-    finite = [change for change in changes if np.isfinite(change)]
-    variation = max(finite, default=0.0)
+    variation = 0.0
+    for part in (0.1, 1e-3, 1e-5, 1e-7):  # a loss may end within a tenth of the parameters, as a logarithm does
+        changes = [abs(loss(theta + t * typical * sign) - value) for sign in signs for t in (part, -part)]
+        variation = max(variation, max((each for each in changes if np.isfinite(each)), default=0.0) * 0.1 / part)
+        if np.isfinite(changes).all():
+            break
     lines = typical * random.standard_normal((2, len(theta)))
-    noise = max(_noise(loss, theta, lines), eps * abs(value))
+    # Whatever the measurement says, a loss is no better than its own last digit.
+    near_by = [value, *(loss(theta + 0.01 * typical * sign) for sign in signs[:2])]
+    digit = float(np.finfo(np.float32 if all(float(np.float32(v)) == v for v in near_by) else np.float64).eps)
+    noise = max(_noise(loss, theta, lines), digit * abs(value))
     step = float(np.clip((noise / variation) ** 0.2, 2.0**-12, 2.0**-3)) if variation else 2.0**-10
     return Scale(value, noise, variation, typical, 2.0 ** np.round(np.log2(step)))
 
@@ -100,7 +106,8 @@ def _noise(loss: Loss, theta: Floats, directions: Floats) -> float:
 
     for spacing in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4):
         # Where rounding hides that the parameters change, they must be further apart. A kink makes noise larger.
-        found = [np.sqrt(np.mean(np.diff(line, 6) ** 2) / 924) for line in lines(spacing) if len(np.unique(line)) >= 6]
+        told = [line for line in lines(spacing) if np.isfinite(line).all() and len(np.unique(line)) >= 6]
+        found = [np.sqrt(np.mean(np.diff(line, 6) ** 2) / 924) for line in told]
         if found:
             return float(min(found))
     # Either the loss is coarse, all of its values are multiples of one step, or it is flat here.
@@ -119,8 +126,8 @@ def slope(loss: Loss, theta: Floats, direction: Floats, scale: Scale, expected: 
         theta: where.
         direction: ``[P]``.
         scale: of the loss.
-        expected: values that others have found.
-        near: agreement with one of them up to here ends the search: two independent ways to one number.
+        expected: what the gradient says, or nothing.
+        near: agreement with it up to here ends the search: two independent ways to one number.
     """
     h = scale.step
     sides = [_sides(loss, theta, direction, h * part) for part in (1, 0.5)]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from jaxmlp.gradient_check.answer import LeafCheck
 from jaxmlp.gradient_check.diagnosis import looks, where_wrong
-from jaxmlp.gradient_check.differences import Scale
+from jaxmlp.gradient_check.measurement.differences import Scale
 
 __all__ = ["Measured", "judged", "not_comparable"]
 
@@ -25,6 +25,7 @@ class Measured(NamedTuple):
         checked: how many were compared one by one.
         directions: along how many random directions all of them were compared.
         kinks: how many were left out.
+        lost: beside how many the loss is not finite, so that they could not be compared.
         typical: the typical size of a parameter here.
     """
 
@@ -35,6 +36,7 @@ class Measured(NamedTuple):
     checked: int
     directions: int
     kinks: int
+    lost: int
     typical: float
 
 
@@ -54,8 +56,10 @@ def not_comparable(leaf: str, shape: tuple[int, ...], got: Floats | None) -> Lea
 def judged(leaf: str, shape: tuple[int, ...], measured: Measured, scale: Scale) -> LeafCheck:
     """The row of a leaf that was compared."""
     mine, bad, known = measured.mine, measured.bad, np.isfinite(measured.known)
+    lost = f"beside {measured.lost} of its numbers the loss is not finite"
     if not known.any():
-        return LeafCheck(leaf, "unknown", shape, "at every number the loss has a kink", kinks=measured.kinks)
+        why = "at every number the loss has a kink" if measured.kinks and not measured.lost else lost
+        return LeafCheck(leaf, "unknown", shape, why, kinks=measured.kinks)
     right = np.where(known, measured.known, 0)
     gap = np.where(known, mine - right, 0)
     norm = max(float(np.linalg.norm(np.where(known, each, 0))) for each in (mine, right))
@@ -76,6 +80,8 @@ def judged(leaf: str, shape: tuple[int, ...], measured: Measured, scale: Scale) 
         # A small error in nearly all numbers is an approximation, as an epsilon in a logarithm; one in a few is not.
         spread = len(mine) > 1 and error <= 1e-6 and float(bad[known].mean()) > 0.8
         return row("nearly" if spread else "wrong", _note(measured, known, shape, max(1e-6, 4 * tolerance)))
+    if measured.lost:
+        return row("unknown", lost)
     if tolerance > 0.1 and scale.resolution > 1e-6:
         return row(
             "unknown", f"the loss's own rounding, {scale.noise:.1g}, hides up to {tolerance:.1g} of this gradient"
