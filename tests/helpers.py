@@ -69,7 +69,7 @@ def random_dataset(seed: int, n_train: int = 12, dtype: str = "float64", n_test:
 
 def notebook_form(value: Any) -> str:
     """What a notebook shows of ``value``."""
-    shown: str = getattr(value, "_repr_html_")()  # noqa: B009 - as a notebook asks for it
+    shown: str = value._repr_html_()
     return shown
 
 

@@ -56,7 +56,7 @@ def test_a_factor_in_a_regression_is_that_of_the_square_or_of_the_mean(loss: Any
 def backward(kind: str) -> Any:
     """Of two layers of sigmoids and squares, with one mistake."""
 
-    def gradient(W1: Any, W2: Any) -> Any:  # noqa: N803
+    def gradient(W1: Any, W2: Any) -> Any:
         h = sigmoid(X @ W1)
         out = sigmoid(h @ W2)
         e = 2 * (out - Y)
@@ -79,7 +79,7 @@ def backward(kind: str) -> Any:
     ],
 )  # fmt: skip
 def test_mistakes_in_a_network_of_sigmoids_are_named(kind: str, said: str) -> None:
-    def loss(W1: Any, W2: Any) -> Any:  # noqa: N803
+    def loss(W1: Any, W2: Any) -> Any:
         return np.sum((sigmoid(sigmoid(X @ W1) @ W2) - Y) ** 2)
 
     assert said in words(check_gradient(loss, backward(kind), W1, W2, data=(X, Y)))

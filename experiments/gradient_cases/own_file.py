@@ -26,12 +26,12 @@ def check_file(file: str, seed: int = 0) -> GradientCheck:
     Raises:
         InputError: a file that can't be read or lacks a name, or code in it that raises.
     """
-    module = theirs(file, lambda: load(file))
+    module = in_one_line(file, lambda: load_file(file))
     missing = [name for name in ("loss", "gradient", "params") if not hasattr(module, name)]
     if missing:
         raise InputError(f"{file!r} has no {', no '.join(missing)}, expected loss, gradient, params and perhaps data")
     loss, params = module.loss, module.params
-    several = isinstance(params, (tuple, list)) and taken(loss) != 1
+    several = isinstance(params, (tuple, list)) and required_arguments(loss) != 1
     with command_line.bar(0, "number") as drawn:
 
         def progress(done: int, total: int) -> None:
@@ -40,12 +40,12 @@ def check_file(file: str, seed: int = 0) -> GradientCheck:
 
         given = tuple(params) if several else (params,)
         data = getattr(module, "data", None)
-        return theirs(
+        return in_one_line(
             file, lambda: check_gradient(loss, module.gradient, *given, data=data, seed=seed, progress=progress)
         )
 
 
-def load(file: str) -> ModuleType:
+def load_file(file: str) -> ModuleType:
     """The file as a module; its folder comes first where it imports from."""
     path = Path(file)
     if not path.is_file():
@@ -59,7 +59,7 @@ def load(file: str) -> ModuleType:
     return module
 
 
-def theirs(file: str, run: Callable[[], Result]) -> Result:
+def in_one_line(file: str, run: Callable[[], Result]) -> Result:
     """``run()``, with what a person's code raises told in one line: what, and in which line of the file."""
     try:
         return run()
@@ -75,7 +75,7 @@ def theirs(file: str, run: Callable[[], Result]) -> Result:
         raise InputError(f"{file!r}{where}: {type(error).__name__}: {words[0]}"[:300]) from None
 
 
-def taken(function: Any) -> int | None:
+def required_arguments(function: Any) -> int | None:
     """How many arguments a function must get by position; None where it takes any number, or nobody knows."""
     try:
         parameters = inspect.signature(function).parameters.values()

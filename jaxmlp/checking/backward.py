@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxmlp.checking.comparison import loss_and_gradient
 from jaxmlp.errors import InputError
-from jaxmlp.gradient_check import Diagnosis, Parameters, by_layer, diagnose, recognise, returned_gradient
+from jaxmlp.gradient_check import Diagnosis, Parameters, diagnose, recognise, returned_gradient
 from jaxmlp.losses import GradientFunction
 from jaxmlp.network import ActivationName
 
@@ -64,5 +64,5 @@ def compare_backward(
         )
     double = all(name == "float64" for name in returned.dtypes)
     limit = (max(1e-11, 1e3 * network.error) if double else 3e-5) if tolerance is None else tolerance
-    made = by_layer(network.arrangement, returned.leaves, parameters.shapes)
+    made = network.arrangement.split_gradient(returned.leaves, parameters.shapes)
     return diagnose(network, leaves, made, limit, float(np.finfo(np.float64 if double else np.float32).eps))

@@ -5,9 +5,8 @@ from jaxmlp.gradient_check.calling import Parameters
 from jaxmlp.gradient_check.check import check_gradient
 from jaxmlp.gradient_check.diagnosis import Diagnosis, Finding, diagnose, in_notebook, recognise
 from jaxmlp.gradient_check.gradients import returned_gradient
-from jaxmlp.gradient_check.wording import by_layer
 
 __all__ = [
-    "Diagnosis", "Finding", "GradientCheck", "LeafCheck", "Parameters", "WrongGradientError", "by_layer",
+    "Diagnosis", "Finding", "GradientCheck", "LeafCheck", "Parameters", "WrongGradientError",
     "check_gradient", "diagnose", "in_notebook", "recognise", "returned_gradient",
 ]  # fmt: skip

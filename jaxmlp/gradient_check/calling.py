@@ -31,7 +31,7 @@ class Parameters:
         theta: all their numbers ``[P]``, float64.
         places: where each leaf stands in ``theta``.
         shapes: of the leaves.
-        single: whether a leaf is not float64.
+        widened: whether a leaf is not float64, so that a call in float64 is not the person's own.
         in_jax: whether a leaf is an array of JAX.
         in_lists: whether a leaf is a number or a list of numbers, not an array.
         changed: paths of the leaves that a function changed in place, by the function's name.
@@ -51,7 +51,7 @@ class Parameters:
                         if not np.isfinite(self.theta[at]).all())  # fmt: skip
             raise InputError(f"{path} holds a NaN or an infinity, expected finite parameters")
         self.shapes = [array.shape for array in arrays]
-        self.single = any(array.dtype != np.float64 for array in arrays)
+        self.widened = any(array.dtype != np.float64 for array in arrays)
         self.in_lists = any(isinstance(leaf.value, (list, tuple, Number, np.generic)) for leaf in self.leaves)
         self.in_jax = any(isinstance(leaf.value, jax.Array) for leaf in self.leaves)
         self.changed: dict[str, list[str]] = {}

@@ -35,14 +35,14 @@ def check_gradient(
         data: ``(x, y)``, what the loss was made of; with it the network is recognised and a mistake is named. Samples
             in rows or columns, or one sample; y as numbers, one-hot rows or labels.
         seed: of the elements and directions that are sampled where there are more than 4,096 numbers.
-        progress: called with how many numbers were compared and how many there are, as they are.
+        progress: called, as numbers are compared one by one, with how many were and how many will be.
 
     Returns:
         The answer; its truth value is whether all is well, printed it says what is wrong.
 
     Raises:
-        InputError: a loss that is no function or isn't one number, parameters that aren't numbers, data that isn't a
-            pair. What the functions themselves raise comes through.
+        InputError: a loss that is no function or isn't one number, a gradient that isn't made of numbers, parameters
+            that aren't finite numbers, data that isn't a pair of them. What the functions raise comes through.
 
     Source: central differences of the loss in float64, `jaxmlp.gradient_check.measurement.differences`; the network's
     formulas, `jaxmlp.gradient_check.diagnosis`.
@@ -56,7 +56,10 @@ def check_gradient(
     random = np.random.default_rng(seed)
     exact = traced_gradient(loss, parameters)
     with np.errstate(all="ignore"):
-        return _checked(loss, gradient, parameters, data, random, exact, progress)
+        answer = _checked(loss, gradient, parameters, data, random, exact, progress)
+        for function, name in ((loss, "loss"), (gradient, "gradient")):
+            parameters.call(function, name, own=True)  # what their objects keep of a call is of their own parameters
+    return answer
 
 
 def _check_data(data: Any) -> None:
@@ -123,8 +126,6 @@ def _checked(
     rows = comparison.rows(network, progress)
     findings += cast_findings(parameters, returned, rows)
     words, sentences = diagnosed(network, parameters, returned, rows, comparison.formulas_hold, data is not None)
-    parameters.call(loss, "loss", own=True)  # what a person's objects keep of the last call is of their own parameters
-    parameters.call(gradient, "gradient", own=True)
     return _answer(parameters, rows, findings, comparison.notes, words, sentences, first)
 
 

@@ -24,7 +24,7 @@ class Returned(NamedTuple):
         extra: paths that the parameters have not.
         loss: returned beside the gradient, or None.
         scatter: for each leaf, what its own rounding does to an element, absolute.
-        findings: that it is random, or None.
+        findings: that it is random; empty where it isn't.
     """
 
     leaves: list[NDArray[Any] | None]
@@ -45,7 +45,7 @@ def returned_gradient(gradient: Callable[..., Any], parameters: Parameters) -> R
     again, *_ = _read(parameters.call(gradient, "gradient", own=True), parameters)
     findings = _random(first, again, parameters)
     wide = first
-    if parameters.single:
+    if parameters.widened:
         wide, *_ = _read(parameters.call(gradient, "gradient"), parameters)
     arrays = [None if leaf is None else leaf.astype(np.float64) for leaf in wide]
     scatter = [0.0] * len(arrays)

@@ -1,12 +1,8 @@
 """Which network a loss belongs to, and where its backward pass first goes wrong; in NumPy, whatever the layout."""
 
-from jaxmlp.gradient_check.diagnosis.diagnosis import Diagnosis, Finding, Leaves, diagnose
-from jaxmlp.gradient_check.diagnosis.layouts import Arrangement
+from jaxmlp.gradient_check.diagnosis.diagnosis import Diagnosis, Finding, diagnose
 from jaxmlp.gradient_check.diagnosis.looks import looks, where_wrong
 from jaxmlp.gradient_check.diagnosis.notebook import in_notebook
 from jaxmlp.gradient_check.diagnosis.recognition import Recognised, recognise
 
-__all__ = [
-    "Arrangement", "Diagnosis", "Finding", "Leaves", "Recognised", "diagnose", "in_notebook", "looks", "recognise",
-    "where_wrong",
-]  # fmt: skip
+__all__ = ["Diagnosis", "Finding", "Recognised", "diagnose", "in_notebook", "looks", "recognise", "where_wrong"]

@@ -9,17 +9,15 @@ nothing reproduces them, the layer is named and how its leaves look; nothing is 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxmlp.gradient_check.diagnosis import known_mistakes
 from jaxmlp.gradient_check.diagnosis.known_mistakes import BackwardState
-from jaxmlp.gradient_check.diagnosis.layer import Step, examine, with_penalty
+from jaxmlp.gradient_check.diagnosis.layer import Step, examine
+from jaxmlp.gradient_check.diagnosis.layouts import Leaves
 from jaxmlp.gradient_check.diagnosis.looks import close
 from jaxmlp.gradient_check.diagnosis.notebook import in_notebook
 from jaxmlp.gradient_check.diagnosis.plain_network import Floats, forward, leaf_gradients
 from jaxmlp.gradient_check.diagnosis.recognition import Recognised
 
-__all__ = ["Diagnosis", "Finding", "Leaves", "diagnose"]
-
-Leaves = tuple[Floats | None, Floats | None]
+__all__ = ["Diagnosis", "Finding", "diagnose"]
 
 
 class Finding(NamedTuple):
@@ -94,9 +92,9 @@ def diagnose(
     """
     weights, biases = map(list, zip(*network.arrangement.split(leaves), strict=True))
     passed = forward(network.form, weights, biases, network.x)
-    right, _ = leaf_gradients(network.form, weights, biases, passed, network.y)
+    right, made = leaf_gradients(network.form, weights, biases, passed, network.y)
     state = BackwardState(network.form, len(weights), weights, biases, *passed, network.y, None, right)
-    if (swapped := _reversed(state, gradient, limit)) is not None:
+    if (swapped := _reversed(made, gradient, limit)) is not None:
         return swapped
     findings: list[Finding] = []
     said, unknown = "", 0
@@ -120,17 +118,14 @@ def _right_so_far(step: Step, layer: int, n_layers: int) -> str:
     return f"everything down to layer {layer + 1} is right" if layer < n_layers else ""
 
 
-def _reversed(state: BackwardState, gradient: Sequence[Leaves], limit: float) -> Diagnosis | None:
-    """The finding that all layers are right but in reversed order."""
-    made: list[Leaves] = []
-    for layer, delta in enumerate(state.right, 1):
-        dw, db = with_penalty(state._replace(layer=layer), *known_mistakes.leaves(state._replace(layer=layer), delta))
-        made.append((dw, db))
-    pairs = list(zip(gradient, made[::-1], strict=True))
-    same = all(a is None or (b is not None and close(a, b, limit)) for x, y in pairs for a, b in zip(x, y, strict=True))
-    straight = all(a is None or (b is not None and close(a, b, limit))
-                   for x, y in zip(gradient, made, strict=True) for a, b in zip(x, y, strict=True))  # fmt: skip
-    if not same or straight or len(gradient) < 2:
+def _reversed(made: Sequence[Leaves], gradient: Sequence[Leaves], limit: float) -> Diagnosis | None:
+    """The finding that all layers are right but in reversed order; ``made`` are the right leaves."""
+
+    def equal(right: Sequence[Leaves]) -> bool:
+        pairs = [pair for layers in zip(gradient, right, strict=True) for pair in zip(*layers, strict=True)]
+        return all(a is None or (b is not None and close(a, b, limit)) for a, b in pairs)
+
+    if equal(made) or not equal(made[::-1]):
         return None
     words = f"is that of layer 1: the layers are in reversed order, {len(gradient)} to 1"
     return Diagnosis((Finding(len(gradient), "gradient", words),), len(gradient))

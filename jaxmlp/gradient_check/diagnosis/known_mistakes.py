@@ -6,7 +6,7 @@ Notation as in `jaxmlp.backprop`; the lecture's layer l is ``weights[l - 1]``, `
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.gradient_check.diagnosis.plain_network import (
@@ -21,7 +21,6 @@ from jaxmlp.gradient_check.diagnosis.plain_network import (
 )
 
 __all__ = ["BackwardState", "bias_gradients", "deltas", "expected_delta", "factor_words", "leaves", "weight_gradients"]
-
 
 CURVED = ("sigmoid", "tanh")
 
@@ -75,8 +74,8 @@ def deltas(state: BackwardState) -> Iterator[tuple[str, Floats]]:
             yield f"leaves out {_sample(index, len(right))}", left
     yield "has its negative elements set to 0, as if relu were applied to it", np.maximum(right, 0)
     yield "has its positive elements set to 0", np.minimum(right, 0)
-    for precision in (np.float32, np.float16, ml_dtypes.bfloat16):
-        yield f"is cast to {np.dtype(precision).name} on the way", right.astype(precision).astype(right.dtype)
+    for precision in ("float32", "float16", "bfloat16"):
+        yield f"is cast to {precision} on the way", right.astype(jnp.dtype(precision)).astype(right.dtype)
     for digits in range(1, 9):
         yield f"is rounded to {digits} decimals", np.round(right, digits)
 
@@ -87,7 +86,8 @@ def _sample(index: int, n: int) -> str:
 
 def _output_deltas(state: BackwardState, right: Floats) -> Iterator[tuple[str, Floats]]:
     form, h, y, g = state.form, state.h[-1], state.y, state.g[-1]
-    name, plain = form.output, form.scale * (1 + (form.loss == "squares")) * (h - y)
+    factor = form.scale * (1 + (form.loss == "squares"))
+    name, plain = form.output, factor * (h - y)
     by_output = form.scale * cost_by_output(form, h, y)
     if name == "softmax":
         yield "has the derivative of softmax applied twice (elementwise, h(1-h))", right * h * (1 - h)
@@ -122,7 +122,6 @@ def _output_deltas(state: BackwardState, right: Floats) -> Iterator[tuple[str, F
             if y.shape[axis] > 1:
                 shifted = output_delta(form, Pass([], [h]), np.roll(y, by, axis=axis))
                 yield f"uses the labels shifted by {by:+d} ({words})", shifted
-    factor = form.scale * (1 + (form.loss == "squares"))
     yield f"uses g of the output layer instead of {name}(g)", factor * (g - y)
     yield "does not subtract the labels", factor * h
     yield "is zero", np.zeros_like(h)
@@ -206,7 +205,6 @@ def bias_gradients(state: BackwardState, delta: Floats) -> Iterator[tuple[str, F
         if abs(number) <= 1e-9 * float(np.abs(right).max()):  # as of softmax: it says nothing
             continue
         yield f"is np.{words}(delta), one number for all units", np.full_like(right, number)
-        yield f"is np.{words}(delta), one number for all units", np.asarray(number)
 
 
 def _left_out(delta: Floats, h: Floats) -> Iterator[tuple[str, Floats]]:

@@ -9,7 +9,7 @@ from jaxmlp.gradient_check.diagnosis.known_mistakes import BackwardState
 from jaxmlp.gradient_check.diagnosis.looks import close, factor, looks
 from jaxmlp.gradient_check.diagnosis.plain_network import Floats, slope
 
-__all__ = ["Step", "examine", "with_penalty"]
+__all__ = ["Step", "examine"]
 
 NAMES = ("dL/dW", "dL/db")
 
@@ -26,10 +26,10 @@ class Step(NamedTuple):
     found: list[tuple[str, str]]
 
 
-def with_penalty(state: BackwardState, dw: Floats, db: Floats) -> tuple[Floats, Floats]:
-    """dL/dW and dL/db of this layer, from their parts that the delta gives."""
+def _penalties(state: BackwardState) -> tuple[Floats, Floats]:
+    """What the penalties add to dL/dW and dL/db of this layer."""
     at, form = state.layer - 1, state.form
-    return dw + 2 * form.weight_penalty * state.weights[at], db + 2 * form.bias_penalty * state.biases[at]
+    return 2 * form.weight_penalty * state.weights[at], 2 * form.bias_penalty * state.biases[at]
 
 
 def examine(state: BackwardState, dw: Floats | None, db: Floats | None, limit: float, floor: float) -> Step:
@@ -39,7 +39,7 @@ def examine(state: BackwardState, dw: Floats | None, db: Floats | None, limit: f
     shapes = [leaf.shape for leaf in known_mistakes.leaves(state, right)]
     misshapen = [place for place, got in enumerate(given) if got is not None and got.shape != shapes[place]]
     # Penalties are taken off, so that what is left is made of the delta alone.
-    minus = with_penalty(state, *(np.zeros(shape) for shape in shapes))
+    minus = _penalties(state)
     turned = [got.T if place in misshapen and got is not None else got for place, got in enumerate(given)]
     pure = [
         got - off if got is not None and got.shape == off.shape else None
@@ -180,7 +180,7 @@ def _leaf(fit: _Fit, delta: Floats, place: int, known_only: bool = False) -> tup
 def _updated(fit: _Fit, right: Floats) -> Step | None:
     """A delta that went through weights that were already updated: W - rate dL/dW."""
     state = fit.state
-    if state.above is None or any(got is None for got in fit.pure[:1]):
+    if state.above is None or fit.pure[0] is None:
         return None
     layer, h = state.layer, state.h[state.layer]
     gradient = state.above.T @ h + 2 * state.form.weight_penalty * state.weights[layer]

@@ -9,7 +9,10 @@ import numpy as np
 
 from jaxmlp.gradient_check.diagnosis.plain_network import Floats
 
-__all__ = ["Arrangement", "arrangements", "sample_rows", "target_rows"]
+__all__ = ["Arrangement", "Leaves", "arrangements", "sample_rows", "target_rows"]
+
+Leaves = tuple[Floats | None, Floats | None]
+"""dL/dW and dL/db of a layer as a person has them; None where there is none."""
 
 
 class Arrangement(NamedTuple):
@@ -36,6 +39,25 @@ class Arrangement(NamedTuple):
                 split.append((w[:, :-1], w[:, -1]))
             else:
                 split.append((w, np.zeros(len(w)) if biases is None else np.ravel(leaves[biases])))
+        return split
+
+    def split_gradient(self, leaves: Sequence[Floats | None], shapes: Sequence[tuple[int, ...]]) -> list[Leaves]:
+        """dL/dW and dL/db of each layer from a returned gradient, None where a leaf is missing.
+
+        A leaf that hasn't the parameter's shape, of ``shapes``, keeps its own, with the axes of W in the lecture's
+        order; of a W with a column for the biases that column can't be told then.
+        """
+        split: list[Leaves] = []
+        for at, biases in self.layers:
+            w, b = leaves[at], None if biases is None else leaves[biases]
+            fits = w is not None and w.shape == shapes[at]
+            if w is not None and (fits or w.ndim == 2):
+                w = _matrix(w, self.inputs_first)
+            if w is not None and fits and self.bias in ("first", "last"):
+                w, b = (w[:, 1:], w[:, 0]) if self.bias == "first" else (w[:, :-1], w[:, -1])
+            elif b is not None and biases is not None and b.shape == shapes[biases]:
+                b = b.ravel()
+            split.append((w, b))
         return split
 
     def join(self, layers: Sequence[tuple[Floats, Floats]], leaves: Sequence[Floats]) -> list[Floats]:

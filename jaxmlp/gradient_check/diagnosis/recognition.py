@@ -223,11 +223,11 @@ class _Points:
 
     def __init__(self, leaves: list[list[Floats]], values: Floats) -> None:
         self.leaves, self.values = leaves, values
-        self.passed: dict[Any, Any] = {}
+        self.passed: dict[Any, Any] = {}  # by the identity of x too, which is alive in the places
 
     def columns(self, place: Recognised, number: int) -> list[float]:
         """What the loss at a point may be made of: the cost, the squared weights, the squared biases, 1."""
-        key = place.arrangement, place.columns, place.form.hidden, number
+        key = place.arrangement, id(place.x), place.form.hidden, number
         if key not in self.passed:
             weights, biases = map(list, zip(*place.arrangement.split(self.leaves[number]), strict=True))
             squares = [sum(float(np.sum(leaf**2)) for leaf in each) for each in (weights, biases)]

@@ -56,7 +56,7 @@ class Slope(NamedTuple):
 
 
 def measure_scale(loss: Loss, theta: Floats, places: list[slice], random: np.random.Generator) -> Scale:
-    """How the loss behaves around ``theta [P]``, whose leaves are at ``places``; some 20 to 80 evaluations."""
+    """How the loss behaves around ``theta [P]``, whose leaves are at ``places``; from some 30 evaluations on."""
     typical = np.empty_like(theta)
     places = [at for at in places if at.stop > at.start]
     known = [float(np.sqrt(np.mean(theta[at] ** 2))) for at in places]
