@@ -425,7 +425,7 @@ def test_the_answer_has_a_table_json_and_a_form_for_notebooks() -> None:
     shown = notebook_form(check)
     assert shown.startswith('<pre><b style="color:#cf222e">WRONG: 2 of 2 gradients</b>')
     assert repr(check) == str(check)
-    assert "color:#1a7f37" in notebook_form(check_gradient(loss0, gradient0, W0, B0))
+    assert "color:#2c974b" in notebook_form(check_gradient(loss0, gradient0, W0, B0))
 
 
 def test_the_leaves_have_the_names_of_the_arguments() -> None:

@@ -8,4 +8,4 @@ __all__ = ["in_notebook"]
 def in_notebook(text: str, ok: bool) -> str:
     """HTML of ``text``, whose first line says whether all is ``ok``."""
     first, _, rest = html.escape(text, quote=False).partition("\n")
-    return f'<pre><b style="color:{"#1a7f37" if ok else "#cf222e"}">{first}</b>\n{rest}</pre>'
+    return f'<pre><b style="color:{"#2c974b" if ok else "#cf222e"}">{first}</b>\n{rest}</pre>'
