@@ -17,7 +17,7 @@ import functools
 import jax.numpy as jnp
 from jax import Array
 
-from jaxmlp.losses import GradientFunction, cross_entropy
+from jaxmlp.losses import GradientFunction, cross_entropy, made_for
 from jaxmlp.network import ActivationName, Layer, Params, forward_trace, hidden_activations
 
 __all__ = ["hand_derived_gradient"]
@@ -50,4 +50,4 @@ def hand_derived_gradient(activation: ActivationName = "sigmoid") -> GradientFun
                 delta = (delta @ params[layer].weights) * phi[layer - 1].derivative(h[layer])  # (6)
         return cross_entropy(g[-1], y), tuple(reversed(gradient))
 
-    return loss_and_gradient
+    return made_for(activation, loss_and_gradient)

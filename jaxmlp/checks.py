@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from jaxmlp.errors import InputError
 
 __all__ = [
-    "MAX_INT", "Floats", "Integers", "check_dtype", "check_finite", "check_labels", "check_number", "check_seed",
-    "check_sizes", "check_weights", "check_whole", "class_weights",
+    "MAX_INT", "Floats", "Integers", "check_dtype", "check_finite", "check_gradient_function", "check_held",
+    "check_kind", "check_labels", "check_number", "check_seed", "check_sizes", "check_weights", "check_whole",
+    "class_weights",
 ]  # fmt: skip
 
 Floats = NDArray[np.floating[Any]]
@@ -65,6 +66,37 @@ def check_whole(name: str, value: Any, least: int, most: int = MAX_INT) -> int:
         expected = f"{least} or more" if most == MAX_INT else f"{least}..{most}"
         raise InputError(f"{name} is {value!r}, expected a whole number, {expected}")
     return int(value)
+
+
+def check_held(name: str, value: Any, dtype: Any) -> None:
+    """Raise InputError unless ``dtype`` can hold ``value``: not as infinity, nor as zero if it is not zero."""
+    kind = np.finfo(np.dtype(dtype))
+    if not (value == 0 or float(kind.smallest_subnormal) <= abs(value) <= float(kind.max)):
+        least, most = float(kind.smallest_subnormal), float(kind.max)
+        raise InputError(f"{name} is {value}, expected {least:.3g} to {most:.3g}, which {kind.dtype} can hold")
+
+
+def check_kind(name: str, value: Any, kind: Any, expected: str) -> Any:
+    """``value``; raises InputError unless it is of the ``kind``, in words what was ``expected``."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {' '.join(repr(value).split()):.60}, expected {expected}")
+    return value
+
+
+def check_gradient_function(gradient_function: Any, params: Any, x: Any, y: Any) -> None:
+    """Raise InputError unless ``gradient_function(params, x, y)`` can be compiled and returns loss and gradient."""
+    try:
+        found = jax.eval_shape(gradient_function, params, x, y)
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError):
+        said = "it uses NumPy, or asks for values"
+        expected = "expected jax.numpy alone: training compiles it, check_gradient checks NumPy's as they are"
+        raise InputError(f"the gradient function cannot be compiled: {said}; {expected}") from None
+    except TypeError as error:
+        raise InputError(f"the gradient function fails: {' '.join(str(error).split()):.120}") from None
+    shapes = jax.tree.map(np.shape, params)
+    pair = isinstance(found, tuple) and len(cast(tuple[Any, ...], found)) == 2
+    if not pair or np.shape(found[0]) != () or jax.tree.map(np.shape, found[1]) != shapes:
+        raise InputError("the gradient function returns something else, expected (loss, gradient), a pytree as params")
 
 
 def check_finite(x: Floats, name: str) -> None:

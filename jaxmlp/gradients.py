@@ -4,7 +4,7 @@ import functools
 
 import jax
 
-from jaxmlp.losses import GradientFunction, network_loss
+from jaxmlp.losses import GradientFunction, made_for, network_loss
 from jaxmlp.network import ActivationName
 
 __all__ = ["automatic_gradient"]
@@ -16,4 +16,4 @@ def automatic_gradient(activation: ActivationName = "sigmoid") -> GradientFuncti
 
     Shapes, dtypes and errors as `jaxmlp.hand_derived_gradient`.
     """
-    return jax.value_and_grad(network_loss(activation))
+    return made_for(activation, jax.value_and_grad(network_loss(activation)))

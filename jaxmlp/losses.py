@@ -9,7 +9,7 @@ from jax import Array
 
 from jaxmlp.network import Activations, Params, forward
 
-__all__ = ["GradientFunction", "Loss", "accuracy", "cross_entropy", "network_loss"]
+__all__ = ["GradientFunction", "Loss", "accuracy", "cross_entropy", "made_for", "network_loss"]
 
 GradientFunction: TypeAlias = Callable[[Any, Array, Array], tuple[Array, Any]]
 """``(params, x [..., n_in], y [..., n_classes]) -> (loss, gradient)``: the mean loss over the samples and its
@@ -31,6 +31,12 @@ def cross_entropy(logits: Array, y: Array) -> Array:
     Source: lecture, step 2, loss; log-softmax is shifted by the largest logit.
     """
     return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(logits), axis=-1))
+
+
+def made_for(activation: Activations, function: Any) -> Any:
+    """``function``, marked with its activation: training refuses a gradient that is another network's."""
+    function.activation = activation
+    return function
 
 
 def network_loss(activation: Activations = "sigmoid") -> Loss:

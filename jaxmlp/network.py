@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxmlp.checks import check_kind
 from jaxmlp.errors import InputError
 
 __all__ = [
@@ -67,6 +68,7 @@ def hidden_activations(activation: Activations, n_hidden: int) -> tuple[Activati
         InputError: an unknown name, or a number of names other than the number of hidden layers.
     """
     one = isinstance(activation, (str, Activation))
+    check_kind("activation", activation, (str, tuple, list), f"one of {', '.join(ACTIVATIONS)}, or one per layer")
     rows: list[Activation] = []
     for row in (activation,) if one else activation:
         if isinstance(row, str) and row not in ACTIVATIONS:

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from jaxmlp.checks import check_kind
 from jaxmlp.errors import InputError
 
 __all__ = [
@@ -72,6 +73,7 @@ OPTIMIZERS: dict[str, Factory] = {
 
 def check_hyperparameters(hyperparameters: Hyperparameters) -> None:
     """Raise InputError, naming the value and what was expected, for numbers that no optimiser can use."""
+    check_kind("hyperparameters", hyperparameters, Hyperparameters, "Hyperparameters(learning_rate, ..)")
     rate, momentum, decay = hyperparameters
     if np.ndim(rate) or not (math.isfinite(rate) and rate > 0):
         raise InputError(f"learning rate is {rate}, expected a positive finite number")

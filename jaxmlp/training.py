@@ -14,15 +14,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from numpy.typing import NDArray
 
+from jaxmlp.checks import check_gradient_function, check_held, check_kind
 from jaxmlp.data import Dataset, check_dataset
 from jaxmlp.errors import InputError
 from jaxmlp.gradients import automatic_gradient
 from jaxmlp.losses import GradientFunction, accuracy
-from jaxmlp.network import ActivationName, Params, forward, hidden_activations, sizes_of
+from jaxmlp.network import ActivationName, Layer, Params, forward, hidden_activations, sizes_of
 from jaxmlp.optimizers import Hyperparameters, check_hyperparameters, sgd
 
 __all__ = [
@@ -150,8 +152,14 @@ def check_training(
     params: Params, dataset: Dataset, hyperparameters: Hyperparameters, config: Config, epochs: int
 ) -> None:
     """Raise InputError, naming the value and what was expected, for anything that training cannot use."""
+    check_kind("dataset", dataset, Dataset, "a Dataset, as load_digits or load_table give")
+    for layer in check_kind("params", params, tuple, "a tuple of Layer"):
+        check_kind("params", layer, Layer, "a tuple of Layer(weights, biases)")
+    check_kind("config", config, Config, "Config(activation, ..)")
+    check_kind("optimizer", config.optimizer, Callable, "a function such as OPTIMIZERS['adam']")
     check_dataset(dataset)
     check_hyperparameters(hyperparameters)
+    check_held("learning rate", hyperparameters.learning_rate, dataset.x_train.dtype)
     if epochs < 1:
         raise InputError(f"epochs are {epochs}, expected 1 or more")
     n = len(dataset.labels_train)
@@ -189,13 +197,18 @@ def train(
     Source: lecture, step 3.
     """
     hyperparameters, config = hyperparameters or Hyperparameters(), config or Config()
+    check_kind("orders", orders, (Array, np.ndarray, list), "integers [epochs, n]")
+    orders = jnp.asarray(orders)
     check_training(params, dataset, hyperparameters, config, len(orders))
     if orders.ndim != 2 or orders.size == 0 or not jnp.issubdtype(orders.dtype, jnp.integer):
         raise InputError(f"orders have dtype {orders.dtype} and shape {orders.shape}, expected integers [epochs, n]")
     if orders.min() < 0 or orders.max() >= len(dataset.labels_train):
         raise InputError(f"orders name rows outside 0..{len(dataset.labels_train) - 1}, the training rows")
-    state, history = train_epochs(
-        initial_state(params, hyperparameters, config), dataset, orders, hyperparameters, config,
-        gradient_function or automatic_gradient(config.activation),
-    )  # fmt: skip
+    gradient_function = gradient_function or automatic_gradient(config.activation)
+    if (made_for := getattr(gradient_function, "activation", None)) is None:  # a person's own
+        check_gradient_function(gradient_function, params, dataset.x_train[0], dataset.y_train[0])
+    elif hidden_activations(made_for, len(params) - 1) != hidden_activations(config.activation, len(params) - 1):
+        raise InputError(f"the gradient function is made for {made_for}, expected {config.activation}, as in config")
+    state = initial_state(params, hyperparameters, config)
+    state, history = train_epochs(state, dataset, orders, hyperparameters, config, gradient_function)
     return state.params, history

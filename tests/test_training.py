@@ -1,6 +1,6 @@
 """What training does, for any data; `test_lecture` holds it to the lecture's numbers."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -230,3 +230,57 @@ def test_what_training_cannot_use_is_rejected(changed: dict[str, Any], message: 
     arguments["orders"] = jnp.asarray(arguments["orders"])
     with rejects(message):
         train(**arguments)
+
+
+# What people hand over, and what they are told.
+
+
+def by_numpy(params: Any, x: Any, _: Any) -> Any:
+    return np.tanh(np.asarray(x)).sum(), params
+
+
+NUMPY = (
+    "the gradient function cannot be compiled: it uses NumPy, or asks for values; expected jax.numpy alone: training "
+    "compiles it, check_gradient checks NumPy's as they are"
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"config": Config("tanh"), "gradient_function": hand_derived_gradient()},
+         "the gradient function is made for sigmoid, expected tanh, as in config"),
+        ({"config": Config("tanh"), "gradient_function": jax.jit(automatic_gradient("relu"))},
+         "is made for relu, expected tanh"),
+        ({"gradient_function": by_numpy}, NUMPY),
+        ({"gradient_function": lambda one: one}, "the gradient function fails: "),
+        ({"gradient_function": lambda *given: (given[1].sum(), [given[0]])}, "function returns something else"),
+        ({"gradient_function": lambda *given: (given[1], given[0])}, "expected (loss, gradient), a pytree as params"),
+        ({"gradient_function": lambda *given: given[1].sum()}, "expected (loss, gradient), a pytree as params"),
+        ({"hyperparameters": 0.1}, "hyperparameters is 0.1, expected Hyperparameters(learning_rate, ..)"),
+        ({"hyperparameters": Hyperparameters(1e39)}, "learning rate is 1e+39, expected 1.4e-45 to 3.4e+38, which"),
+        ({"orders": 3}, "orders is 3, expected integers [epochs, n]"),
+        ({"orders": [[0.5]]}, "orders have dtype float"), ({"config": "tanh"}, "config is 'tanh', expected Config("),
+        ({"config": Config(optimizer=cast(Any, "adam"))},
+         "optimizer is 'adam', expected a function such as OPTIMIZERS['adam']"),
+        ({"config": Config(cast(Any, 3))}, "activation is 3, expected one of"),
+        ({"params": [1]}, "params is [1], expected a tuple of Layer"),
+        ({"params": (1,)}, "params is 1, expected a tuple of Layer(weights, biases)"),
+        ({"dataset": (1, 2)}, "dataset is (1, 2), expected a Dataset, as load_digits or load_table give"),
+    ],
+)  # fmt: skip
+def test_what_training_cannot_use_is_one_line(given: dict[str, Any], said: str) -> None:
+    arguments: Any = {"params": random_params(0, (4, 5, 3), "float32"), "dataset": random_dataset(0, 6, "float32"),
+                 "orders": np.zeros((1, 6), np.int32), **given}  # fmt: skip
+    with rejects(said):
+        train(**arguments)
+
+
+def test_orders_may_be_a_list_and_a_gradient_of_ones_own_trains() -> None:
+    params, dataset = random_params(0, (4, 5, 3), "float32"), random_dataset(0, 6, "float32")
+
+    def mine(params: Any, x: Any, y: Any) -> Any:
+        return automatic_gradient()(params, x, y)
+
+    ours = train(params, dataset, jnp.arange(6)[None])
+    assert_agree(train(params, dataset, [[0, 1, 2, 3, 4, 5]], gradient_function=mine), ours)  # pyright: ignore[reportArgumentType]

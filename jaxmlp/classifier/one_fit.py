@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from jaxmlp.checks import MAX_INT, class_weights
+from jaxmlp.checks import MAX_INT, check_held, class_weights
 from jaxmlp.classifier.settings import Settings
 from jaxmlp.classifier.stopping import FitConfig, FitHyperparameters, epochs_per_call, fit_epochs, start, training_data
 from jaxmlp.data import Dataset
@@ -110,6 +110,7 @@ def prepare(
 def hyperparameters_of(parameters: dict[str, Any], prepared: PreparedFit, last_epoch: int) -> FitHyperparameters:
     """What the fit traces, as NumPy scalars; the penalty in the scale of the prepared weights."""
     scalar = np.dtype(prepared.data.x_train.dtype).type
+    check_held("learning_rate", parameters["learning_rate"], scalar)
     hyperparameters = Hyperparameters(scalar(parameters["learning_rate"]), scalar(parameters["momentum"]))
     alpha, tol = scalar(parameters["alpha"] / prepared.mean_weight), scalar(parameters["tol"])
     patience = np.int32(min(parameters["n_iter_no_change"], MAX_INT))
