@@ -2,6 +2,7 @@
 
 python -m experiments.gradient_check MINE.py
 python -m experiments.gradient_check --hidden 20 10
+python -m experiments.gradient_check --data flowers.csv --target species --hidden 8
 python -m experiments.gradient_check --random-networks 200
 python -m experiments.gradient_check --planted-mistake all
 """
@@ -21,7 +22,7 @@ from experiments.gradient_cases import planted_mistakes
 from experiments.gradient_cases.own_file import show_file
 from experiments.gradient_cases.planted_check import show_planted
 from experiments.gradient_cases.random_networks import show_random
-from experiments.support import command_line
+from experiments.support import command_line, own_data
 from jaxmlp import (
     ACTIVATIONS,
     Config,
@@ -42,7 +43,7 @@ from jaxmlp import (
     hand_derived_gradient,
     hand_derived_hessian_vector,
     initial_state,
-    load_digits,
+    load_table,
     numerical_gradient,
     runtime,
     train_epochs,
@@ -72,8 +73,8 @@ class Result(NamedTuple):
         gradients: the report on all three gradients.
         second_order: the report on the two Hessian-vector products along a random direction.
         sweeps: the numerical gradient's errors by step size, for each order.
-        epochs: ``[5]``: 64-20-10 is trained with either gradient; the largest difference of a parameter after each
-            epoch.
+        epochs: ``[5]``: a network of 20 hidden units is trained with either gradient; the largest difference of a
+            parameter after each epoch.
         diagnosis: of the hand-derived backward pass.
         seconds_numerical: for the numerical gradient of all parameters, compilation included.
     """
@@ -92,19 +93,25 @@ class Result(NamedTuple):
         return self.gradients.ok and self.second_order.ok and self.diagnosis.ok
 
 
-def run(settings: Settings) -> Result:
-    """Compare the gradients of a fresh network on the first training digits; prints nothing.
+def run(settings: Settings, table: Dataset | None = None) -> Result:
+    """Compare the gradients of a fresh network on the first training rows; prints nothing.
+
+    Args:
+        settings: checked here.
+        table: the data, of the settings' dtype; by default the lecture's digits.
 
     Raises:
         InputError: a setting that cannot be used.
     """
     runtime.configure(settings.dtype)
-    dataset = load_digits(settings.dtype)
+    table = load_table("digits", dtype=settings.dtype) if table is None else table
+    dataset = jax.device_put(Dataset(*table))
     n = len(dataset.labels_train)
     if not 1 <= settings.batch_size <= n:
         raise InputError(f"batch size is {settings.batch_size}, expected 1..{n}, the number of training samples")
     stream, activation = LectureStream(settings.seed), settings.activation
-    params = stream.params((64, *settings.hidden, 10), settings.dtype)
+    ends = dataset.x_train.shape[1], dataset.y_train.shape[1]
+    params = stream.params((ends[0], *settings.hidden, ends[1]), settings.dtype)
     x, y = dataset.x_train[: settings.batch_size], dataset.y_train[: settings.batch_size]
     functions: dict[str, GradientFunction] = {
         "hand-derived": jax.jit(hand_derived_gradient(activation)),
@@ -140,9 +147,9 @@ def sweep(activation: str, order: int, params: Params, x: jax.Array, y: jax.Arra
 
 
 def drift(dataset: Dataset, settings: Settings) -> NDArray[Any]:
-    """Train 64-20-10 with either gradient; the largest difference of a parameter after each of 5 epochs."""
+    """Train a network of 20 hidden units with either gradient; a parameter's largest difference after each epoch."""
     stream, n, activation = LectureStream(settings.seed), len(dataset.labels_train), settings.activation
-    start = stream.params((64, 20, 10), settings.dtype)
+    start = stream.params((dataset.x_train.shape[1], 20, dataset.y_train.shape[1]), settings.dtype)
     orders, rate, config = stream.orders(EPOCHS, n), Hyperparameters(), Config(activation)
     gradients = hand_derived_gradient(activation), automatic_gradient(activation)
     states = [initial_state(start, rate, config) for _ in gradients]
@@ -157,10 +164,13 @@ def drift(dataset: Dataset, settings: Settings) -> NDArray[Any]:
     return np.asarray(differences)
 
 
-def show_digits(settings: Settings, out: str) -> int:
-    """Print the reports on the digits and write the files; returns the exit code."""
+def show_data(settings: Settings, out: str, source: own_data.DataConfig) -> int:
+    """Print the reports on the data and write the files; returns the exit code."""
+    runtime.configure(settings.dtype)
+    table = source.load(settings.dtype)
+    command_line.show_notes(table)
     folder = command_line.output_folder(out)
-    result = run(settings)
+    result = run(settings, table)
     print(result.gradients)
     print(f"\nHessian-vector product along a random direction\n{result.second_order}")
     print(f"\nbackward pass: {result.diagnosis}")
@@ -172,14 +182,16 @@ def show_digits(settings: Settings, out: str) -> int:
         plateau_words = f"plateau of steps {plateau[0]:.1e} to {plateau[1]:.1e}"
         print(f"numerical, {name}: best error {errors.min():.1e}, {plateau_words}")
     differences = ", ".join(f"{value:.1e}" if value else "0" for value in result.epochs)
-    print(f"64-20-10 trained with either gradient, largest difference by epoch:\n    {differences}")
+    n_in, n_classes = table.x_train.shape[1], len(table.classes)
+    print(f"{n_in}-20-{n_classes} trained with either gradient, largest difference by epoch:\n    {differences}")
     labels = {
         f"[{layer}].{field}": f"{letter}$_{layer + 1}$"
         for layer in range(len(settings.hidden) + 1)
         for field, letter in (("weights", "W"), ("biases", "b"))
     }
-    sizes = "-".join(map(str, (64, *settings.hidden, 10)))
-    title = f"{sizes}, {settings.activation}, {settings.dtype}, {settings.batch_size} digits"
+    sizes = "-".join(map(str, (n_in, *settings.hidden, n_classes)))
+    what = "digits" if source.data == "digits" else "rows"
+    title = f"{sizes}, {settings.activation}, {settings.dtype}, {settings.batch_size} {what}"
     figure = figures.agreement(result.gradients, labels, result.sweeps, result.epochs, title)
     print(command_line.write(folder, {"report.json": record(result), "agreement.png": figure}))
     return 0 if result.ok else 1
@@ -214,9 +226,13 @@ def main(arguments: list[str] | None = None) -> int:
                       help=f"all, or one of {', '.join(planted_mistakes.MISTAKES)}")  # fmt: skip
     parser.add_argument("--activation", choices=ACTIVATIONS, help="(sigmoid; random networks: all of them)")
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="digits (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="rows (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="0..2**32-1 (%(default)s)")
+    own_data.add_arguments(parser)
     options = parser.parse_args(arguments)
+    source = own_data.read(options)
+    if source != own_data.DataConfig() and (options.file or options.planted_mistake or options.random_networks):
+        parser.error("--data goes with --hidden alone")
 
     def body() -> int:
         check_seed(options.seed)
@@ -229,7 +245,7 @@ def main(arguments: list[str] | None = None) -> int:
             return show_random(options.random_networks, options.seed, options.dtype, activations, options.out)
         hidden = tuple(options.hidden)
         settings = Settings(hidden, options.activation or "sigmoid", options.dtype, options.batch_size, options.seed)
-        return show_digits(settings, options.out)
+        return show_data(settings, options.out, source)
 
     return command_line.call(body, options.device)
 

@@ -1,6 +1,7 @@
-"""Train one network on the handwritten digits as the lecture does: print a line per epoch, draw figures.
+"""Train one network as the lecture does, on the handwritten digits or your own data: a line per epoch, figures.
 
 python -m experiments.train --hidden 20 10
+python -m experiments.train --data flowers.csv --target species --hidden 8
 """
 
 import dataclasses
@@ -13,12 +14,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
-from experiments.support import command_line
-from experiments.support.training_run import GRADIENTS, N_CLASSES, RANDOMNESS, Result, Settings, run
-from jaxmlp import History, Model, figures, forward_trace, runtime
+from experiments.support import command_line, own_data
+from experiments.support.training_run import GRADIENTS, RANDOMNESS, Result, Settings, run
+from jaxmlp import Dataset, History, Model, Table, figures, forward_trace, runtime
+from jaxmlp.models import trained_model
 from jaxmlp.network import ACTIVATIONS
 
 LECTURE = Settings()
+WRITTEN = ("curves.png", "confusion.png", "bottleneck.png")
 
 
 def line(epoch: int, loss: float, train_accuracy: float, test_accuracy: float) -> str:
@@ -38,8 +41,16 @@ def record(result: Result) -> dict[str, Any]:
         **{name: np.asarray(rows, np.float64).tolist() for name, rows in result.history._asdict().items()},
         "seconds_compiling": result.seconds_compiling,
         "seconds_training": result.seconds_training,
+        "data": result.dataset.source if isinstance(result.dataset, Table) else None,
         "environment": runtime.environment(),
     }
+
+
+def names(dataset: Dataset) -> list[str] | None:
+    """What the classes are called; None for digits."""
+    if not isinstance(dataset, Table) or dataset.source["data"] == "digits":
+        return None
+    return [str(name) for name in dataset.classes]
 
 
 def draw(result: Result, palette: str = "lecture") -> dict[str, Figure]:
@@ -53,18 +64,20 @@ def draw(result: Result, palette: str = "lecture") -> dict[str, Figure]:
         return drawn
     # Jitted as a whole: without jit every operation would be compiled by itself.
     traced = jax.jit(forward_trace, static_argnums=2)
-    train, test = (traced(result.params, x, settings.activation).pre_activations for x in (dataset[0], dataset[3]))
+    inputs = dataset.x_train, dataset.x_test
+    train, test = (traced(result.params, x, settings.activation).pre_activations for x in inputs)
     predicted = np.argmax(test[-1], axis=1)
-    counts = confusion_matrix(dataset.labels_test, predicted, labels=range(N_CLASSES))
+    counts = confusion_matrix(dataset.labels_test, predicted, labels=range(settings.n_classes))
+    called = names(dataset)
     share = 100 * float(history.test_accuracy[-1])
-    drawn["confusion.png"] = figures.confusion(counts, f"{title}: test set, {share:.1f} % right")
+    drawn["confusion.png"] = figures.confusion(counts, f"{title}: test set, {share:.1f} % right", called)
     if settings.hidden and settings.hidden[-1] == 2:
         seen = (
             figures.Points(np.asarray(g[-2]), np.asarray(labels))
             for g, labels in ((train, dataset.labels_train), (test, dataset.labels_test))
         )
         drawn["bottleneck.png"] = figures.bottleneck(
-            *seen, palette=palette, title=f"{title}: what the 2-unit layer sees"
+            *seen, palette=palette, title=f"{title}: what the 2-unit layer sees", names=called
         )
     return drawn
 
@@ -73,16 +86,18 @@ def model(result: Result) -> dict[str, Model]:
     """The model file's content by file name; nothing where the parameters are not finite."""
     if result.ended == "diverged" or not len(result.history.loss):
         return {}
+    settings, dataset = result.settings, result.dataset
     details = {
-        **dataclasses.asdict(result.settings),
+        **dataclasses.asdict(settings),
         "epochs": len(result.history.loss),
         "test_accuracy": float(result.history.test_accuracy[-1]),
-        "data": "digits",
     }
-    return {"model.safetensors": Model(result.params, result.settings.activation, np.arange(N_CLASSES), details)}
+    return {"model.safetensors": trained_model(result.params, settings.activation, dataset, details)}
 
 
-def perform(settings: Settings, folder: Path, palette: str = "lecture", quiet: bool = False) -> Result:
+def perform(
+    settings: Settings, folder: Path, palette: str = "lecture", quiet: bool = False, table: Table | None = None
+) -> Result:
     """Train with a line per epoch and a progress bar, write the files into ``folder``, print a summary."""
     with command_line.bar(settings.epochs, "epoch") as progress:
 
@@ -91,7 +106,7 @@ def perform(settings: Settings, folder: Path, palette: str = "lecture", quiet: b
                 command_line.show(line(epoch, *row), quiet)
             progress.update(len(rows.loss))
 
-        result = run(settings, report)
+        result = run(settings, report, table)
     done = len(result.history.loss)
     if result.ended == "diverged":
         print(f"error: the loss is no longer finite at epoch {done + 1}; kept {done} epochs", file=sys.stderr)
@@ -101,7 +116,8 @@ def perform(settings: Settings, folder: Path, palette: str = "lecture", quiet: b
         print(
             f"{settings.name}: compiled in {result.seconds_compiling:.2f} s, trained in {result.seconds_training:.2f} s"
         )
-        print(command_line.write(folder, {"history.json": record(result), **model(result), **draw(result, palette)}))
+        files: dict[str, Any] = {"history.json": record(result), **model(result), **draw(result, palette)}
+        print(command_line.write(folder, files, WRITTEN))
     return result
 
 
@@ -135,14 +151,20 @@ def main(
     add("--palette", choices=figures.PALETTES, default="lecture", help="colours of bottleneck.png (%(default)s)")
     add("--quiet", action="store_true", help="no line per epoch")
     command_line.add_no_cache(parser)
+    if preset is LECTURE:  # the others are the lecture's networks, made for digits
+        own_data.add_arguments(parser)
     options = vars(parser.parse_args(arguments))
     options["hidden"] = tuple(options["hidden"])
-    settings = Settings(**{field.name: options[field.name] for field in dataclasses.fields(Settings)})
+    given = {field.name: options[field.name] for field in dataclasses.fields(Settings) if field.name in options}
 
     def body() -> int:
+        runtime.configure(given["dtype"])
+        table = own_data.config_of(options).load(given["dtype"])
+        command_line.show_notes(table)
+        settings = Settings(**given, n_in=table.x_train.shape[1], n_classes=len(table.classes))
         folder = command_line.output_folder(options["out"])
         command_line.prepare(settings.dtype, settings.sizes, settings.batch_size, not options["no_cache"])
-        return exit_code(perform(settings, folder, options["palette"], options["quiet"]))
+        return exit_code(perform(settings, folder, options["palette"], options["quiet"], table))
 
     return command_line.call(body, options["device"])
 

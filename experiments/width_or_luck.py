@@ -32,7 +32,7 @@ def run(seeds: int, epochs: int, database: str) -> Comparison:
     """Train both networks with each seed, learning rate 0.2 and all training rows; resumes a run that was stopped."""
     space = make_space({"hidden": list(NETWORKS), "learning_rate": [0.2], "seeds": [f"0:{seeds}"]})
     settings = {**sweep.SETTINGS, "epochs": epochs, "validation": 0}
-    rows = sweep.run(space, settings, database)
+    rows = sweep.run(space, settings, database).rows
     if any(row["status"] != "done" for row in rows):
         raise InputError("some trials are not done, expected all: run it again")
     first, second = (

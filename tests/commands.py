@@ -1,5 +1,6 @@
 """What the tests of commands share: what would be written, and what is drawn in a figure."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ def catch_writes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """From here on commands write nothing and make no folder: what they would write, by name. Spares the drawing."""
     caught: dict[str, Any] = {}
 
-    def write(_: Path, files: dict[str, Any]) -> str:
+    def write(_: Path, files: dict[str, Any], __: Collection[str] = ()) -> str:
         caught.clear()
         caught.update(files)
         return f"wrote {', '.join(files)}"

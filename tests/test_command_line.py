@@ -243,3 +243,80 @@ def test_a_module_run_by_its_name_ends_with_its_commands_exit_code(
         runpy.run_path(str(FOLDER / f"{module}.py"), run_name="__main__")
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+# Where a command cannot print or compute, and where nobody watches.
+
+
+class Full(io.StringIO):
+    """A standard output that takes no more."""
+
+    def __init__(self, path: Path, fails: str) -> None:
+        super().__init__()
+        self.file, self.fails = open(path, "w"), fails  # noqa: SIM115 - closed by the test
+
+    def write(self, _: str) -> int:
+        if self.fails == "write":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return 0
+
+    def flush(self) -> None:
+        if self.fails == "flush":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fileno(self) -> int:
+        return self.file.fileno()
+
+
+@pytest.mark.parametrize("fails", ["write", "flush"])
+def test_a_full_standard_output_is_one_line_and_exit_2(
+    fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Full(tmp_path / "out", fails)
+    monkeypatch.setattr(sys, "stdout", out)
+    assert command_line.call(lambda: print("a line") or 0) == 2
+    said = "error: the standard output takes no more (No space left on device), expected room there\n"
+    assert capsys.readouterr().err == said
+    out.file.close()
+
+
+def test_an_error_of_a_file_is_not_taken_for_one_of_the_output(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space"):
+        command_line.call(lambda: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space", str(tmp_path))))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Unable to initialize backend"), AssertionError()])
+def test_a_platform_that_is_not_there_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body() -> int:
+        raise error
+
+    with pytest.raises(type(error)):
+        command_line.call(body)
+    monkeypatch.setattr(runtime, "platforms_missing", lambda: "cuda")
+    assert command_line.call(body) == 2
+    said = "error: JAX_PLATFORMS is 'cuda', but JAX finds no such device, expected cpu\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_log_gets_a_line_every_ten_seconds_and_none_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(command_line.time, "monotonic", lambda: clock[0])
+    with command_line.bar(4096, "trial") as progress:
+        for now in (1.0, 9.9, 12.0, 13.0, 21.9, 22.0):
+            clock[0] = now
+            progress.update(100)
+    assert capsys.readouterr().err.splitlines() == [
+        "300 of 4096 trials, 00:12 so far, about 02:31 left", "600 of 4096 trials, 00:22 so far, about 02:08 left",
+    ]  # fmt: skip
+
+
+def test_files_of_an_earlier_run_that_would_show_something_else_are_removed(tmp_path: Path) -> None:
+    for name in ("old.png", "kept.png", "mine.txt"):
+        (tmp_path / name).write_text("earlier")
+    said = command_line.write(tmp_path, {"a.json": {}, "kept.png": Figure()}, ("old.png", "kept.png", "never.png"))
+    assert said.endswith("(replacing an earlier kept.png, removing an earlier old.png)")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "kept.png", "mine.txt"]

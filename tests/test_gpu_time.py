@@ -13,8 +13,8 @@ from experiments.benchmarks import gpu_time
 from experiments.benchmarks.contender_process import SWEEP, ContenderError, Entry
 from experiments.benchmarks.gpu_time import LARGE, SMALL, Row
 from experiments.benchmarks.workloads import Workload
-from experiments.sweep_actions import engine_choice
 from jaxmlp import MLPClassifier, runtime
+from jaxmlp.sweep import one_call
 from tests.helpers import MISSING_WARP, without_warp
 
 ROWS = [
@@ -162,15 +162,12 @@ def on(platform: str) -> object:
     return lambda: types.SimpleNamespace(devices=devices)
 
 
-def test_auto_is_the_fused_engine_on_a_gpu_alone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert engine_choice.choose_engine("auto") == "scan"
-    monkeypatch.setattr(engine_choice, "device_mesh", on("gpu"))
-    assert engine_choice.choose_engine("auto") == "fused"
-    assert engine_choice.choose_engine("scan") == "scan"
-    assert engine_choice.choose_engine("auto", "dask://here:1") == "scan"
-    assert not capsys.readouterr().out
+def test_auto_is_the_fused_engine_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert one_call.choose_engine("auto") == ("scan", [])
+    monkeypatch.setattr(one_call, "device_mesh", on("gpu"))
+    assert one_call.choose_engine("auto") == one_call.choose_engine("fused") == ("fused", [])
+    assert one_call.choose_engine("scan") == one_call.choose_engine("auto", local=False) == ("scan", [])
     without_warp(monkeypatch, MISSING_WARP)
-    assert engine_choice.choose_engine("auto") == "scan"
-    assert capsys.readouterr().out.startswith("note: the scan trains, slower on a GPU: the fused engine needs NVIDIA")
+    engine, (note,) = one_call.choose_engine("auto")
+    assert engine == "scan"
+    assert note.startswith("the scan trains, slower on a GPU: the fused engine needs NVIDIA")

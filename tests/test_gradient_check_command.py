@@ -14,6 +14,7 @@ from experiments.gradient_cases import planted_check
 from experiments.gradient_cases.planted_mistakes import MISTAKES, applies
 from experiments.gradient_cases.random_networks import RandomNetwork
 from experiments.gradient_check import Result, Settings
+from experiments.support.own_data import DataConfig
 from jaxmlp import (
     ACTIVATIONS,
     Dataset,
@@ -69,7 +70,7 @@ def test_first_and_second_derivative_and_backward_pass_each_decide_the_exit_code
     result: Result, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = catch_writes(monkeypatch)
-    monkeypatch.setattr(gradient_check, "run", lambda _: result)
+    monkeypatch.setattr(gradient_check, "run", lambda *_: result)
     assert gradient_check.main([]) == code
     record = json.loads(json.dumps(files["report.json"]))
     assert record["ok"] is (code == 0)
@@ -84,7 +85,7 @@ def test_what_was_found_on_the_digits_is_printed_and_kept(
 ) -> None:
     files = catch_writes(monkeypatch)
     result = found()
-    monkeypatch.setattr(gradient_check, "run", lambda _: result)
+    monkeypatch.setattr(gradient_check, "run", lambda *_: result)
     assert gradient_check.main(["--hidden", "2", "--activation", "tanh", "--batch-size", "7"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"{result.gradients}\n\nHessian-vector product along a random direction\n")
@@ -213,7 +214,7 @@ def test_drift_trains_both_gradients_epoch_by_epoch_on_the_same_orders(
 
 def test_the_options_choose_what_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    for code, name in enumerate(("show_digits", "show_random", "show_planted"), 5):
+    for code, name in enumerate(("show_data", "show_random", "show_planted"), 5):
         monkeypatch.setattr(gradient_check, name, lambda *how, code=code: asked.append(how) or code)
     every = ["--activation", "relu", "--dtype", "float32", "--batch-size", "9", "--seed", "4", "--out", "o"]
     assert gradient_check.main([]) == gradient_check.main(["--hidden", "3", *every]) == 5
@@ -223,9 +224,9 @@ def test_the_options_choose_what_is_checked(monkeypatch: pytest.MonkeyPatch) -> 
     assert gradient_check.main(["--planted-mistake", "all"]) == 7
     assert gradient_check.main(["--planted-bug", "half-precision", *every]) == 7
     assert asked == [
-        (Settings((20, 10), "sigmoid", "float64", 32, 0), "runs/gradient_check"),
-        (Settings((3,), "relu", "float32", 9, 4), "o"),
-        (Settings(()), "runs/gradient_check"),
+        (Settings((20, 10), "sigmoid", "float64", 32, 0), "runs/gradient_check", DataConfig()),
+        (Settings((3,), "relu", "float32", 9, 4), "o", DataConfig()),
+        (Settings(()), "runs/gradient_check", DataConfig()),
         (2, 0, "float64", tuple(ACTIVATIONS), "runs/gradient_check"),
         (2, 4, "float32", ("relu",), "o"),
         ("all", 0),

@@ -8,7 +8,8 @@ import pytest
 import sklearn.datasets
 
 from experiments import predict, train
-from jaxmlp import Dataset, LectureStream, MLPClassifier, Model, load, save
+from jaxmlp import Dataset, LectureStream, MLPClassifier, Model, load, load_table, save
+from jaxmlp.tables import read_columns
 from tests import oracle
 from tests.commands import catch_writes
 from tests.helpers import as_params
@@ -19,9 +20,12 @@ def test_mistakes_come_with_image_digit_and_probabilities_the_surest_first(
 ) -> None:
     # 40 digits to train on, the first 14 of the test set: few pictures. Random weights are mostly wrong.
     random, few = np.random.default_rng(5), [column[: 40 if number < 3 else 14] for number, column in enumerate(digits)]
-    monkeypatch.setattr(predict, "load_digits", lambda _: Dataset(*few))
+    table = load_table("digits", dtype="float64")
+    rows = table.rows[0][:40], table.rows[1][:14]
+    monkeypatch.setattr(predict, "load_table", lambda *_, **__: table)
+    table.rows = rows
     layers = [(random.normal(0, 0.3, (3, 64)), random.normal(0, 1, 3)), (random.normal(0, 2, (10, 3)), np.zeros(10))]
-    save(tmp_path / "m", Model(as_params(layers), "tanh"))
+    save(tmp_path / "m", Model(as_params(layers), "tanh", preparation=table.preparation))
     train_shares, shares = (
         np.array([oracle.forward(layers, np.asarray(row), ["tanh"])[1][-1] for row in rows])
         for rows in (few[0], few[3])
@@ -61,15 +65,27 @@ def test_a_run_of_the_experiments_is_shown_with_the_accuracy_that_it_had(
     assert isinstance(found, Model)
     assert found.details["epochs"] == 3
     result = predict.run(str(tmp_path / "model.safetensors"))
-    assert result.test_accuracy == pytest.approx(found.details["test_accuracy"])
-    assert (len(result.labels), result.probabilities.shape, result.probabilities.dtype) == (300, (300, 10), np.float32)
+    assert result.accuracy("test") == pytest.approx(found.details["test_accuracy"])
+    rows, labels, shares = result.parts["test"]
+    assert labels is not None
+    assert (len(rows), len(labels), shares.shape, shares.dtype) == (300, 300, (300, 10), np.float32)
 
 
 def test_a_classifier_of_digits_is_shown_too(digits: Dataset, tmp_path: Path) -> None:
     made = MLPClassifier((3,), max_iter=1, n_iter_no_change=9, random_state=0, batch_size=100)
     made.fit(np.asarray(digits.x_train), np.asarray(digits.labels_train))
     save(tmp_path / "c", made)
-    assert predict.run(str(tmp_path / "c")).test_accuracy == made.score(digits.x_test, digits.labels_test)
+    shown = predict.run(str(tmp_path / "c"))
+    assert shown.accuracy("test") == made.score(digits.x_test, digits.labels_test)
+    assert shown.note.endswith("the training digits fit it better standardised as the lecture does")
+    # One that learned from grey values is shown them.
+    raw = read_columns("digits")
+    assert raw.labels is not None
+    made.set_params(max_iter=20, n_iter_no_change=99).fit(raw.x[300:], raw.labels[300:])
+    save(tmp_path / "raw", made)
+    shown = predict.run(str(tmp_path / "raw"))
+    assert shown.accuracy("test") == made.score(raw.x[:300], raw.labels[:300])
+    assert shown.note.endswith("the training digits fit it better as they are, 0 to 16")
 
 
 def test_what_cannot_be_shown_is_one_line_and_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

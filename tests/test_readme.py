@@ -18,7 +18,10 @@ def agrees(line: str) -> bool:
 
 
 @pytest.mark.parametrize(("program", "printed"), PROGRAMS)
-def test_programs_print_what_stands_below_them(program: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_programs_print_what_stands_below_them(
+    program: str, printed: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     exec(compile(program, "README.md", "exec"), {})
     said = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     # Rounding errors, in agreeing rows, differ between machines.

@@ -121,7 +121,7 @@ def others(trial: Trial) -> dict[str, Any]:
 @pytest.mark.parametrize("batch_size", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_padded_units_stay_zero_however_they_are_trained(batch_size: int, doubles: Data) -> None:
     trial = Trial((5, 3), "sigmoid", batch_size, "momentum", 0.5, 0.9, 0.01)
-    state = block_training._train(Block(packing.config_of(trial), ((trial,),), True), 3, doubles)[0].state  # pyright: ignore[reportPrivateUsage]
+    state = block_training._train(Block(packing.config_of(trial), ((trial,),), True), 3, doubles, None)[0].state  # pyright: ignore[reportPrivateUsage]
     first, second, third = state.params
     assert first.weights.shape[2:] == (8, 4)
     for padding in (first.weights[0, 0, 5:], first.biases[0, 0, 5:], second.weights[0, 0, 3:],
@@ -227,7 +227,7 @@ def test_a_lane_that_is_not_alive_is_never_trained_nor_one_with_an_infinite_para
 
     monkeypatch.setattr(block_training, "place", without_the_second)
     block = Block(packing.config_of(crowd[0]), (tuple(crowd[:3]),), False)
-    after, measures, _ = block_training._train(block, 2, singles)  # pyright: ignore[reportPrivateUsage]
+    after, measures, _ = block_training._train(block, 2, singles, None)  # pyright: ignore[reportPrivateUsage]
     assert np.asarray(measures.alive)[0, :3].tolist() == [[True, True], [False, False], [False, False]]
     assert np.all(np.isfinite(np.asarray(measures.loss)[0, :3]))
     for number, weights in enumerate(initial_weights(crowd[1], 4, 3)):
@@ -258,7 +258,7 @@ def test_the_shape_of_a_block_keeps_within_its_memory(doubles: Data, monkeypatch
     one_group = packing.bytes_per_group(block.config, doubles, LANES)
     for limit, groups in ((2**29, layout.GROUPS), (4 * one_group, 4)):
         monkeypatch.setattr(layout, "MAX_BYTES", limit)
-        assert block_training._train(block, 1, doubles)[0].alive.shape == (groups, LANES)  # pyright: ignore[reportPrivateUsage]
+        assert block_training._train(block, 1, doubles, None)[0].alive.shape == (groups, LANES)  # pyright: ignore[reportPrivateUsage]
 
 
 def test_packing_fills_groups_and_shares_orders_where_seeds_allow(doubles: Data) -> None:

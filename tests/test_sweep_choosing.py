@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxmlp.sweep import choosing
+from jaxmlp.sweep import choosing, summary
 
 
 def row(seed: int = 0, loss: float | None = 0.5, status: str = "done", **values: Any) -> dict[str, Any]:
@@ -110,3 +110,19 @@ def test_rows_are_written_under_their_names() -> None:
     file = io.StringIO()
     choosing.write_csv([], file)
     assert file.getvalue().split() == ["id"]
+
+
+def test_environments_are_told_where_they_differ() -> None:
+    here = {"cores": 2, "versions": {"jax": "0.10.2", "numpy": "2.0"}}
+    assert summary.environments_line([]) == summary.environments_line([here, here]) == ""
+    there = {"cores": 4, "versions": {"jax": "0.12.0", "numpy": "2.0"}, "engine": "fused"}
+    assert summary.environments_line([here, there]) == (
+        "note: trained in 2 environments, whose last bits may differ: cores 2 and 4; jax 0.10.2 and 0.12.0; "
+        "engine None and fused"
+    )
+
+
+@pytest.mark.parametrize(("loss", "said"), [(0.35, "0.3500"), (9999.5, "9999.5000"), (4e30, "4.00e+30")])
+def test_a_large_loss_keeps_its_column_narrow(loss: float, said: str) -> None:
+    rows = [{**row(loss=loss), "sweep": 1}]
+    assert f"  {said}  " in summary.summary(rows)

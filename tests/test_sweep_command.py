@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from experiments import benchmark, predict, sweep, width_or_luck
-from experiments.sweep_actions import report_and_export
 from jaxmlp import InputError, Model, load
-from jaxmlp.sweep import choosing, trials
+from jaxmlp.sweep import choosing, summary, trials
 from tests.test_experiments import assert_figure, files
 
 SMALL = ["--hidden", "4", "8", "--learning-rate", "0.1", "0.5", "--seeds", "0:3", "--epochs", "1"]
@@ -75,7 +74,7 @@ def test_the_exported_network_has_the_recorded_accuracy(
     assert isinstance(model, Model)
     assert model.params[0].weights.shape == (*model.details["hidden"], 64)
     shown = predict.run(str(tmp_path / "best.safetensors"))
-    assert shown.test_accuracy == pytest.approx(model.details["test_accuracy"])
+    assert shown.accuracy("test") == pytest.approx(model.details["test_accuracy"])
     assert sweep.main(["export", "--database", database, "--trial", "0" * 16, "--out", str(tmp_path)]) == 2
 
 
@@ -151,7 +150,7 @@ def test_what_is_known_of_a_sweep_is_said() -> None:
         {**row, "hidden": hidden, "status": status}
         for hidden, status in [("4", "done"), ("4", "pending"), ("8", "pruned"), ("9", "pending"), ("9", "pending")]
     ]
-    line = report_and_export.progress_line(rows)
+    line = summary.progress_line(rows)
     assert line == "sweep 2: 1 of 5 trials done, 3 pending, 1 pruned, 1 configurations not begun"
 
 

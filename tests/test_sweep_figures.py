@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from jaxmlp import figures
-from jaxmlp.sweep.choosing import Configuration, Interval
+from jaxmlp.sweep.findings.choosing import Configuration, Interval
 
 
 def configuration(hidden: str, rate: float, accuracy: float, momentum: float | None = None) -> Configuration:
@@ -135,3 +135,68 @@ def test_a_difference_is_the_second_network_minus_the_first() -> None:
     assert mean.get_label() == "mean +8.25 points, 95 % interval -1.50 .. +18.00"
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["a: mean 41.67 %", "b: mean 58.33 %"]
     assert [patch.get_height() for patch in left.patches] == [1, 2, 0, 0, 1, 1, 0, 1]
+
+
+# Faults found by use.
+
+
+def test_of_many_widths_the_best_are_drawn_the_chosen_one_among_them_and_the_legend_says_so() -> None:
+    found = [configuration(str(40 - width), 0.1 * rate, 0.9 - width / 100) for width in range(11) for rate in (1, 2)]
+    figure = figures.by_axis(found, "learning_rate", "hidden", "accuracy", "t")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [str(width) for width in range(33, 41)]
+    assert legend.get_title().get_text() == "hidden, the best 8 of 11"
+    assert len(figure.axes[0].lines) == 8
+
+
+def test_random_draws_are_points_and_a_grid_has_lines() -> None:
+    random = np.random.default_rng(0)
+    drawn = [configuration(str(4 * (number % 4)), float(rate), 0.9) for number, rate in enumerate(random.random(40))]
+    axes = figures.by_axis(drawn, "learning_rate", "hidden", "accuracy", "t").axes[0]
+    assert not axes.lines
+    clouds = [each for each in axes.collections if type(each).__name__ == "PathCollection"]
+    assert sum(len(np.asarray(cloud.get_offsets())) for cloud in clouds) == 40
+    momenta = [item._replace(values={**item.values, "hidden": "4", "momentum": rate})
+               for item, rate in zip(drawn, random.random(40), strict=True)]  # fmt: skip
+    assert not figures.by_axis(momenta, "learning_rate", "hidden", "accuracy", "t").axes[0].lines
+    rates = [configuration("4", rate / 10, 0.9) for rate in range(1, 30)]  # one width at many rates is a curve
+    assert len(figures.by_axis(rates, "learning_rate", "hidden", "accuracy", "t").axes[0].lines) == 1
+
+
+def test_what_is_none_stands_apart_from_the_numbers() -> None:
+    found = [configuration("4", 0.1, 0.9, momentum) for momentum in (None, 0.5, 0.9)]
+    figure = figures.parallel_coordinates(found, ["momentum"], "accuracy", "t")
+    heights = {text.get_text(): text.get_position()[1] for text in figure.axes[0].texts if text.get_position()[0] < 0}
+    assert heights == {"0.5": 0, "0.9": 1, "none": -0.15}
+
+
+def test_so_many_lines_are_told_as_are_drawn() -> None:
+    found = [configuration(str(width), 0.1, 0.9) for width in range(1, 500)]
+    figure = figures.parallel_coordinates(found, ["hidden"], "accuracy", "499 configurations")
+    assert figure.get_suptitle() == "499 configurations; the best 400 are drawn"
+    figure = figures.parallel_coordinates(found[:9], ["hidden"], "accuracy", "9 configurations")
+    assert figure.get_suptitle() == "9 configurations"
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 7])
+def test_epochs_are_whole_numbers(epochs: int) -> None:
+    figure = figures.best_curves({"a": np.linspace(1, 2, 2 * epochs).reshape(epochs, 2)}, "t")
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        ticks = axes.get_xticks()
+        assert len(ticks) >= 1
+        assert np.all(ticks == np.round(ticks))
+
+
+def test_without_validation_rows_there_is_no_empty_panel() -> None:
+    rows = np.column_stack([[3.0, 2.0], [np.nan, np.nan]])
+    (axes,) = figures.best_curves({"a": rows}, "t").axes
+    assert axes.get_ylabel() == "training loss (cross entropy)"
+    rows[1, 0] = np.inf  # left out
+    np.testing.assert_array_equal(figures.best_curves({"a": rows}, "t").axes[0].lines[0].get_ydata(), [3, np.nan])
+
+
+def test_configurations_without_a_finite_accuracy_draw_an_empty_figure() -> None:
+    figure = figures.parallel_coordinates([configuration("4", 0.1, np.nan)], ["hidden"], "accuracy", "t")
+    assert not [line for line in figure.axes[0].lines if len(np.asarray(line.get_xdata())) > 2]
+    assert figure.get_suptitle() == "t; the best 0 are drawn"

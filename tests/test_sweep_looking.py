@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 
 from experiments import sweep
-from experiments.sweep_actions import report_and_export
 from jaxmlp import Model, load_digits
-from jaxmlp.sweep import data_hash, hold_out, make_space, store
+from jaxmlp.sweep import data_hash, hold_out, make_space, results, store
 from jaxmlp.sweep.block_training import Outcome
+from jaxmlp.sweep.findings import answer
 from jaxmlp.sweep.trial import Trial
-from tests.commands import catch_writes, legend_of
+from tests.commands import catch_writes
 from tests.helpers import random_params, rejects
 
 EPOCHS = 3
+SOURCE = {
+    "data": "digits", "target": None, "test": None, "seed": 0, "drop": [], "keep_constant": False,
+    "sha256": "f6d9e39f37dc45d3",
+}  # fmt: skip
 # Validation loss and accuracy, training and test accuracy: width 8 has the best test accuracy, width 4 is to be
 # chosen, width 16 would be, were it complete. Of 4's seeds 7 has the better losses, and neither the better accuracies.
 FOUND: dict[tuple[int, int], tuple[str, float, float, float, float]] = {
@@ -107,8 +111,8 @@ def test_a_sweep_of_which_nothing_is_done_says_so_and_draws_nothing(
         "sweep 1: 0 of 6 trials done, 5 pending, 1 diverged, 2 configurations not begun", "no trial is done yet",
     ]  # fmt: skip
     assert list(files) == ["trials.csv"]
-    with rejects("no trial is done yet, expected one to export"):
-        report_and_export.find_trial(str(tmp_path / "s"), None, None)
+    with rejects("no trial is done yet, expected one"):
+        results(tmp_path / "s").chosen()
 
 
 def test_the_newest_sweep_is_looked_at_unless_another_is_named(
@@ -122,7 +126,7 @@ def test_the_newest_sweep_is_looked_at_unless_another_is_named(
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].startswith(f"sweep {number}: ")
         assert lines[3].split()[:2] == ["1", width]
-        assert report_and_export.find_trial(str(tmp_path / "s"), number, None)[1].number == number
+        assert results(tmp_path / "s", number).chosen()["hidden"] == width
     assert sweep.main(["report", "--database", str(tmp_path / "s"), "--sweep", "3"]) == 2
     assert "sweep is 3, expected one of [1, 2]" in capsys.readouterr().err
     assert sweep.main(["export", "--database", str(tmp_path / "s"), "--sweep", "1"]) == 0
@@ -159,7 +163,9 @@ def test_accuracy_is_drawn_by_learning_rate_with_a_line_for_each_width(
     enter(tmp_path / "s", learning_rate=[0.1, 0.2])
     assert sweep.main(["report", "--database", str(tmp_path / "s")]) == 0
     (axes,) = files["learning_rate.png"].axes
-    assert (axes.get_xlabel(), legend_of(axes)) == ("learning rate", ["4", "8", "16"])
+    (legend,) = files["learning_rate.png"].legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert (axes.get_xlabel(), words) == ("learning rate", ["4", "8", "16"])
     assert axes.get_ylabel() == "validation accuracy (%), mean and 95 % interval"
     np.testing.assert_allclose(np.asarray(axes.lines[0].get_ydata()), [84, 84])
 
@@ -179,14 +185,14 @@ def test_the_heatmap_has_the_axes_that_were_asked_for(
         assert cells.shape == shape
         np.testing.assert_allclose(cells.ravel(), [84, 94, 99])  # widths 4, 8, 16
     for cells, drawn in ((3, True), (2, False)):
-        monkeypatch.setattr(report_and_export, "CELLS", cells)
+        monkeypatch.setattr(answer, "CELLS", cells)
         assert sweep.main(["report", "--database", database]) == 0
         assert ("heatmap.png" in files) == drawn
     capsys.readouterr()
     assert sweep.main(["report", "--database", database]) == 0
     assert list(files) == ["trials.csv", "parallel.png", "curves.png"]
     said = capsys.readouterr().out
-    assert "no heatmap: learning_rate or hidden has more than 2 values, --across and --down choose others" in said
+    assert "no heatmap: learning_rate or hidden has more values than fit, --across and --down choose others" in said
 
 
 @pytest.mark.parametrize("top", ["1", "2"])
@@ -212,7 +218,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         asked.append((trial, *others))
         return random_params(0, (64, 10)), outcome(trial)
 
-    monkeypatch.setattr(report_and_export, "train_trial", train)
+    monkeypatch.setattr(answer, "train_trial", train)
     return asked
 
 
@@ -230,12 +236,14 @@ def test_the_best_seed_of_the_chosen_configuration_is_exported_with_what_it_is(
     assert model.classes is not None
     assert model.classes.tolist() == list(range(10))
     assert dict(model.details) == {
-        "data": "digits", "hidden": [4], "seed": 7, "activation": "sigmoid", "batch_size": 1, "optimizer": "sgd",
+        "data": SOURCE, "hidden": [4], "seed": 7, "activation": "sigmoid", "batch_size": 1, "optimizer": "sgd",
         "learning_rate": 0.2, "momentum": None, "weight_decay": 0.0, "init_scale": 1.0, "epochs": EPOCHS,
         "test_accuracy": 0.93,
     }  # fmt: skip
     assert capsys.readouterr().out.splitlines() == [
-        f"trial {trial.id}, {trial.configuration}", "test accuracy 93.00 % (as recorded)", "wrote best.safetensors",
+        f"trial {trial.id}, hidden 4, activation sigmoid, batch_size 1, optimizer sgd, learning_rate 0.2, "
+        "momentum None, weight_decay 0.0, init_scale 1.0, seed 7",
+        "test accuracy 93.00 % (as recorded)", "wrote best.safetensors",
     ]  # fmt: skip
 
 
@@ -272,7 +280,7 @@ def test_an_unfinished_trial_is_not_exported(status: str, tmp_path: Path) -> Non
         if status == "failed":
             store.fail(connection, [entries[trials[0]]], "why")
     with rejects(f"trial is {trials[0].id!r}, expected the id of a trial of the sweep that is done"):
-        report_and_export.find_trial(str(path), None, trials[0].id)
+        results(path).chosen(trials[0].id)
 
 
 def test_a_sweep_of_other_data_is_not_exported(
@@ -280,7 +288,9 @@ def test_a_sweep_of_other_data_is_not_exported(
 ) -> None:
     enter(tmp_path / "s", store.Identity("s", "0" * 16, EPOCHS, 0))
     assert sweep.main(["export", "--database", str(tmp_path / "s"), "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "error: the digits differ from those of the sweep, expected the same rows\n"
+    assert capsys.readouterr().err == (
+        "error: the data differs from that of the sweep, expected the same rows, split in the same way\n"
+    )
     assert not trained
 
 

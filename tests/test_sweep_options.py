@@ -1,5 +1,6 @@
 """``experiments.sweep run``: what its options ask for, what it says of a sweep, and what it would take."""
 
+import concurrent.futures
 import contextlib
 import json
 import sqlite3
@@ -13,17 +14,20 @@ import pytest
 
 from experiments import sweep
 from experiments.support import command_line
-from experiments.sweep_actions import engine_choice, estimate, report_and_export
+from experiments.support.own_data import DataConfig
+from experiments.sweep_actions import estimate
 from jaxmlp import load_digits, runtime
-from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, store
+from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, one_call, store, summary
 from jaxmlp.sweep.space import Range
-from tests.helpers import random_dataset
+from tests.helpers import random_dataset, rejects
 
 EVERY = ["--hidden", "4", "5,6", "--activation", "tanh", "relu", "--batch-size", "2", "3", "--optimizer", "momentum",
          "adam", "--learning-rate", "0.1", "--momentum", "0.5", "0.8", "--weight-decay", "0.01", "--init-scale", "2",
          "--seeds", "3:5", "9", "--epochs", "7", "--validation", "8", "--dtype", "float64", "--halving", "2",
-         "--engine", "fused", "--executor", "dask://a:1", "--database", "d.sqlite"]  # fmt: skip
-DEFAULTS = {"epochs": 20, "validation": 300, "dtype": "float32", "halving": 0}
+         "--engine", "fused", "--executor", "dask://a:1", "--database", "d.sqlite",
+         "--data", "f.csv", "--target", "kind", "--test", "0.3", "--split-seed", "5", "--drop", "id", "--drop", "day",
+         "--keep-constant"]  # fmt: skip
+DEFAULTS = {"epochs": 20, "validation": None, "dtype": "float32", "halving": 0, "source": DataConfig()}
 
 
 @pytest.fixture
@@ -31,12 +35,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Nothing is trained: what would be, is listed here, and one row is done."""
     found: list[Any] = []
 
-    def run(*arguments: Any) -> list[dict[str, Any]]:
+    def run(*arguments: Any) -> Any:
         found.append(arguments)
-        return [{"status": "done"}]
+        return SimpleNamespace(rows=[{"status": "done"}])
 
     monkeypatch.setattr(sweep, "run", run)
-    monkeypatch.setattr(report_and_export, "show", lambda rows, top: found.append((rows, top)))
+    monkeypatch.setattr(summary, "summary", lambda rows: found.append(rows))
     return found
 
 
@@ -46,8 +50,9 @@ def test_every_option_of_run_is_heard(asked: list[Any]) -> None:
         hidden=((4,), (5, 6)), activation=("tanh", "relu"), batch_size=(2, 3), optimizer=("momentum", "adam"),
         learning_rate=(0.1,), momentum=(0.5, 0.8), weight_decay=(0.01,), init_scale=(2.0,), seeds=(3, 4, 9),
     )  # fmt: skip
-    settings = {"epochs": 7, "validation": 8, "dtype": "float64", "halving": 2}
-    assert asked == [(space, settings, "d.sqlite", "dask://a:1", "fused"), ([{"status": "done"}], 10)]
+    source = DataConfig("f.csv", "kind", 0.3, 5, ("id", "day"), True)
+    settings = {"epochs": 7, "validation": 8, "dtype": "float64", "halving": 2, "source": source}
+    assert asked == [(space, settings, "d.sqlite", "dask://a:1", "fused"), [{"status": "done"}]]
 
 
 def test_without_options_it_is_the_lectures_first_network(asked: list[Any]) -> None:
@@ -69,11 +74,13 @@ def test_a_file_gives_every_value_and_options_win(asked: list[Any], tmp_path: Pa
     file.write_text(
         'hidden = [4, "5,6"]\nrandom = 3\nrandom_seed = 1\nseeds = ["0:2"]\nepochs = 2\nvalidation = 9\n'
         'dtype = "float64"\nhalving = 4\nlearning_rate = ["uniform:1:2"]\n'
+        'data = "f.npz"\ndrop = ["a"]\n'
     )
     assert sweep.main(["run", "--space", str(file)]) == 0
     assert sweep.main(["run", "--space", str(file), "--random", "8", "--seeds", "7", "--epochs", "4"]) == 0
     space = Space(((4,), (5, 6)), learning_rate=Range(1, 2), seeds=(0, 1), random=3, random_seed=1)
-    settings = {"epochs": 2, "validation": 9, "dtype": "float64", "halving": 4}
+    source = DataConfig("f.npz", drop=("a",))
+    settings = {"epochs": 2, "validation": 9, "dtype": "float64", "halving": 4, "source": source}
     assert asked[0][:2] == (space, settings)
     assert asked[2][0].random == 8
     assert (asked[2][0].seeds, asked[2][1]) == ((7,), {**settings, "epochs": 4})
@@ -92,12 +99,12 @@ def test_a_file_gives_every_value_and_options_win(asked: list[Any], tmp_path: Pa
     ],
 )
 def test_a_setting_that_cannot_be_is_one_line_and_nothing_is_trained(
-    line: str, words: str, asked: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    line: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "f").write_text(line)
-    assert sweep.main(["run", "--space", str(tmp_path / "f")]) == 2
+    assert sweep.main(["run", "--space", str(tmp_path / "f"), "--database", str(tmp_path / "s")]) == 2
     assert capsys.readouterr().err == f"error: {words}\n"
-    assert not asked
+    assert not (tmp_path / "s").exists()
 
 
 def test_the_least_settings_that_can_be_are_taken(asked: list[Any]) -> None:
@@ -111,8 +118,8 @@ def test_the_end_counts_trials_by_status_and_a_failed_one_is_exit_1(
     failed: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [{"status": status} for status in (*["done"] * 1200, "pruned", "diverged", *["failed"] * failed)]
-    monkeypatch.setattr(sweep, "run", lambda *_: rows)
-    monkeypatch.setattr(report_and_export, "show", lambda *_, **__: None)
+    monkeypatch.setattr(sweep, "run", lambda *_: SimpleNamespace(rows=rows))
+    monkeypatch.setattr(summary, "summary", lambda _: "")
     assert sweep.main(["run"]) == code
     said = capsys.readouterr().out
     assert said.startswith("1,200 done, 1 pruned, 1 diverged" + ", 1 failed" * failed + ": ")
@@ -144,10 +151,14 @@ def test_a_dry_run_estimates_the_trials_that_would_be_trained(
     assert not asked
 
 
-def test_a_cluster_has_two_blocks_for_each_worker_and_repeats_failures_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_has_two_blocks_for_each_worker_and_repeats_failures_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     made: list[Any] = []
 
     class Client(contextlib.AbstractContextManager["Client"]):
+        status = "running"
+
         def __init__(self, *where: Any, **how: Any) -> None:
             made.append((*where, how))
 
@@ -158,59 +169,74 @@ def test_a_cluster_has_two_blocks_for_each_worker_and_repeats_failures_itself(mo
             made.append(how)
             return contextlib.nullcontext("pool")
 
-        def scheduler_info(self) -> dict[str, Any]:
-            return {"workers": ["a", "b", "c"]}
+        def nthreads(self) -> dict[str, int]:
+            return dict.fromkeys(there, 1)
+
+        def wait_for_workers(self, n: int) -> None:
+            there.extend("ab"[:n])
 
     monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Client))
+    there = [f"worker {number}" for number in range(7)]
     with sweep.executor("dask://a:1") as found:
-        assert found == ("pool", {"in_flight": 6, "attempts": 1})
+        assert found == ("pool", {"in_flight": 14, "attempts": 1})
     assert made == [("tcp://a:1", {"timeout": 10}), {"retries": 2}]
+    there.clear()
+    with sweep.executor("dask://a:1") as found:
+        assert found == ("pool", {"in_flight": 2, "attempts": 1})
+    assert capsys.readouterr().err.startswith("waiting for a worker: none is connected, start one with: dask worker")
+    Client.status = "closed"
+    with rejects("the Dask scheduler tcp://a:1 is gone"), sweep.executor("dask://a:1"):
+        raise concurrent.futures.CancelledError
+    Client.status = "running"
+    with pytest.raises(RuntimeError, match="ours"), sweep.executor("dask://a:1"):
+        raise RuntimeError("a fault of ours")
 
 
 # What is said of a sweep.
 
-SWEEP = store.Sweep(4, store.Identity('{"seeds": [1]}', "data", 3, 0), {**runtime.environment(), "engine": "scan"})
+NOW: dict[str, Any] = {**runtime.environment(), "engine": "scan", "dtype": "float32", "data": None, "validation": 0}
+SWEEP = store.Sweep(4, store.Identity('{"seeds": [1]}', "data", 3, 0), NOW)
 
 
-def test_a_resumed_sweep_says_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_sweep_says_what_is_there() -> None:
     counts = {"done": 1000, "diverged": 2, "pruned": 30, "failed": 4, "pending": 5}
-    sweep.announce(SWEEP, True, [SWEEP], counts)
-    assert capsys.readouterr().out == "sweep 4, resumed: 1,002 of 1,041 trials are there\n"
+    assert list(one_call.announced(SWEEP, True, [SWEEP], counts, NOW)) == [
+        "sweep 4, resumed: 1,002 of 1,041 trials are there"
+    ]
 
 
-def test_a_resumed_sweep_says_what_changed_since_it_began(capsys: pytest.CaptureFixture[str]) -> None:
-    sweep.announce(SWEEP, True, [], {"done": 1}, "fused")
-    assert "  (since it began, engine changed: further trials may differ in their last bits)" in capsys.readouterr().out
+def test_a_resumed_sweep_says_what_changed_since_it_began() -> None:
+    _, said = one_call.announced(SWEEP, True, [], {"done": 1}, {**NOW, "engine": "fused"})
+    assert said == "  (since it began, engine changed: further trials may differ in their last bits)"
     old = SWEEP._replace(environment={**runtime.environment(), "cores": -1})  # of a time before there were engines
-    sweep.announce(old, True, [], {"done": 1})
-    assert "(since it began, cores changed: " in capsys.readouterr().out
-    sweep.announce(old, False, [], {"done": 1})
-    assert capsys.readouterr().out == "sweep 4, new: 1 of 1 trials are there\n"
+    _, said = one_call.announced(old, True, [], {"done": 1}, NOW)
+    assert said.startswith("  (since it began, cores changed: ")
+    assert list(one_call.announced(old, False, [], {"done": 1}, NOW)) == ["sweep 4, new: 1 of 1 trials are there"]
 
 
-def test_a_new_sweep_is_compared_with_the_newest_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_sweep_is_compared_with_the_newest_there() -> None:
     identity = store.Identity(json.dumps({"seeds": [1], "hidden": [2]}), "data", 3, 0)
     others = [
         store.Sweep(1, identity, {}),
         store.Sweep(2, store.Identity(json.dumps({"seeds": [2], "hidden": [2]}), "other", 4, 2), {}),
     ]
-    sweep.announce(store.Sweep(3, identity, {}), False, others, {})
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        "  (not sweep 2 resumed: another seeds, dataset, epochs, halving)"
-    ]
-    assert sweep.compare(others[0], identity._replace(epochs=4)) == "epochs"
+    _, said = one_call.announced(store.Sweep(3, identity, {}), False, others, {}, NOW)
+    assert said == "  (not sweep 2 resumed: another seeds, dataset, epochs, halving)"
+    _, said = one_call.announced(store.Sweep(3, identity._replace(epochs=4), {}), False, others[:1], {}, NOW)
+    assert said == "  (not sweep 1 resumed: another epochs)"
 
 
 def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[dict[str, Any]] = []
-    bars: list[int] = []
-    monkeypatch.setattr(sweep, "run_sweep", lambda *_, **how: called.append(how))
+    totals: list[float] = []
+    monkeypatch.setattr(one_call, "run_sweep", lambda *_, **how: called.append(how))
     monkeypatch.setattr(sweep, "git_commit", lambda: "abc+")
-    bar = command_line.bar
-    monkeypatch.setattr(command_line, "bar", lambda total, unit: bars.append(total) or bar(total, unit))
+    bar = command_line.bar(1, "trial")
+    monkeypatch.setattr(command_line, "bar", lambda *_: contextlib.nullcontext(bar))
+    monkeypatch.setattr(bar, "update", lambda _: totals.append(bar.total))
     space = make_space({"hidden": ["4"], "seeds": ["0:20"]})
     settings = {"epochs": 9, "validation": 7, "dtype": "float64", "halving": 3}
-    rows = sweep.run(space, settings, str(tmp_path / "s"))
+    rows = sweep.run(space, settings, str(tmp_path / "s")).rows
     assert [(row["seed"], row["status"]) for row in rows] == [(seed, "pending") for seed in range(20)]
     connection = sqlite3.connect(tmp_path / "s")
     kept = connection.execute("SELECT dataset, epochs, halving, environment, git_commit FROM sweeps").fetchone()
@@ -219,13 +245,13 @@ def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monke
     environment = json.loads(kept[3])
     assert [environment[name] for name in ("dtype", "validation", "engine")] == ["float64", 7, "scan"]
     assert kept[4] == "abc+"
-    assert bars == [20 + 6 + 2]  # trained 1, 3 and 9 epochs
+    assert totals == [20 + 6 + 2]  # trained 1, 3 and 9 epochs
     (how,) = called
     assert (how["engine"], len(how["trials"]), how["in_flight"], how["attempts"]) == ("scan", 20, 2, 3)
-    monkeypatch.setattr(sweep, "pack", lambda *_: [])
+    monkeypatch.setattr(one_call, "pack", lambda *_: [])
     others = {**settings, "halving": 0}
-    assert sweep.run(space, others, str(tmp_path / "s"), engine="fused")[0]["sweep"] == 2
-    assert (called[1]["engine"], bars[1:]) == ("fused", [20])
+    assert sweep.run(space, others, str(tmp_path / "s"), engine="fused").sweep.number == 2
+    assert (called[1]["engine"], totals[1:]) == ("fused", [20])
     with store.opened(tmp_path / "s") as connection:
         assert store.find_sweeps(connection)[1].environment["engine"] == "fused"
 
@@ -282,20 +308,23 @@ def test_an_estimate_knows_halvings_shares_and_programs_it_did_not_try(
     assert lines[2] == "time: about 33 s, of which 0 s compiling"
 
 
-def test_notices_tell_where_the_fused_engine_is_no_gain(monkeypatch: pytest.MonkeyPatch, small: Data) -> None:
-    class Program:
+def test_notices_tell_where_the_fused_engine_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(one_call, "refusal", lambda *_: "too wide")
+
+    class Config:
         engine = "scan"
 
-    class Block:
-        config = Program()
-
-    blocks: Any = [Block(), Block()]
-    monkeypatch.setattr(engine_choice, "refusal", lambda *_: "too wide")
-    assert engine_choice.notices(blocks, small, "scan") == []
-    assert engine_choice.notices(blocks, small, "fused") == [
-        "on a CPU the scan is faster than the fused engine, which is made for GPUs",
-        "the scan trains some networks instead: too wide",
+    block = SimpleNamespace(config=Config())
+    monkeypatch.setattr(one_call, "pack", lambda *_: [block, block])
+    given = random_dataset(5, 24, "float32"), Space(), one_call.SweepConfig(engine="fused")
+    one_call.prepared(*given, say=said.append)
+    assert said == [
+        "note: on a CPU the scan is faster than the fused engine, which is made for GPUs",
+        "note: the scan trains some networks instead: too wide",
     ]
-    Program.engine = "fused"
-    assert len(engine_choice.notices(blocks, small, "fused")) == 1
-    assert np.isfinite(small.dataset.x_train).all()
+    block.config.engine = "fused"
+    one_call.prepared(*given, say=said.append)
+    assert len(said) == 3
+    one_call.prepared(*given[:2], one_call.SweepConfig(), say=said.append)
+    assert len(said) == 3

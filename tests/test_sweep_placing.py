@@ -181,7 +181,8 @@ def test_an_outcome_is_of_the_finite_epochs_of_its_own_lane() -> None:
     alive[1, 0, 2] = False
     leaves: Any = [*numbers, alive]
     measures = Measures(*leaves)
-    stopped, whole = (block_training._outcome(measures, at) for at in ((1, 0), (0, 1)))  # pyright: ignore[reportPrivateUsage]
+    outcome = block_training._outcome  # pyright: ignore[reportPrivateUsage]
+    stopped, whole = (outcome(measures, at, np.empty((3, 0))) for at in ((1, 0), (0, 1)))
     assert (whole.status, whole.loss.tolist(), whole.validation_loss.tolist()) == ("done", [3, 4, 5], [15, 16, 17])
     assert (whole.validation_accuracy.tolist(), *whole[4:]) == ([27, 28, 29], 41, 53)
     assert (stopped.status, stopped.loss.tolist(), stopped.validation_loss.tolist()) == ("diverged", [6, 7], [18, 19])

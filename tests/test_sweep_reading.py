@@ -54,7 +54,7 @@ def test_each_number_stands_under_its_name(path: Path) -> None:
         "learning_rate": 0.2, "momentum": None, "weight_decay": 0.0, "init_scale": 1.0, "seed": 0, "status": "done",
         "epochs_done": 3, "loss": 0.5, "best_loss": 0.3, "validation_loss": 0.4, "best_validation_loss": 0.2,
         "validation_accuracy": 0.8, "best_validation_accuracy": 0.9, "train_accuracy": 0.95, "test_accuracy": 0.85,
-        "seconds": 0.5, "reason": None,
+        "seconds": 0.5, "reason": None, "environment": None,
     }  # fmt: skip
     assert row == expected
     columns = list(expected)[12:22]

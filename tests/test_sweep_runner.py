@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmlp import InputError
+from jaxmlp import InputError, runtime
 from jaxmlp.engine import layout
 from jaxmlp.sweep import (
     Block,
@@ -63,8 +63,8 @@ def metrics(path: Path) -> list[tuple[Any, ...]]:
 
 def sweep_of(
     path: Path, data: Data, executor: concurrent.futures.Executor, epochs: int = 2, halving: int = 0, **options: Any
-) -> list[int]:
-    counts: list[int] = []
+) -> list[float]:
+    counts: list[float] = []
     with store.opened(path, write=True) as connection:
         identity = store.Identity("test", data_hash(data), epochs, halving)
         sweep, _ = store.begin(connection, identity, SPACE.trials(), {})
@@ -219,9 +219,9 @@ def test_halving_keeps_the_best_third_at_each_rung(data: Data, tmp_path: Path) -
 
 
 def interrupted_sweep(path: Path, data: Data, executor: concurrent.futures.Executor) -> None:
-    counts: list[int] = []
+    counts: list[float] = []
 
-    def interrupt(count: int) -> None:
+    def interrupt(count: float) -> None:
         counts.append(count)
         if len(counts) == 2:
             raise KeyboardInterrupt
@@ -234,9 +234,10 @@ def interrupted_sweep(path: Path, data: Data, executor: concurrent.futures.Execu
 def test_a_task_is_pure_and_travels(data: Data) -> None:
     (block,) = pack([Trial((3,)), Trial((3,), seed=1)], data, 16)
     task = pickle.loads(pickle.dumps((train_task, block, 2, data)))
-    (first, seconds), (second, _) = (task[0](*task[1:]) for _ in range(2))
+    (first, seconds, environment), (second, *_) = (task[0](*task[1:]) for _ in range(2))
     np.testing.assert_equal(first, second)
     assert 0 < seconds < 600
+    assert environment == runtime.environment()
 
 
 @pytest.mark.slow
@@ -258,7 +259,7 @@ def test_a_killed_dask_worker_loses_nothing(tmp_path: Path) -> None:
     ):
         pids = list(client.run(os.getpid).values())
 
-        def kill(_: int) -> None:
+        def kill(_: float) -> None:
             if not killed:
                 killed.append(pids[0])
                 os.kill(pids[0], signal.SIGKILL)

@@ -44,7 +44,7 @@ class Made(concurrent.futures.Executor):
         if any(self.status(number, epochs) == "failed" for number in numbers):
             future.set_exception(MemoryError("no room"))
         else:
-            future.set_result(([self.outcome(number, epochs) for number in numbers], 2.0 * len(numbers)))
+            future.set_result(([self.outcome(number, epochs) for number in numbers], 2.0 * len(numbers), {}))
         return future
 
     def rungs(self) -> dict[int, list[int]]:
@@ -63,9 +63,9 @@ class Made(concurrent.futures.Executor):
 
 def sweep_of(
     path: Path, data: Data, executor: concurrent.futures.Executor, halving: int = 2, **options: Any
-) -> tuple[list[int], list[dict[str, Any]]]:
+) -> tuple[list[float], list[dict[str, Any]]]:
     """What progress was told, and the rows in the end."""
-    told: list[int] = []
+    told: list[float] = []
     with store.opened(path, write=True) as connection:
         sweep, _ = store.begin(connection, store.Identity("test", "data", 4, halving), EIGHT, {})
         run_sweep(connection, sweep, data, executor, told.append, **options)
@@ -158,7 +158,7 @@ class Held(concurrent.futures.Executor):
     def submit(self, *_: Any, **__: Any) -> concurrent.futures.Future[Any]:
         self.futures.append(concurrent.futures.Future())
         if len(self.futures) == 1:
-            self.futures[0].set_result(([], 0.0))
+            self.futures[0].set_result(([], 0.0, {}))
         return self.futures[-1]
 
 
@@ -166,7 +166,7 @@ def test_so_many_blocks_are_in_flight_and_what_waits_is_cancelled_in_the_end(dat
     blocks = (block for trial in EIGHT for block in pack([trial], data, 1))
     held = Held()
 
-    def written(block: Block, outcomes: list[Outcome], seconds: float) -> None:
+    def written(block: Block, outcomes: list[Outcome], seconds: float, _: dict[str, Any]) -> None:
         assert (block.trials, outcomes, seconds) == ((EIGHT[0],), [], 0.0)
         raise KeyboardInterrupt
 

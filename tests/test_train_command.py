@@ -51,7 +51,7 @@ def asked(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """Nothing is trained: the settings asked for are listed here, `HISTORY` comes in chunks of two epochs and one."""
     found: list[Settings] = []
 
-    def run(settings: Settings, report: Callable[[int, History], None]) -> Result:
+    def run(settings: Settings, report: Callable[[int, History], None], _: Dataset) -> Result:
         found.append(settings)
         for done in (0, 2):
             report(done, History(*(column[done : done + 2] for column in HISTORY)))
@@ -81,7 +81,7 @@ def test_a_commands_defaults_are_the_lectures_and_every_option_becomes_its_setti
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     folders: list[Path] = []
-    monkeypatch.setattr(command_line, "write", lambda folder, _: folders.append(folder) or "")
+    monkeypatch.setattr(command_line, "write", lambda folder, *_: folders.append(folder) or "")
     monkeypatch.setattr(command_line, "output_folder", Path)
     monkeypatch.setattr(train, "draw", lambda *_: {})
     assert main([]) == main([*OPTIONS, "--out", "elsewhere"]) == main(["--dtype", "float32", "--hidden"]) == 0
@@ -135,7 +135,8 @@ def test_epochs_are_counted_through_and_the_last_epoch_is_what_is_kept(
     assert record.pop("environment")["versions"]
     assert record == {
         "hidden": [3, 2], "seed": 5, "learning_rate": 0.1, "epochs": 3, "batch_size": 4, "activation": "tanh",
-        "gradient": "hand-derived", "dtype": "float64", "randomness": "jax", "ended": "finished",
+        "gradient": "hand-derived", "dtype": "float64", "randomness": "jax", "n_in": 64, "n_classes": 10,
+        "ended": "finished", "data": None,
         "loss": [0.5, 0.25, 0.375], "train_accuracy": [0.7, 0.9, 0.8], "test_accuracy": [0.6, 0.85, 0.75],
         "seconds_compiling": 1.5, "seconds_training": 0.25,
     }  # fmt: skip
@@ -145,7 +146,7 @@ def test_epochs_are_counted_through_and_the_last_epoch_is_what_is_kept(
     assert model.activation == "tanh"
     assert model.classes is not None
     assert model.classes.tolist() == list(range(10))
-    assert dict(model.details) == {**dataclasses.asdict(SETTINGS), "test_accuracy": 0.75, "data": "digits"}
+    assert dict(model.details) == {**dataclasses.asdict(SETTINGS), "test_accuracy": 0.75, "data": None}
     assert asked == [SETTINGS]
 
 
@@ -165,7 +166,7 @@ def test_figures_show_the_run_the_test_rows_and_the_two_units(small: Dataset) ->
     for g, label in zip(passed, small.labels_test, strict=True):
         counts[int(label), int(np.argmax(g[-1]))] += 1
     matrix = drawn["confusion.png"].axes[0]
-    assert matrix.get_title() == f"{title}: test set, 75.0 % right"
+    assert drawn["confusion.png"].get_suptitle() == f"{title}: test set, 75.0 % right"
     cells = {(text.get_position()[1], text.get_position()[0]): int(text.get_text()) for text in matrix.texts}
     assert cells == {(row, column): count for (row, column), count in np.ndenumerate(counts) if count}
     plane = drawn["bottleneck.png"].axes[0]
@@ -222,7 +223,7 @@ def test_a_run_that_ended_early_is_told_keeps_its_epochs_and_has_its_exit_code(
 @pytest.fixture
 def on_few(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> oracle.Data:
     """Runs train on few digits, two epochs a call, which the oracle has too."""
-    monkeypatch.setattr(training_run, "load_digits", lambda _: small)
+    monkeypatch.setattr(training_run, "load_table", lambda *_, **__: small.__class__(*small))
     monkeypatch.setattr(training_run, "epochs_per_call", lambda *_: 2)
     columns = [np.asarray(column) for column in small]
     return oracle.Data(columns[0], columns[2], columns[3], columns[5], 10)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,9 @@ def answer_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[dict[str, Any
     def replace(rows: list[dict[str, Any]]) -> list[Any]:
         asked: list[Any] = []
 
-        def run(*arguments: Any) -> list[dict[str, Any]]:
+        def run(*arguments: Any) -> Any:
             asked.append(arguments)
-            return rows
+            return SimpleNamespace(rows=rows)
 
         monkeypatch.setattr(sweep, "run", run)
         return asked

@@ -1,11 +1,14 @@
 """What all commands share: arguments, errors in one line, the output folder, files written whole or not at all."""
 
 import argparse
+import contextlib
+import errno
 import json
 import math
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -13,10 +16,15 @@ from typing import Any, NoReturn, TypeVar
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from jaxmlp import InputError, runtime
+from jaxmlp import InputError, Table, runtime
 from jaxmlp.models import Model, encode, whole_file
+from jaxmlp.sweep import summary
 
 Item = TypeVar("Item")
+
+table = summary.aligned  # for commands without a sweep
+
+LOG_SECONDS = 10.0
 
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
@@ -50,11 +58,14 @@ def add_device(made: argparse.ArgumentParser, default: str = "auto") -> None:
 def call(body: Callable[[], int], device: str = "auto") -> int:
     """Run ``body`` on this kind of device and return its exit code.
 
-    An InputError gives one line on stderr and exit code 2. Ctrl-C gives 130, a closed pipe 1.
+    An InputError gives one line on stderr and exit code 2, as do a standard output that takes no more and a setting of
+    ``JAX_PLATFORMS`` with which JAX can't start. Ctrl-C gives 130, a closed pipe 1.
     """
     try:
         runtime.choose_device(device)
-        return body()
+        code = body()
+        sys.stdout.flush()  # a full disk shows here at the latest
+        return code
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -62,8 +73,24 @@ def call(body: Callable[[], int], device: str = "auto") -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the program that read our output has ended, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 1
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            raise
+        _discard_output()
+        print(f"error: the standard output takes no more ({error.strerror}), expected room there", file=sys.stderr)
+        return 2
+    except (RuntimeError, AssertionError):  # an AssertionError if no plugin of the platform is installed
+        if not (platforms := runtime.platforms_missing()):
+            raise
+        print(f"error: JAX_PLATFORMS is {platforms!r}, but JAX finds no such device, expected cpu", file=sys.stderr)
+        return 2
+
+
+def _discard_output() -> None:
+    """What is still to be printed goes nowhere, so that the interpreter's end is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(code: int) -> NoReturn:
@@ -111,11 +138,16 @@ def positive(name: str, value: int) -> int:
     return value
 
 
-def write(folder: Path, files: dict[str, Figure | Model | dict[str, Any] | str]) -> str:
+def write(
+    folder: Path, files: dict[str, Figure | Model | dict[str, Any] | str], drawn: Collection[str] = ()
+) -> str:  # fmt: skip
     """Write figures (``.png``), models (``.safetensors``), dictionaries (``.json``) and texts into ``folder``.
 
-    Files of an earlier run are replaced. Returns a line that names the files, and those that were replaced.
+    Files of an earlier run are replaced. Of those that the command may write, ``drawn``, the ones that it does not
+    write now are removed: they would stand beside the new ones and show something else. Returns a line that names the
+    files, and those that were replaced or removed.
     """
+    stale = [name for name in drawn if name not in files and (folder / name).is_file()]
     replaced = [name for name in files if (folder / name).exists()]
     for name, content in files.items():
         try:
@@ -131,7 +163,10 @@ def write(folder: Path, files: dict[str, Figure | Model | dict[str, Any] | str])
                     file.write(text.encode() + b"\n")
         except OSError as error:
             raise InputError(f"cannot write {str(folder / name)!r}: {error.strerror}") from None
-    note = f" (replacing an earlier {', '.join(replaced)})" if replaced else ""
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
+    parts = [f"{what} an earlier {', '.join(of)}" for what, of in (("replacing", replaced), ("removing", stale)) if of]
+    note = f" ({', '.join(parts)})" if parts else ""
     return f"wrote {', '.join(str(folder / name) for name in files)}{note}"
 
 
@@ -140,9 +175,33 @@ def finite_or_none(values: Any) -> list[float | None]:
     return [float(value) if math.isfinite(value) else None for value in values]
 
 
-def bar(total: int, unit: str) -> "tqdm[NoReturn]":
-    """A progress bar on stderr, shown on a terminal only."""
-    return tqdm(total=total, unit=unit, disable=None, leave=False, dynamic_ncols=True)
+class LogLines(contextlib.AbstractContextManager["LogLines"]):
+    """In the place of a bar, where stderr is a log: a line every 10 s at most."""
+
+    def __init__(self, total: int, unit: str) -> None:
+        self.total, self.n, self._unit = total, 0, unit
+        self._start = self._told = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to be done."""
+
+    def update(self, n: int = 1) -> None:
+        """``n`` more are done."""
+        self.n += n
+        now = time.monotonic()
+        if now - self._told >= LOG_SECONDS:
+            self._told = now
+            line = f"{{n_fmt}} of {{total_fmt}} {self._unit}s, {{elapsed}} so far, about {{remaining}} left"
+            print(
+                tqdm.format_meter(self.n, self.total, now - self._start, bar_format=line), file=sys.stderr, flush=True
+            )
+
+
+def bar(total: int, unit: str) -> Any:
+    """A progress bar on stderr where that is a terminal, else `LogLines`; ``update(n)``, a context manager."""
+    if not sys.stderr.isatty():
+        return LogLines(total, unit)
+    return tqdm(total=total, unit=unit, leave=False, dynamic_ncols=True)
 
 
 def progress(items: Collection[Item], unit: str) -> Iterator[Item]:
@@ -160,12 +219,7 @@ def show(line: str, quiet: bool = False) -> None:
         sys.stdout.flush()
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A table with aligned columns: the first and the last to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    sides = ["<", *">" * (len(header) - 2), "<"]
-    lines = [header, tuple("-" * width for width in widths), *rows]
-    return "\n".join(
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)).rstrip()
-        for line in lines
-    )
+def show_notes(found: Table) -> None:
+    """Print what was left out of a table, a line each."""
+    for note in found.notes:
+        print(f"note: {note}")

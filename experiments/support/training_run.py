@@ -1,4 +1,4 @@
-"""One training run on the handwritten digits: its settings, the training, its result. Prints nothing."""
+"""One training run: its settings, the training, its result. Prints nothing."""
 
 import dataclasses
 import time
@@ -20,18 +20,17 @@ from jaxmlp import (
     automatic_gradient,
     hand_derived_gradient,
     initial_state,
-    load_digits,
+    load_table,
     runtime,
     train_epochs,
 )
 from jaxmlp.network import hidden_activations
 from jaxmlp.training import check_training
 
-__all__ = ["GRADIENTS", "N_CLASSES", "N_IN", "RANDOMNESS", "Result", "Settings", "epochs_per_call", "run"]
+__all__ = ["GRADIENTS", "RANDOMNESS", "Result", "Settings", "epochs_per_call", "run"]
 
 GRADIENTS = {"automatic": automatic_gradient, "hand-derived": hand_derived_gradient}
 RANDOMNESS = {"lecture": LectureStream, "jax": KeyStream}
-N_IN, N_CLASSES = 64, 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +46,13 @@ class Settings:
     gradient: str = "automatic"
     dtype: str = "float64"
     randomness: str = "lecture"
+    n_in: int = 64
+    n_classes: int = 10
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """``(n_0, .., n_L)``."""
-        return (N_IN, *self.hidden, N_CLASSES)
+        return (self.n_in, *self.hidden, self.n_classes)
 
     @property
     def name(self) -> str:
@@ -100,12 +101,15 @@ def epochs_per_call(epochs: int, samples: int, params: Params) -> int:
     return max(n for n in range(1, most + 1) if epochs % n == 0)
 
 
-def run(settings: Settings, report: Callable[[int, History], None] | None = None) -> Result:
+def run(
+    settings: Settings, report: Callable[[int, History], None] | None = None, table: Dataset | None = None
+) -> Result:
     """Train the network that ``settings`` describe; prints nothing.
 
     Args:
         settings: checked here.
         report: called after each compiled call, with the number of epochs before it and the History of its own epochs.
+        table: the data, of the settings' dtype and sizes; by default the lecture's digits.
 
     Returns:
         The Result. Ctrl-C ends training early: the Result says so, and nothing is raised.
@@ -114,13 +118,14 @@ def run(settings: Settings, report: Callable[[int, History], None] | None = None
         InputError: a setting that cannot be used.
     """
     runtime.configure(settings.dtype)
-    dataset = load_digits(settings.dtype)
+    table = load_table("digits", dtype=settings.dtype) if table is None else table
     stream = choose("randomness", settings.randomness, RANDOMNESS)(settings.seed)
     gradient_function = choose("gradient", settings.gradient, GRADIENTS)(settings.activation)
     hyperparameters = Hyperparameters(settings.learning_rate)
     config = Config(settings.activation, settings.batch_size)
     hidden_activations(settings.activation, len(settings.hidden))
     params = stream.params(settings.sizes, settings.dtype)
+    dataset = jax.device_put(Dataset(*table))  # once, not with every call
     check_training(params, dataset, hyperparameters, config, settings.epochs)
     state = initial_state(params, hyperparameters, config)
     n = len(dataset.labels_train)
@@ -150,4 +155,4 @@ def run(settings: Settings, report: Callable[[int, History], None] | None = None
         ended = "interrupted"
     empty = History(*[np.empty(0)] * 3)
     history = History(*(np.concatenate(columns) for columns in zip(empty, *rows, strict=True)))
-    return Result(settings, dataset, state.params, history, seconds_compiling, seconds_training, ended)
+    return Result(settings, table, state.params, history, seconds_compiling, seconds_training, ended)

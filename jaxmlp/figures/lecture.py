@@ -1,9 +1,12 @@
 """The lecture's figures: digits, curves, confusion, the bottleneck's plane, mistakes, twins (lecture, steps 1 to 3)."""
 
+import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
@@ -80,51 +83,63 @@ def curves(loss: ArrayLike, train_accuracy: ArrayLike, test_accuracy: ArrayLike,
     return figure
 
 
-def confusion(counts: NDArray[Any], title: str) -> Figure:
+def confusion(counts: NDArray[Any], title: str, names: Sequence[str] | None = None) -> Figure:
     """Confusion matrix ``counts [n_classes, n_classes]``, rows the true class, columns the predicted one.
 
-    The count stands in every cell that is not zero; a cell's shade is its share of the row.
+    The count stands in every cell that is not zero, of up to 30 classes; a cell's shade is its share of the row.
+    ``names`` are the classes' (``n_classes``); by default the digits.
     """
-    n = len(counts)
+    n, what = len(counts), "digit" if names is None else "class"
+    names = [str(name) for name in names or range(n)]
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    side = min(max(4.8, 0.42 * n), 14)
+    figure = Figure(figsize=(side + 1.6, side + 0.8), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
-        if count:
+        if count and n <= 30:
             colour = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour)
-    axes.set_xticks(range(n))
-    axes.set_yticks(range(n))
-    axes.set_xlabel("predicted digit")
-    axes.set_ylabel("true digit")
-    axes.set_title(title)
-    figure.colorbar(image, label="share of the true digit's rows")
+    places = range(0, n, -(-n // 50))
+    words = [f"{names[place]:.24}" for place in places]
+    axes.set_xticks(places, words, rotation=90 if max(map(len, words)) > 9 * side / len(words) else 0)
+    axes.set_yticks(places, words)
+    axes.set_xlabel(f"predicted {what}")
+    axes.set_ylabel(f"true {what}")
+    figure.suptitle(title)
+    figure.colorbar(image, label=f"share of the true {what}'s rows")
     return figure
 
 
-def bottleneck(train: Points, test: Points, palette: str, title: str) -> Figure:
-    """Pre-activations of a 2-unit layer: one colour per digit, dots for training rows, crosses for test rows.
+def bottleneck(
+    train: Points, test: Points, palette: str, title: str, names: Sequence[str] | None = None
+) -> Figure:  # fmt: skip
+    """Pre-activations of a 2-unit layer: one colour per class, dots for training rows, crosses for test rows.
 
-    The digit itself stands at the median of its training rows. ``palette`` is a name in `PALETTES`.
+    The class stands at the median of its training rows, on nothing that would hide them. ``palette`` is a name in
+    `PALETTES`; more than ten classes go through its colours again. ``names`` are the classes', by default the digits.
     """
+    what = "digit" if names is None else "class"
+    names = [str(name) for name in names or range(10)]
+    colours = list(itertools.islice(itertools.cycle(PALETTES[palette]), len(names)))
     figure = Figure(figsize=(8.6, 7), layout="constrained")
     axes = figure.subplots()
-    for digit, colour in enumerate(PALETTES[palette]):
+    for number, colour in enumerate(colours):
         for points, marker, size in ((train, ".", 22), (test, "x", 34)):
-            x, y = points.xy[points.labels == digit].T
+            x, y = points.xy[points.labels == number].T
             axes.scatter(x, y, marker=marker, s=size, color=colour, linewidths=1.1)
-        axes.scatter([], [], marker="o", color=colour, label=str(digit))
-    for digit in np.unique(train.labels):
-        box = {"boxstyle": "circle", "facecolor": "white", "edgecolor": PALETTES[palette][digit], "alpha": 0.85}
-        x, y = np.median(train.xy[train.labels == digit], axis=0)
-        axes.text(x, y, str(digit), ha="center", va="center", bbox=box)
+        axes.scatter([], [], marker="o", color=colour, label=f"{names[number]:.24}")
+    outline = [withStroke(linewidth=2.5, foreground="white")]
+    for number in np.unique(train.labels):
+        x, y = np.median(train.xy[train.labels == number], axis=0)
+        words = f"{names[number]:.12}"
+        axes.text(x, y, words, ha="center", va="center", fontsize=13, fontweight="bold", path_effects=outline)
     axes.scatter([], [], marker=".", color="grey", label="training")
     axes.scatter([], [], marker="x", color="grey", label="test")
     axes.set_xlabel("pre-activation of unit 1")
     axes.set_ylabel("pre-activation of unit 2")
     axes.set_title(title)
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="digit")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=what, ncols=-(-len(names) // 25))
     return figure
 
 

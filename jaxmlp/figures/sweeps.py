@@ -1,17 +1,33 @@
 """Figures of a sweep; each function returns a Figure, none is shown. Accuracies come as shares, drawn in percent."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from jaxmlp.figures.style import OKABE_ITO
-from jaxmlp.sweep.choosing import Configuration, Interval
+from jaxmlp.figures.style import OKABE_ITO, start_axes
 
-__all__ = ["best_curves", "by_axis", "difference", "heatmap", "label", "parallel_coordinates"]
+__all__ = ["Scored", "best_curves", "by_axis", "difference", "heatmap", "label", "parallel_coordinates"]
+
+COLOURS = len(OKABE_ITO)
+DRAWN = 400
+"""The most lines of parallel coordinates."""
+APART = -0.15
+"""The height of None in parallel coordinates, whose other values stand between 0 and 1."""
+PLATE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
+
+
+class Scored(Protocol):
+    """What these figures show of a configuration: its values by axis, its accuracy as (mean, low, high), shares."""
+
+    @property
+    def values(self) -> Any: ...  # noqa: D102 - see above
+
+    @property
+    def accuracy(self) -> Any: ...  # noqa: D102
 
 
 def _ordered(values: set[Any]) -> list[Any]:
@@ -33,26 +49,36 @@ def label(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _best(found: Sequence[Configuration], **values: Any) -> Configuration | None:
+def _best(found: Sequence[Scored], **values: Any) -> Scored | None:
     """The best configuration with these values: the first of them."""
     return next((item for item in found if all(item.values[axis] == value for axis, value in values.items())), None)
 
 
-def by_axis(found: Sequence[Configuration], axis: str, lines: str, measure: str, title: str) -> Figure:
-    """Accuracy by a numeric axis with 95 % intervals, one line for each value of another axis.
+def by_axis(found: Sequence[Scored], axis: str, lines: str, measure: str, title: str) -> Figure:
+    """Accuracy by a numeric axis with 95 % intervals, in one colour for each value of another axis.
 
-    Each point is the best configuration with these two values.
+    Of a grid each point is the best configuration with these two values, and lines join them. Random draws differ in
+    everything at once: each is a point. Of more than eight colours the best eight are drawn, the first of ``found``
+    among them, and the legend says so.
     """
     figure = Figure(figsize=(8.6, 5), layout="constrained")
     axes = figure.subplots()
     values = _ordered({item.values[axis] for item in found})
-    for number, line in enumerate(_ordered({item.values[lines] for item in found})[:8]):
-        points = [(value, best) for value in values if (best := _best(found, **{axis: value, lines: line}))]
-        x = np.array([value for value, _ in points], np.float64)
-        mean, low, high = 100 * np.array([best.accuracy for _, best in points]).T
-        colour = OKABE_ITO[number]
-        axes.plot(x, mean, marker=".", color=colour, label=label(line))
-        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    names = list(dict.fromkeys(item.values[lines] for item in found))
+    grid = _is_grid(found, axis, lines)
+    for name, colour in zip(_ordered(set(names[:COLOURS])), OKABE_ITO, strict=False):
+        if grid:
+            items = [best for value in values if (best := _best(found, **{axis: value, lines: name}))]
+        else:
+            items = [item for item in found if item.values[lines] == name]
+        x = np.array([item.values[axis] for item in items], np.float64)
+        mean, low, high = 100 * np.array([item.accuracy for item in items], np.float64).T
+        if grid:
+            axes.plot(x, mean, marker=".", color=colour, label=label(name))
+            axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        else:
+            axes.scatter(x, mean, s=14, color=colour, alpha=0.7, label=label(name))
+            axes.vlines(x, low, high, color=colour, alpha=0.3, linewidth=1)
     if min(values) > 0 and max(values) > 5 * min(values):
         axes.set_xscale("log")
         if len(values) <= 12:
@@ -61,12 +87,22 @@ def by_axis(found: Sequence[Configuration], axis: str, lines: str, measure: str,
     axes.set_xlabel(axis.replace("_", " "))
     axes.set_ylabel(f"{measure.replace('_', ' ')} (%), mean and 95 % interval")
     axes.grid(alpha=0.3)
-    axes.legend(title=lines.replace("_", " "))
-    axes.set_title(title)
+    more = f", the best {COLOURS} of {len(names):,}" if len(names) > COLOURS else ""
+    figure.legend(title=lines.replace("_", " ") + more, loc="outside right upper")
+    figure.suptitle(title)
     return figure
 
 
-def heatmap(found: Sequence[Configuration], across: str, down: str, measure: str, title: str) -> Figure:
+def _is_grid(found: Sequence[Scored], axis: str, lines: str) -> bool:
+    """Whether configurations fill a grid of two axes; draws meet no pair of values twice, and few values."""
+    ends, names = ({item.values[each] for item in found} for each in (axis, lines))
+    others = {tuple(value for name, value in item.values.items() if name not in (axis, lines)) for item in found}
+    if len(names) == 1:
+        return len(others) == 1 or len(found) > len(ends)
+    return 2 * len({(item.values[axis], item.values[lines]) for item in found}) >= len(ends) * len(names)
+
+
+def heatmap(found: Sequence[Scored], across: str, down: str, measure: str, title: str) -> Figure:
     """Mean accuracy for each pair of values of two axes: the best configuration with these two values."""
     columns, rows = (_ordered({item.values[axis] for item in found}) for axis in (across, down))
     cells = np.full((len(rows), len(columns)), np.nan)
@@ -86,7 +122,7 @@ def heatmap(found: Sequence[Configuration], across: str, down: str, measure: str
     axes.set_yticks(range(len(rows)), [label(value) for value in rows])
     axes.set_xlabel(across.replace("_", " "))
     axes.set_ylabel(down.replace("_", " "))
-    axes.set_title(title)
+    figure.suptitle(title)
     figure.colorbar(image, label=f"mean {measure.replace('_', ' ')} (%)")
     return figure
 
@@ -96,56 +132,66 @@ def best_curves(curves: dict[str, Any], title: str) -> Figure:
 
     ``curves``: name to ``[epochs, 2]``, training and validation loss; NaN is left out.
     """
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    shown = [
+        (number, name) for number, name in enumerate(("training", "validation"))
+        if any(np.any(np.isfinite(rows[:, number])) for rows in curves.values())
+    ]  # fmt: skip
+    figure = Figure(figsize=(5 * max(2, len(shown)), 4.6), layout="constrained")
     figure.suptitle(title)
-    for number, (axes, name) in enumerate(zip(figure.subplots(1, 2), ("training", "validation"), strict=True)):
-        for colour, (label, rows) in zip(OKABE_ITO, curves.items(), strict=False):
-            epoch = np.arange(1, len(rows) + 1)
-            axes.plot(epoch, rows[:, number], marker="." if len(rows) < 40 else "", color=colour, label=label)
-        axes.set_xlabel("epoch")
+    panels = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
+    for axes, (number, name) in zip(panels, shown, strict=False):
+        for colour, (words, rows) in zip(OKABE_ITO, curves.items(), strict=False):
+            epoch, loss = np.arange(1, len(rows) + 1), np.where(np.isfinite(rows[:, number]), rows[:, number], np.nan)
+            axes.plot(epoch, loss, marker="." if len(rows) < 40 else "", color=colour, label=words)
         axes.set_ylabel(f"{name} loss (cross entropy)")
         axes.set_yscale("log")
-        axes.grid(alpha=0.3)
+        start_axes(axes, max(map(len, curves.values())))
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", fontsize=8)
     return figure
 
 
-def parallel_coordinates(found: Sequence[Configuration], axes_names: Sequence[str], measure: str, title: str) -> Figure:
-    """One line per configuration through its values on each axis to its mean accuracy, the best drawn last."""
+def parallel_coordinates(found: Sequence[Scored], axes_names: Sequence[str], measure: str, title: str) -> Figure:
+    """One line per configuration through its values on each axis to its mean accuracy, the best drawn last.
+
+    Of more than 400 the best 400 are drawn, and the title says so. A value that is None stands apart, below.
+    """
     figure = Figure(figsize=(2 + 1.9 * (len(axes_names) + 1), 5), layout="constrained")
     axes = figure.subplots()
-    shown = list(found[:400])[::-1]
-    scores = np.array([100 * item.accuracy.mean for item in shown])
+    shown = [item for item in found if np.isfinite(item.accuracy.mean)][:DRAWN][::-1]
+    figure.suptitle(title if len(shown) == len(found) else f"{title}; the best {len(shown):,} are drawn")
+    scores = np.array([100 * item.accuracy.mean for item in shown] or [0.0])
     low, high = float(scores.min()), float(scores.max())
     heights = np.zeros((len(shown), len(axes_names) + 1))
     for column, axis in enumerate(axes_names):
-        values = _ordered({item.values[axis] for item in shown})
-        place = {value: number / max(1, len(values) - 1) for number, value in enumerate(values)}
+        known = _ordered({item.values[axis] for item in shown} - {None})
+        place: dict[Any, float] = {value: number / max(1, len(known) - 1) for number, value in enumerate(known)}
+        place[None] = APART
         heights[:, column] = [place[item.values[axis]] for item in shown]
-        for value in values if len(values) <= 12 else [values[0], values[len(values) // 2], values[-1]]:
-            axes.text(column - 0.03, place[value], label(value), ha="right", va="center", fontsize=8)
-    heights[:, -1] = (scores - low) / (high - low or 1)
+        told = known if len(known) <= 12 else [known[0], known[len(known) // 2], known[-1]]
+        for value in [*told, *[None] * any(item.values[axis] is None for item in shown)]:
+            words = "none" if value is None else label(value)
+            axes.text(column - 0.03, place[value], words, ha="right", va="center", fontsize=8, bbox=PLATE)
+    heights[:, -1] = (scores[: len(shown)] - low) / (high - low or 1)
     colours = mpl.colormaps["viridis"](heights[:, -1])
     jitter = np.random.RandomState(0).uniform(-0.012, 0.012, heights.shape)  # so that equal values show as bundles
     jitter[:, -1] = 0
     for line, colour in zip(heights + jitter, colours, strict=True):
         axes.plot(range(heights.shape[1]), line, color=colour, alpha=0.6, linewidth=1)
     for column in range(heights.shape[1]):
-        axes.axvline(column, color="black", linewidth=0.8)
-    for share in (0, 0.5, 1):
+        axes.plot([column, column], [0, 1], color="black", linewidth=0.8)
+    for share in (0, 0.5, 1) if high > low else (0,):
         axes.text(heights.shape[1] - 0.97, share, f"{low + share * (high - low):.1f} %", va="center", fontsize=8)
     names = [name.replace("_", " ") for name in (*axes_names, measure)]
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks([])
-    axes.set_xlim(-0.5, heights.shape[1] - 0.55)
-    axes.set_title(title)
+    axes.set_xlim(-0.5, heights.shape[1] - 0.5)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
     return figure
 
 
-def difference(accuracies: dict[str, Any], interval: Interval, title: str) -> Figure:
+def difference(accuracies: dict[str, Any], interval: Any, title: str) -> Figure:
     """Two networks over many seeds: their test accuracies, and the difference seed by seed with its interval.
 
     Args:

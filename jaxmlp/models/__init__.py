@@ -2,7 +2,8 @@
 
 from jaxmlp.models.classifier_model import model_of
 from jaxmlp.models.files import whole_file
+from jaxmlp.models.model import Model, trained_model
 from jaxmlp.models.model_file import load, save
-from jaxmlp.models.model_format import Model, encode
+from jaxmlp.models.model_format import encode
 
-__all__ = ["Model", "encode", "load", "model_of", "save", "whole_file"]
+__all__ = ["Model", "encode", "load", "model_of", "save", "trained_model", "whole_file"]

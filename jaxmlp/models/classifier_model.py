@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxmlp.classifier import MLPClassifier, check_settings
 from jaxmlp.errors import InputError
-from jaxmlp.models.model_format import Model
+from jaxmlp.models.model import Model
 from jaxmlp.network import sizes_of
 
 __all__ = ["classifier_of", "model_of"]
@@ -41,7 +41,8 @@ def model_of(classifier: MLPClassifier) -> Model:
         "feature_names": None if names is None else [str(name) for name in names],
     }  # fmt: skip
     activation = classifier.activation if isinstance(classifier.activation, str) else tuple(classifier.activation)
-    return Model(classifier.params_, activation, classifier.classes_, classifier=kept)
+    preparation = getattr(classifier, "preparation_", None)
+    return Model(classifier.params_, activation, classifier.classes_, classifier=kept, preparation=preparation)
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -81,6 +82,8 @@ def classifier_of(model: Model) -> MLPClassifier:
     made: Any = MLPClassifier(**given)
     made.params_, made.classes_, made.n_iter_ = model.params, model.classes, epochs
     made.loss_curve_, made.validation_scores_, made.n_features_in_ = losses, scores, sizes[0]
+    if model.preparation is not None:
+        made.preparation_ = model.preparation
     if names is not None:
         made.feature_names_in_ = np.array(names, object)
     return made

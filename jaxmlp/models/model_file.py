@@ -1,5 +1,6 @@
 """`jaxmlp.save` and `jaxmlp.load`: trained networks in files that are safe to open."""
 
+import dataclasses
 import os
 import stat
 from pathlib import Path
@@ -9,23 +10,31 @@ from jaxmlp.classifier import MLPClassifier
 from jaxmlp.errors import InputError
 from jaxmlp.models.classifier_model import classifier_of, model_of
 from jaxmlp.models.files import whole_file
-from jaxmlp.models.model_format import MAX_HEADER, Model, check_header, decode, encode
+from jaxmlp.models.model import Model
+from jaxmlp.models.model_format import MAX_HEADER, check_header, decode, encode
+from jaxmlp.tables import Preparation
 
 __all__ = ["load", "save"]
 
 
-def save(path: str | os.PathLike[str], model: Model | MLPClassifier, overwrite: bool = False) -> None:
+def save(
+    path: str | os.PathLike[str], model: Model | MLPClassifier, overwrite: bool = False,
+    preparation: Preparation | None = None,
+) -> None:  # fmt: skip
     """Write a network to a safetensors file, see `jaxmlp.models.model_format`; whole, or not at all.
 
     Args:
         path: of the file, in a folder that exists.
         model: a `jaxmlp.Model`, or a fitted `MLPClassifier`, whose settings, classes and curves go with it.
         overwrite: whether an existing file may be replaced.
+        preparation: what was done to raw samples before the network saw them, as `Table.preparation`, if the model has
+            none; without one they are taken to be its inputs as they are.
 
     Raises:
         InputError: a model that a file cannot hold, a path that cannot be written, a file that exists.
     """
-    content = encode(model_of(model) if isinstance(model, MLPClassifier) else model)
+    found = model_of(model) if isinstance(model, MLPClassifier) else model
+    content = encode(found if preparation is None else dataclasses.replace(found, preparation=preparation))
     target = Path(path)
     if not overwrite and target.exists():
         raise InputError(f"{str(path)!r} exists, expected a new name, or overwrite=True")

@@ -3,12 +3,12 @@
     weights_1 [n_1, n_0], biases_1 [n_1], weights_2, ...    F32 or F64, all the same
     __metadata__: {"jaxmlp": TEXT}                           canonical JSON: sorted keys, no blanks, ASCII
 
-TEXT has ``format`` (the version, 1), ``sha256`` (of the rest of TEXT and of every tensor), ``activation``, ``classes``,
-``details``, ``classifier``. A reader refuses everything unexpected, so that a damaged file is an error and not
-another network. Parameters are finite, in files and when written: a network that has diverged is no model.
+TEXT has ``format`` (the version), ``sha256`` (of the rest of TEXT and of every tensor), ``activation``, ``classes``,
+``details``, ``classifier``, and in version 2 ``preparation``, of the network's inputs. A reader refuses everything
+unexpected, so that a damaged file is an error and not another network. Parameters are finite, in files and when
+written: a network that has diverged is no model.
 """
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -21,34 +21,19 @@ from safetensors.numpy import save as to_bytes
 
 from jaxmlp.checks import check_sizes
 from jaxmlp.errors import InputError
-from jaxmlp.network import ActivationName, Layer, Params, hidden_activations, sizes_of
+from jaxmlp.models.model import Model
+from jaxmlp.network import Layer, Params, hidden_activations, sizes_of
+from jaxmlp.tables import preparation_of
 
 __all__ = ["MAX_HEADER", "VERSION", "Model", "check_header", "decode", "encode"]
 
-VERSION = 1
+VERSION = 2
+"""Of what has a preparation; what has none is written as version 1, which older readers know too."""
 MAX_HEADER = 2**24
 """Bytes of the header: 16 MiB hold a million epochs' losses; the parser takes some ten times as much memory."""
 DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+FIELDS = ("format", "sha256", "activation", "classes", "details", "classifier")
 Json: TypeAlias = Any
-
-
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """A trained network as a file keeps it.
-
-    Attributes:
-        params: L layers, float32 or float64; NumPy arrays when loaded, so that float64 stays float64.
-        activation: of the hidden layers, one name or a tuple of one per layer.
-        classes: the labels of the outputs, numbers, booleans or strings ``[n_L]``; None: 0 .. n_L - 1.
-        details: how it was trained: whatever JSON can hold.
-        classifier: the parameters and curves of a classifier, see `jaxmlp.models.classifier_model`.
-    """
-
-    params: Params
-    activation: ActivationName = "sigmoid"
-    classes: NDArray[Any] | None = None
-    details: Mapping[str, Json] = dataclasses.field(default_factory=dict[str, Json])
-    classifier: Mapping[str, Json] | None = None
 
 
 def _dump(content: Json) -> str:
@@ -90,7 +75,11 @@ def encode(model: Model) -> bytes:
         for name, leaf in layer._asdict().items()
     }
     activation = model.activation if isinstance(model.activation, str) else list(model.activation)
-    content: dict[str, Json] = {"format": VERSION, "activation": activation, "details": dict(model.details)}
+    content: dict[str, Json] = {"format": 1, "activation": activation, "details": dict(model.details)}
+    if model.preparation is not None:
+        found = model.preparation.to_json()
+        preparation_of(found, sizes_of(model.params)[0])
+        content |= {"format": VERSION, "preparation": found}
     content["classes"] = (
         None if model.classes is None else _classes_to_json(model.classes, len(model.params[-1].biases))
     )
@@ -157,9 +146,10 @@ def check_header(header: bytes, payload: int) -> dict[str, Json]:
     if not isinstance(content, dict) or canonical != text:
         raise InputError("its metadata are damaged")
     fields = cast(dict[str, Json], content)
-    if fields.get("format") != VERSION:
-        raise InputError(f"its format is {str(fields.get('format'))[:20]!r}, expected {VERSION}")
-    if set(fields) != {"format", "sha256", "activation", "classes", "details", "classifier"}:
+    version = fields.get("format")
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise InputError(f"its format is {str(version)[:20]!r}, expected at most {VERSION}")
+    if set(fields) != {*FIELDS, *["preparation"] * (version > 1)}:
         raise InputError("its metadata have other entries than expected")
     if payload > 8 * 10**8:
         raise InputError(f"it has {payload:,} bytes of parameters, expected at most 800,000,000")
@@ -200,7 +190,8 @@ def decode(data: bytes) -> Model:
     if not isinstance(details, dict) or not (classifier is None or isinstance(classifier, dict)):
         raise InputError("its details are not those of a model")
     labels = None if classes is None else _classes(classes, len(params[-1].biases))
-    return Model(params, activation, labels, cast(Any, details), cast(Any, classifier))
+    preparation = preparation_of(content["preparation"], sizes_of(params)[0]) if "preparation" in content else None
+    return Model(params, activation, labels, cast(Any, details), cast(Any, classifier), preparation)
 
 
 def _tensor(found: Mapping[str, Any], name: str) -> NDArray[Any]:

@@ -8,11 +8,11 @@ from jaxmlp.runtime.compilation import (
     loop_options,
     merge_flags,
 )  # fmt: skip
-from jaxmlp.runtime.device import DEVICES, choose_device, find_device, started
+from jaxmlp.runtime.device import DEVICES, choose_device, find_device, platforms_missing, started
 from jaxmlp.runtime.manifest import environment
 from jaxmlp.runtime.scoped import computing
 
 __all__ = [
     "DEVICES", "cache_folder", "choose_device", "compiles_whole_loops", "computing", "configure", "configure_sweep",
-    "environment", "find_device", "loop_options", "merge_flags", "started",
+    "environment", "find_device", "loop_options", "merge_flags", "platforms_missing", "started",
 ]  # fmt: skip

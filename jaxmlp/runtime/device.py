@@ -6,7 +6,7 @@ import jax
 
 from jaxmlp.errors import InputError
 
-__all__ = ["DEVICES", "choose_device", "find_device", "started"]
+__all__ = ["DEVICES", "choose_device", "find_device", "platforms_missing", "started"]
 
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -38,6 +38,18 @@ def find_device(device: str) -> Any:
     except (RuntimeError, AssertionError):  # an AssertionError if JAX_PLATFORMS names no existing platform
         install = "expected a driver for it, and pip install 'jaxmlp[cuda13]' (an older driver: 'jaxmlp[cuda12]')"
         raise InputError(f"device is {device!r}, but JAX finds none: {install}") from None
+
+
+def platforms_missing() -> str | None:
+    """The setting ``JAX_PLATFORMS``, if JAX cannot start with it; None if it can, or if there is none."""
+    platforms = jax.config.values["jax_platforms"]
+    if not platforms:
+        return None
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):
+        return platforms
+    return None
 
 
 def started() -> bool:

@@ -3,8 +3,8 @@
 import functools
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -14,15 +14,21 @@ from jaxmlp import engine
 from jaxmlp.engine import Data, layout
 from jaxmlp.network import Params
 from jaxmlp.optimizers import Hyperparameters
+from jaxmlp.sweep.continuing import Kept, kept_of, put_back
 from jaxmlp.sweep.packing import Block, config_of, groups_per_block, sizes_of_block, with_engine
 from jaxmlp.sweep.trial import Trial, initial_weights, order_streams
 from jaxmlp.training import TrainingState, initial_state
 
-__all__ = ["Outcome", "train_block", "train_trial"]
+__all__ = ["Outcome", "Watch", "train_block", "train_trial", "train_watched"]
 
 _HANDING = threading.Lock()
 """Held while a block is handed to this process's devices: two threads, of which one places the next block while the
 other's trains, must not compile a program twice."""
+
+
+Watch = Callable[[int], bool]
+"""Called during training with the number of epochs that are done, those before this call included; False ends it after
+the epoch that is being trained."""
 
 
 class Outcome(NamedTuple):
@@ -68,39 +74,59 @@ def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lan
     start = functools.partial(initial_state, config=block.config.config)
     leaves = jax.eval_shape(jax.vmap(jax.vmap(start)), params, hyperparameters).optimizer_state
     optimizer_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), leaves)
-    return engine.Lanes(TrainingState(params, optimizer_state), alive), engine.Settings(hyperparameters, masks)
+    state = TrainingState(params, optimizer_state)
+    for at, kept in zip(_places(block, laid_out.slots), block.kept, strict=False):
+        put_back(state, at, kept)
+        alive[at] = kept.alive
+    return engine.Lanes(state, alive), engine.Settings(hyperparameters, masks)
+
+
+def _places(block: Block, slots: Sequence[int]) -> list[tuple[int, int]]:
+    """The group and lane of each of ``block.trials``."""
+    return [(slot, lane) for slot, group in zip(slots, block.groups, strict=True) for lane in range(len(group))]
 
 
 def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
-    """Train a block's trials from their initial weights: a pure function of its arguments, on all devices.
+    """An Outcome for each of ``block.trials``, in their order: `train_watched` to the end, a pure function."""
+    return cast(list[Outcome], train_watched(block, epochs, data, None))
+
+
+def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None) -> list[Outcome] | list[Kept]:
+    """Train a block's trials, from their initial weights or where they stand, on all devices.
 
     Args:
         block: from `pack`, with this platform's number of lanes.
-        epochs: 1 or more.
+        epochs: more than ``block.start``.
         data: arrays of NumPy or JAX.
+        watch: see `Watch`.
 
     Returns:
-        An Outcome for each of ``block.trials``, in their order.
+        An Outcome for each of ``block.trials``, in their order; where ``watch`` ended training, what is kept of each.
     """
-    _, measures, slots = _train(block, epochs, data)
-    return [
-        _outcome(measures, (slot, lane))
-        for slot, group in zip(slots, block.groups, strict=True)
-        for lane in range(len(group))
-    ]
+    lanes, measures, slots = _train(block, epochs, data, watch)
+    places = _places(block, slots)
+    earlier = [kept.curves for kept in block.kept] or [np.empty((3, 0))] * len(places)
+    outcomes = [_outcome(measures, *each) for each in zip(places, earlier, strict=True)]
+    done = block.start + measures.alive.shape[-1]
+    if done == epochs:
+        return outcomes
+    state = jax.tree.map(np.asarray, lanes.state)
+    return [kept_of(state, at, done, np.stack(outcome[1:4])) for at, outcome in zip(places, outcomes, strict=True)]
 
 
 def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> tuple[Params, Outcome]:
     """Train one trial again, as a sweep does and to the same bits: its parameters, without padding, and its Outcome."""
     block = Block(with_engine(config_of(trial), data, engine), ((trial,),), shared=trial.batch_size == 1)
-    lanes, measures, slots = _train(block, epochs, data)
+    lanes, measures, slots = _train(block, epochs, data, None)
     sizes = (data.dataset.x_train.shape[1], *trial.hidden, data.dataset.y_train.shape[1])
     at = slots[0], 0
-    return layout.unpad_params(lanes.state.params, at, sizes), _outcome(measures, at)
+    return layout.unpad_params(lanes.state.params, at, sizes), _outcome(measures, at, np.empty((3, 0)))
 
 
-def _train(block: Block, epochs: int, data: Data) -> tuple[engine.Lanes, engine.Measures, list[int]]:
-    """The lanes after the last epoch, the measures as NumPy arrays ``[G, B, epochs]``, and each group's slot."""
+def _train(
+    block: Block, epochs: int, data: Data, watch: Watch | None
+) -> tuple[engine.Lanes, engine.Measures, list[int]]:
+    """The lanes after the last epoch, the measures of all epochs here ``[G, B, epochs]``, and each group's slot."""
     mesh = layout.device_mesh()
     lanes, (split, whole) = layout.lanes_of(mesh), layout.shardings(mesh)
     # One shape for all blocks of a program, full or not, and no more than their memory allows.
@@ -110,10 +136,14 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[engine.Lanes, engine.
     measures: list[engine.Measures] = []
     with _HANDING:
         (state, given), counts, on_devices = jax.device_put((placed, laid_out.counts, data), (split, split, whole))
-        for epoch, orders in enumerate(_orders(block, epochs, laid_out.slots, shape)):
+        for epoch, orders in enumerate(_orders(block, epochs, laid_out.slots, shape), block.start):
             orders, last = jax.device_put((orders, np.bool_(epoch == epochs - 1)), (split, whole))
             state, measured = engine.run_block(state, given, orders, counts, (on_devices, last), block.config, mesh)
             measures.append(measured)
+            if watch and len(measures) > 1:  # the epoch before, so that the device never waits
+                jax.block_until_ready(measures[-2])
+                if not watch(epoch):
+                    break
     seen = [jax.tree.map(layout.fetched, measured) for measured in measures]
     return state, jax.tree.map(lambda *epochs: np.stack(epochs, -1), *seen), laid_out.slots
 
@@ -121,10 +151,13 @@ def _train(block: Block, epochs: int, data: Data) -> tuple[engine.Lanes, engine.
 def _orders(
     block: Block, epochs: int, slots: Sequence[int], shape: tuple[int, int, int]
 ) -> Iterator[NDArray[np.int32]]:
-    """For each epoch the sample orders ``[G, B, n]`` of ``shape``, ``[G, 1, n]`` where groups share them."""
+    """For each epoch to come the sample orders ``[G, B, n]`` of ``shape``, ``[G, 1, n]`` where groups share them."""
     groups, lanes, n = shape
     streams = order_streams({trial.seed for trial in block.trials})
-    for _ in range(epochs):
+    for stream in streams.values():
+        for _ in range(block.start):
+            stream.permutation(n)
+    for _ in range(block.start, epochs):
         drawn = {seed: stream.permutation(n) for seed, stream in streams.items()}
         orders = np.zeros((groups, 1 if block.shared else lanes, n), np.int32)
         for slot, group in zip(slots, block.groups, strict=True):
@@ -133,11 +166,13 @@ def _orders(
         yield orders
 
 
-def _outcome(measures: engine.Measures, at: tuple[int, int]) -> Outcome:
-    """The outcome of the lane ``at`` group and number from measures ``[G, B, epochs]``."""
+def _outcome(measures: engine.Measures, at: tuple[int, int], earlier: NDArray[np.float64]) -> Outcome:
+    """The outcome of the lane ``at`` group and number from measures ``[G, B, epochs]`` and the epochs before them."""
     *curves, train_accuracy, test_accuracy, alive = (np.asarray(column[at]) for column in measures)
     done = int(np.count_nonzero(alive))
-    loss, validation_loss, validation_accuracy = (curve[:done].astype(np.float64) for curve in curves)
+    loss, validation_loss, validation_accuracy = (
+        np.concatenate([before, curve[:done].astype(np.float64)]) for before, curve in zip(earlier, curves, strict=True)
+    )
     status = "done" if done == len(alive) else "diverged"
     return Outcome(
         status, loss, validation_loss, validation_accuracy, float(train_accuracy[-1]), float(test_accuracy[-1])

@@ -3,11 +3,12 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxmlp.engine import BlockConfig, Data, fused_refusal, ladder_width, layout, load_kernel
 from jaxmlp.errors import InputError
+from jaxmlp.sweep.continuing import Kept
 from jaxmlp.sweep.trial import Trial
 
 __all__ = ["ENGINES", "Block", "bytes_per_group", "config_of", "groups_per_block", "pack", "refusal", "with_engine"]
@@ -22,12 +23,19 @@ class Block(NamedTuple):
     """Trials that are trained together, in groups of up to B.
 
     ``shared``: each group has one seed, so one order, which is gathered once; only with one sample per update, since
-    products of batches would round differently.
+    products of batches would round differently. ``kept``: of each trial, in the sequence of ``trials``, where it stands
+    after as many epochs as the others; none where they begin.
     """
 
     config: BlockConfig
     groups: tuple[tuple[Trial, ...], ...]
     shared: bool
+    kept: tuple[Kept, ...] = ()
+
+    @property
+    def start(self) -> int:
+        """How many epochs its trials have done."""
+        return self.kept[0].epochs if self.kept else 0
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -85,27 +93,31 @@ def with_engine(config: BlockConfig, data: Data, engine: str) -> BlockConfig:
     return config if refusal(config, data) else dataclasses.replace(config, engine=engine)
 
 
-def pack(trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan") -> Iterator[Block]:
-    """Sort trials into blocks: same configuration of the program, then same seed.
+def pack(
+    trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan", kept: Mapping[Trial, Kept] | None = None
+) -> Iterator[Block]:
+    """Sort trials into blocks: same configuration of the program, as many epochs done, then same seed.
 
     Args:
         trials: in any order.
         data: that they will be trained on.
         lanes: B.
         engine: "fused" for those trials that `refusal` does not refuse.
+        kept: trials that have begun.
 
     Raises:
         InputError: an unknown engine, networks too large for a block, a batch larger than the training set.
     """
-    n = len(data.dataset.x_train)
-    by_config: dict[BlockConfig, dict[int, list[Trial]]] = {}
+    n, kept = len(data.dataset.x_train), kept or {}
+    by_config: dict[tuple[BlockConfig, int], dict[int, list[Trial]]] = {}
     for trial in trials:
-        by_config.setdefault(config_of(trial), {}).setdefault(trial.seed, []).append(trial)
-    for config in by_config:
+        begun = kept[trial].epochs if trial in kept else 0
+        by_config.setdefault((config_of(trial), begun), {}).setdefault(trial.seed, []).append(trial)
+    for config, _ in by_config:
         groups_per_block(config, data, lanes)
         if config.batch_size > n:
             raise InputError(f"batch size is {config.batch_size}, expected at most {n}, the training rows")
-    for config, by_seed in by_config.items():
+    for (config, begun), by_seed in by_config.items():
         # Groups of one seed gather one order for all lanes, unless that leaves too many lanes empty.
         count = sum(map(len, by_seed.values()))
         alone = sum(-(-len(part) // lanes) for part in by_seed.values())
@@ -113,7 +125,8 @@ def pack(trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan") 
         parts = list(by_seed.values()) if shared else [list(itertools.chain.from_iterable(by_seed.values()))]
         groups = [tuple(group) for part in parts for group in _chunks(part, lanes)]
         for chunk in _chunks(groups, groups_per_block(config, data, lanes)):
-            yield Block(with_engine(config, data, engine), tuple(chunk), shared)
+            states = tuple(kept[trial] for group in chunk for trial in group) if begun else ()
+            yield Block(with_engine(config, data, engine), tuple(chunk), shared, states)
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

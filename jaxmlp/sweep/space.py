@@ -96,8 +96,8 @@ def parse_hidden(text: Any) -> tuple[int, ...]:
         raise InputError(f"hidden is {text!r}, expected widths such as 20 or 20,10, or none") from None
 
 
-def parse_number(text: Any) -> float | Range:
-    """A number, or a Range from ``uniform:LOW:HIGH`` or ``log:LOW:HIGH``; raises InputError."""
+def parse_number(text: Any, name: str = "value") -> float | Range:
+    """A number, or a Range from ``uniform:LOW:HIGH`` or ``log:LOW:HIGH``; raises InputError, which has the ``name``."""
     try:
         kind, *ends = str(text).split(":")
         if isinstance(text, bool):
@@ -109,7 +109,7 @@ def parse_number(text: Any) -> float | Range:
             raise ValueError
         return Range(low, high, kind == "log")
     except (TypeError, ValueError):
-        raise InputError(f"{text!r} is neither a number nor uniform:LOW:HIGH nor log:LOW:HIGH") from None
+        raise InputError(f"{name} is {text!r}, expected a number, uniform:LOW:HIGH or log:LOW:HIGH") from None
 
 
 def parse_seeds(text: Any) -> list[int]:
@@ -129,8 +129,12 @@ def parse_seeds(text: Any) -> list[int]:
     return list(range(*ends))
 
 
-def make_space(values: Mapping[str, Any]) -> Space:
+def make_space(values: Mapping[str, Any], others: Sequence[str] = ()) -> Space:
     """A checked Space from lists of unparsed values by axis, as a command line or a TOML file has them.
+
+    Args:
+        values: by axis.
+        others: names that may stand beside them where they come from, for the message on an unknown one.
 
     Raises:
         InputError: an unknown axis, an empty or repeated one, a value that training cannot use, momentum that no
@@ -139,7 +143,7 @@ def make_space(values: Mapping[str, Any]) -> Space:
     known = {field.name for field in dataclasses.fields(Space)}
     for name in values:
         if name not in known:
-            raise InputError(f"the space has an unknown key {name!r}, expected {', '.join(sorted(known))}")
+            raise InputError(f"the space has an unknown key {name!r}, expected {', '.join(sorted({*known, *others}))}")
     made: dict[str, Any] = {}
     for name, given in values.items():
         if name in ("random", "random_seed"):
@@ -163,7 +167,7 @@ def _axis(name: str, given: list[Any]) -> Any:
     elif name == "batch_size":
         parsed = [check_whole(name, value, 1, MAX_TRIALS) for value in given]
     else:
-        parsed = [PARSERS.get(name, parse_number)(value) for value in given]
+        parsed = [PARSERS[name](value) if name in PARSERS else parse_number(value, name) for value in given]
     if not parsed:
         raise InputError(f"{name} has no values, expected one or more")
     if any(isinstance(value, Range) for value in parsed):

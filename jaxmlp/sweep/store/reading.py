@@ -1,15 +1,17 @@
 """Reading the store, also while a sweep runs: counts, losses, rows and curves."""
 
 import json
+import math
 import sqlite3
+import zlib
 from pathlib import Path
 from typing import Any
 
 from jaxmlp.errors import InputError
-from jaxmlp.sweep.database import opened
-from jaxmlp.sweep.store import METRICS, Sweep, checksum, find_sweeps, sound
+from jaxmlp.sweep.store.database import opened
+from jaxmlp.sweep.store.writing import METRICS, Sweep, checksum, curves_checksum, find_sweeps, sound
 
-__all__ = ["curves_of", "losses_at", "rows_of", "status_counts", "stopped", "trials"]
+__all__ = ["curves_of", "environments_of", "kept", "losses_at", "rows_of", "status_counts", "stopped", "trials"]
 
 
 def status_counts(connection: sqlite3.Connection, sweep: int) -> dict[str, int]:
@@ -41,28 +43,61 @@ def rows_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str, Any]]:
     """The sweep's trials as flat dictionaries; raises InputError for a row whose checksum is wrong."""
     columns = ("status", "epochs_done", *METRICS)
     found = connection.execute(
-        f"SELECT id, configuration, checksum, seconds, reason, {', '.join(columns)}"
+        f"SELECT id, configuration, checksum, seconds, reason, environment, {', '.join(columns)}"
         " FROM members JOIN trials USING (trial) WHERE sweep = ? ORDER BY position",
         (sweep,),
     )
     rows: list[dict[str, Any]] = []
-    for identity, configuration, written, seconds, reason, *values in found:
+    for identity, configuration, written, seconds, reason, environment, *values in found:
         if written not in (None, checksum(configuration, values)):
             raise InputError(f"trial {identity} is damaged in the database, expected the values that were written")
         fields = json.loads(sound(identity, configuration))
         fields["hidden"] = ",".join(map(str, fields["hidden"])) or "none"
         rows.append({"sweep": sweep, "id": identity, **fields, **dict(zip(columns, values, strict=True)),
-                     "seconds": seconds, "reason": reason})  # fmt: skip
+                     "seconds": seconds, "reason": reason, "environment": environment})  # fmt: skip
     return rows
 
 
 def curves_of(connection: sqlite3.Connection, sweep: Sweep, identity: str) -> list[tuple[Any, ...]]:
-    """Rows (epoch, loss, validation loss, validation accuracy) of one trial."""
-    return connection.execute(
+    """Rows (epoch, loss, validation loss, validation accuracy) of one trial; None for NaN.
+
+    Raises:
+        InputError: the rows are not those that were written.
+    """
+    key = identity, *sweep.identity[1:3]
+    found = connection.execute(
         "SELECT epoch, curves.loss, curves.validation_loss, curves.validation_accuracy FROM curves"
         " JOIN trials USING (trial) WHERE id = ? AND dataset = ? AND epochs = ? ORDER BY epoch",
-        (identity, *sweep.identity[1:3]),
+        key,
     ).fetchall()
+    known = connection.execute(
+        "SELECT epochs_done, curves_checksum FROM trials WHERE id = ? AND dataset = ? AND epochs = ?", key
+    ).fetchone() or (None, None)
+    curves = [[math.nan if row[column] is None else row[column] for row in found] for column in (1, 2, 3)]
+    numbers = all(isinstance(value, (int, float)) for curve in curves for value in curve)
+    whole = [row[0] for row in found] == list(range(1, (known[0] or 0) + 1))
+    if not (numbers and whole and known[1] in (None, curves_checksum(curves))):
+        raise InputError(f"the curves of trial {identity} are damaged in the database, expected what was written")
+    return found
+
+
+def environments_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str, Any]]:
+    """Where the sweep's trials were trained, each as `jaxmlp.runtime.environment`; of old trials it is not known."""
+    rows = connection.execute(
+        "SELECT DISTINCT content FROM members JOIN trials USING (trial) JOIN environments USING (environment)"
+        " WHERE sweep = ? ORDER BY environment",
+        (sweep,),
+    )
+    return [json.loads(row[0]) for row in rows]
+
+
+def kept(connection: sqlite3.Connection, sweep: int) -> dict[int, tuple[int, bytes]]:
+    """Where trials of the sweep stand: epochs done and state, by the trial's number; a damaged one is left out."""
+    rows = connection.execute(
+        "SELECT trial, epoch, state, checkpoints.checksum FROM members JOIN checkpoints USING (trial) WHERE sweep = ?",
+        (sweep,),
+    )
+    return {trial: (epoch, state) for trial, epoch, state, written in rows if zlib.crc32(state) == written}
 
 
 def trials(path: str | Path, sweep: int | None = None) -> list[dict[str, Any]]:

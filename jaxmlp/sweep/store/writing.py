@@ -1,4 +1,4 @@
-"""The store: sweeps, trials and curves in one SQLite file that survives a crash at any moment.
+"""Writing the store: sweeps, trials and curves in one SQLite file that survives a crash at any moment.
 
 One process writes, one transaction per block; others may read meanwhile (write-ahead log). A trial is known by its id,
 the data's hash and the number of epochs: several sweeps share what they have in common.
@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 from jaxmlp.errors import InputError
 from jaxmlp.sweep.block_training import Outcome
-from jaxmlp.sweep.database import opened, transaction
+from jaxmlp.sweep.store.database import transaction
 from jaxmlp.sweep.trial import Trial, id_of, trial_of
 
 __all__ = [
-    "METRICS", "Entry", "Identity", "Sweep", "begin", "checksum", "fail", "find_sweeps", "opened", "pending", "record",
-    "sound",
+    "METRICS", "Entry", "Identity", "Sweep", "begin", "checksum", "curves_checksum", "fail", "find_sweeps", "keep",
+    "pending", "record", "sound",
 ]  # fmt: skip
 
 METRICS = (
@@ -30,8 +30,8 @@ METRICS = (
 ROWS = 100
 """Rows that a statement inserts."""
 _RECORD = (
-    f"UPDATE trials SET (status, epochs_done, {', '.join(METRICS)}, checksum, seconds, reason) ="
-    f" ({', '.join('?' * (len(METRICS) + 4))}, NULL) WHERE trial = ?"
+    f"UPDATE trials SET (status, epochs_done, {', '.join(METRICS)}, checksum, curves_checksum, seconds, environment,"
+    f" reason) = ({', '.join('?' * (len(METRICS) + 6))}, NULL) WHERE trial = ?"
 )
 
 
@@ -140,9 +140,18 @@ def pending(
 
 
 def record(
-    connection: sqlite3.Connection, outcomes: Iterable[tuple[Entry, Outcome]], seconds: float, done: str = "done"
-) -> None:
-    """Write a block's outcomes, one transaction; ``seconds`` is each trial's share, ``done`` the status of success."""
+    connection: sqlite3.Connection, outcomes: Iterable[tuple[Entry, Outcome]], seconds: float, done: str = "done",
+    environment: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Write a block's outcomes, one transaction.
+
+    Args:
+        connection: to write with.
+        outcomes: of each trial.
+        seconds: each trial's share.
+        done: the status of success.
+        environment: where they were trained, as `jaxmlp.runtime.environment` tells it.
+    """
     updates: list[tuple[Any, ...]] = []
 
     def curves() -> Iterator[tuple[Any, ...]]:
@@ -151,22 +160,47 @@ def record(
             lists = [curve.tolist() for curve in outcome[1:4]]  # for ten numbers NumPy's functions are slower
             status = done if outcome.status == "done" else outcome.status
             values = (status, len(lists[0]), *_metrics(lists, outcome[4:]))
-            updates.append((*values, checksum(entry.configuration, values), seconds, entry.number))
+            sums = checksum(entry.configuration, values), curves_checksum(lists)
+            updates.append((*values, *sums, seconds, place, entry.number))
             # SQLite stores NaN as NULL.
             yield from zip(itertools.repeat(entry.number), range(1, len(lists[0]) + 1), *lists, strict=False)
 
     with transaction(connection):
+        place = _environment(connection, environment)
         _insert(connection, "INSERT OR REPLACE INTO curves", curves())
         connection.executemany(_RECORD, updates)
+        _forget(connection, (update[-1] for update in updates))
+
+
+def _environment(connection: sqlite3.Connection, environment: dict[str, Any] | None) -> int | None:
+    """The number of an environment, entered if it is new."""
+    if environment is None:
+        return None
+    text = json.dumps(environment, sort_keys=True)
+    connection.execute("INSERT OR IGNORE INTO environments (content) VALUES (?)", (text,))
+    return connection.execute("SELECT environment FROM environments WHERE content = ?", (text,)).fetchone()[0]
+
+
+def keep(connection: sqlite3.Connection, states: Iterable[tuple[Entry, int, bytes]]) -> None:
+    """Write where trials stand after some epochs, one transaction; `record` and `fail` forget it again."""
+    rows = [(entry.number, epochs, state, zlib.crc32(state)) for entry, epochs, state in states]
+    with transaction(connection):
+        connection.executemany("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", rows)
+
+
+def _forget(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    connection.executemany("DELETE FROM checkpoints WHERE trial = ?", ((number,) for number in numbers))
 
 
 def fail(connection: sqlite3.Connection, entries: Iterable[Entry], reason: str) -> None:
     """Mark trials as failed, with the reason."""
+    numbers = [entry.number for entry in entries]
     with transaction(connection):
         connection.executemany(
             "UPDATE trials SET (status, reason, checksum) = ('failed', ?, NULL) WHERE trial = ?",
-            [(reason, entry.number) for entry in entries],
+            [(reason, number) for number in numbers],
         )
+        _forget(connection, numbers)
 
 
 def _metrics(curves: Sequence[list[float]], accuracies: Sequence[float]) -> tuple[float | None, ...]:
@@ -187,6 +221,11 @@ def _metrics(curves: Sequence[list[float]], accuracies: Sequence[float]) -> tupl
 def checksum(configuration: str, values: Sequence[Any]) -> int:
     """Of a trial's configuration, status, epochs done and `METRICS`, as they come out of the file."""
     return zlib.crc32(repr((configuration, *values)).encode())
+
+
+def curves_checksum(curves: Sequence[Sequence[float]]) -> int:
+    """Of a trial's curves, a list each."""
+    return zlib.crc32(repr(list(curves)).encode())  # NaN is always "nan" here, whatever its bits
 
 
 def sound(identity: str, configuration: str) -> str:

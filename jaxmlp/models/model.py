@@ -1,0 +1,83 @@
+"""A trained network with what it takes to use it: its activation, its classes, how samples become its inputs."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxmlp.data import Dataset
+from jaxmlp.errors import InputError
+from jaxmlp.network import ActivationName, Params, forward, sizes_of
+from jaxmlp.runtime import computing
+from jaxmlp.tables import Preparation, Table, read_columns
+
+__all__ = ["Model", "trained_model"]
+
+_logits = jax.jit(forward, static_argnums=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A trained network as a file keeps it.
+
+    Attributes:
+        params: L layers, float32 or float64; NumPy arrays when loaded, so that float64 stays float64.
+        activation: of the hidden layers, one name or a tuple of one per layer.
+        classes: the labels of the outputs, numbers, booleans or strings ``[n_L]``; None: 0 .. n_L - 1.
+        details: how it was trained: whatever JSON can hold.
+        classifier: the parameters and curves of a classifier, see `jaxmlp.models.classifier_model`.
+        preparation: how raw samples become inputs; None: they are the inputs.
+    """
+
+    params: Params
+    activation: ActivationName = "sigmoid"
+    classes: NDArray[Any] | None = None
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    classifier: Mapping[str, Any] | None = None
+    preparation: Preparation | None = None
+
+    def probabilities(self, x: Any) -> NDArray[Any]:
+        """The probability of each class, ``[n, n_L]``, in the parameters' dtype.
+
+        Args:
+            x: raw samples ``[n, n_0]``, which the preparation turns into inputs; or a pandas DataFrame, whose columns
+                are found by name.
+
+        Raises:
+            InputError: columns that are missing, not numeric or of another number.
+        """
+        dtype = np.asarray(self.params[0].weights).dtype
+        inputs = self.inputs(x).astype(dtype)
+        with computing(dtype.name):
+            return np.asarray(jax.nn.softmax(_logits(self.params, inputs, self.activation)))
+
+    def predict(self, x: Any) -> NDArray[Any]:
+        """The label of the likeliest class of each sample, ``[n]``; arguments and errors as `probabilities`."""
+        likeliest = np.argmax(self.probabilities(x), axis=1)
+        return likeliest if self.classes is None else self.classes[likeliest]
+
+    def inputs(self, x: Any) -> NDArray[np.float64]:
+        """The network's inputs ``[n, n_0]`` from raw samples; arguments and errors as `probabilities`."""
+        wanted = None if self.preparation is None else self.preparation.columns
+        found = read_columns(x if hasattr(x, "iloc") else {"x": x}, wanted=wanted)
+        n_in = sizes_of(self.params)[0]
+        if self.preparation is not None:
+            return self.preparation.inputs(found.x[:, self.preparation.places(found.names, found.x.shape[1])])
+        if found.x.shape[1] != n_in:
+            raise InputError(f"samples have {found.x.shape[1]:,} columns, expected {n_in:,}")
+        return found.x
+
+
+def trained_model(params: Params, activation: ActivationName, dataset: Dataset, details: Mapping[str, Any]) -> Model:
+    """The Model of a network that was trained on a dataset: of a Table, with its classes and its preparation.
+
+    ``details`` get ``data``, the `Table.source`; of a file its name alone, since its folder is nobody's business.
+    """
+    if not isinstance(dataset, Table):
+        return Model(params, activation, np.arange(dataset.y_train.shape[1]), {**details, "data": None})
+    source = {**dataset.source, "data": dataset.source["data"] and Path(dataset.source["data"]).name}
+    return Model(params, activation, dataset.classes, {**details, "data": source}, preparation=dataset.preparation)

@@ -1,0 +1,60 @@
+"""Where a trial stands between two epochs: enough to train on later, to the same bits, beside whatever neighbours."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import safetensors
+from numpy.typing import NDArray
+from safetensors.numpy import load as from_bytes
+from safetensors.numpy import save as to_bytes
+
+from jaxmlp.training import TrainingState
+
+__all__ = ["Kept", "freeze", "kept_of", "put_back", "thaw"]
+
+
+class Kept(NamedTuple):
+    """A trial after some of its epochs.
+
+    Attributes:
+        epochs: how many, 1 or more.
+        curves: loss, validation loss and validation accuracy, ``[3, epochs]``, float64; fewer where it diverged.
+        leaves: of its padded parameters and its optimiser's state, in the sequence of `jax.tree.leaves`.
+    """
+
+    epochs: int
+    curves: NDArray[np.float64]
+    leaves: tuple[NDArray[Any], ...]
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not diverged."""
+        return self.curves.shape[1] == self.epochs
+
+
+def kept_of(state: TrainingState, at: tuple[int, int], epochs: int, curves: NDArray[np.float64]) -> Kept:
+    """What is kept of the lane ``at`` group and number of a block's state, whose leaves are NumPy's ``[G, B, ...]``."""
+    return Kept(epochs, curves, tuple(np.array(leaf[at]) for leaf in jax.tree.leaves(state)))
+
+
+def put_back(state: TrainingState, at: tuple[int, int], kept: Kept) -> None:
+    """Write what was kept into the lane ``at`` of a block's state."""
+    for leaf, values in zip(jax.tree.leaves(state), kept.leaves, strict=True):
+        leaf[at] = values
+
+
+def freeze(kept: Kept) -> bytes:
+    """As bytes."""
+    leaves = {str(number): leaf for number, leaf in enumerate(kept.leaves)}
+    return to_bytes({"epochs": np.array([kept.epochs]), "curves": np.ascontiguousarray(kept.curves), **leaves})
+
+
+def thaw(data: bytes) -> Kept | None:
+    """What `freeze` was given; None for other bytes, of another version perhaps: the trial then starts anew."""
+    try:
+        found = from_bytes(data)
+        (epochs,), curves = found.pop("epochs"), found.pop("curves")
+        return Kept(int(epochs), curves, tuple(found[str(number)] for number in range(len(found))))
+    except (safetensors.SafetensorError, KeyError, ValueError):
+        return None

@@ -1,0 +1,93 @@
+"""A sweep in words: how far it is, its best configurations as a table, the chosen one's test accuracy."""
+
+import collections
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxmlp.sweep.findings import choosing
+from jaxmlp.sweep.findings.choosing import Configuration, Interval, Row
+
+__all__ = ["aligned", "environments_line", "label", "progress_line", "summary"]
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table with aligned columns: the first and the last to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    sides = ["<", *">" * (len(header) - 2), "<"]
+    lines = [header, tuple("-" * width for width in widths), *rows]
+    return "\n".join(
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def label(value: object) -> str:
+    """A value of an axis, short."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def percent(found: Interval) -> str:
+    """``91.3 (90.9..91.7)``, or the mean alone."""
+    text = f"{100 * found.mean:.2f}"
+    return text if np.isnan(found.low) else f"{text} ({100 * found.low:.2f}..{100 * found.high:.2f})"
+
+
+def table(found: Sequence[Configuration], axes: Sequence[str], measures: tuple[str, str]) -> str:
+    """Configurations, one per line."""
+    axes = axes or ["hidden", "learning_rate"]
+    lines = [
+        (
+            str(rank), *(label(item.values[axis]) for axis in axes), f"{len(item.rows)}/{item.trials}",
+            short(item.loss.mean), percent(item.accuracy),
+        )
+        for rank, item in enumerate(found, 1)
+    ]  # fmt: skip
+    names = [name.replace("_", " ") for name in (*axes, "done", *measures)]
+    return aligned(("", *names[:-1], f"{names[-1]} % (95 % interval)"), lines)
+
+
+def short(loss: float) -> str:
+    """A loss with four decimals, or three digits and an exponent where it is large."""
+    return f"{loss:.4f}" if loss < 1e4 else f"{loss:.2e}"
+
+
+def chosen_line(best: Configuration) -> str:
+    """The test accuracy of the chosen configuration; no other configuration's is shown."""
+    test = choosing.interval([row["test_accuracy"] for row in best.rows], 0, 1)
+    return f"chosen: 1, test accuracy {percent(test)} % over {len(best.rows)} seed{'s' * (len(best.rows) != 1)}"
+
+
+def summary(rows: Sequence[Row], top: int = 10) -> str:
+    """The table of the ``top`` best configurations and the chosen one's test accuracy."""
+    found = choosing.configurations(rows)
+    if not found:
+        return "no trial is done yet"
+    return f"{table(found[:top], choosing.varying(rows), choosing.measure_of(rows))}\n{chosen_line(found[0])}"
+
+
+def progress_line(rows: Sequence[Row]) -> str:
+    """How far the sweep is: trials by status, and how many configurations are not begun."""
+    counts = collections.Counter(str(row["status"]) for row in rows)
+    every, known = (
+        {tuple(row[axis] for axis in choosing.AXES) for row in part}
+        for part in (rows, [row for row in rows if row["status"] != "pending"])
+    )
+    missing = len(every - known)
+    parts = [f"{counts['done']:,} of {len(rows):,} trials done"]
+    parts += [f"{count:,} {status}" for status, count in counts.items() if status != "done"]
+    parts += [f"{missing:,} configurations not begun"] if missing else []
+    return f"sweep {rows[0]['sweep']}: {', '.join(parts)}"
+
+
+def environments_line(found: Sequence[Mapping[str, Any]]) -> str:
+    """A note where trials were trained in several environments, as `jaxmlp.runtime.environment` tells them; else ""."""
+    flat = [{**each, **each.get("versions", {})} for each in found]
+    names = dict.fromkeys(name for each in flat for name in each if name != "versions")
+    different = [name for name in names if len({json.dumps(each.get(name)) for each in flat}) > 1]
+    if not different:
+        return ""
+    parts = [f"{name} {' and '.join(dict.fromkeys(str(each.get(name)) for each in flat))}" for name in different]
+    return f"note: trained in {len(found)} environments, whose last bits may differ: {'; '.join(parts)}"

@@ -1,0 +1,25 @@
+"""The store of sweeps: one SQLite file, written by one process per sweep, read by many."""
+
+from jaxmlp.sweep.store import reading
+from jaxmlp.sweep.store.claim import claimed
+from jaxmlp.sweep.store.database import SCHEMA_VERSION, opened, transaction
+from jaxmlp.sweep.store.reading import environments_of, kept
+from jaxmlp.sweep.store.writing import (
+    METRICS,
+    Entry,
+    Identity,
+    Sweep,
+    begin,
+    checksum,
+    fail,
+    find_sweeps,
+    keep,
+    pending,
+    record,
+    sound,
+)  # fmt: skip
+
+__all__ = [
+    "METRICS", "SCHEMA_VERSION", "Entry", "Identity", "Sweep", "begin", "checksum", "claimed", "environments_of",
+    "fail", "find_sweeps", "keep", "kept", "opened", "pending", "reading", "record", "sound", "transaction",
+]  # fmt: skip
