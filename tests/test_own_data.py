@@ -246,3 +246,30 @@ def test_what_a_table_left_out_is_said(flowers: Path, tmp_path: Path, capsys: py
     command_line.show_notes(table)
     said = "note: left out: a column without a name (Unnamed: 0), which counts the rows\n"
     assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("given", "hidden", "rates"),
+    [
+        ({"hidden": [4, (8, 4)], "learning_rate": np.array([0.1, 0.2])}, ((4,), (8, 4)), (0.1, 0.2)),
+        ({"hidden": (8, 4), "learning_rate": 0.1}, ((8, 4),), (0.1,)),
+        ({"hidden": ((4,), (8, 4)), "learning_rate": (0.1, 0.2)}, ((4,), (8, 4)), (0.1, 0.2)),
+        ({"hidden": range(3, 5), "learning_rate": ["0.1"]}, ((3,), (4,)), (0.1,)),
+    ],
+)
+def test_a_space_is_written_as_python_writes_it(given: dict[str, Any], hidden: Any, rates: Any) -> None:
+    space = jaxmlp.sweep.make_space(jaxmlp.sweep.one_call.values_of(given))
+    assert (space.hidden, space.learning_rate) == (hidden, rates)
+
+
+def test_a_sweep_where_jax_has_computed_before_warns_that_it_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    given = load_table("wine"), {"hidden": [3]}, tmp_path / "s"
+    monkeypatch.setattr(jaxmlp.sweep.one_call, "run_sweep", lambda *_, **__: None)
+    monkeypatch.setattr(jaxmlp.runtime, "compiles_whole_loops", lambda: True)
+    jaxmlp.sweep.run(*given)
+    assert not recwarn
+    monkeypatch.setattr(jaxmlp.runtime, "compiles_whole_loops", lambda: False)
+    with pytest.warns(UserWarning, match=r"call jaxmlp.runtime.configure_sweep\('float32'\) before it computes"):
+        jaxmlp.sweep.run(*given)

@@ -132,6 +132,16 @@ def test_a_device_is_the_workers_own_where_others_train(asked: list[Any], capsys
     assert not asked
 
 
+def test_a_files_unknown_key_is_told_with_the_settings_that_it_may_have(
+    asked: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "f").write_text("epoch = 3")
+    assert sweep.main(["run", "--space", str(tmp_path / "f")]) == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("epochs", "validation", "dtype", "halving", "data", "target", "learning_rate"))
+    assert not asked
+
+
 def test_a_repeated_option_adds_values(asked: list[Any]) -> None:
     assert sweep.main(["run", "--hidden", "4", "--hidden", "5", "6"]) == 0
     assert asked[0][0].hidden == ((4,), (5,), (6,))

@@ -166,3 +166,10 @@ def test_a_space_has_as_many_trials_as_the_limit_and_not_one_more(monkeypatch: p
             make_space(values)
     with rejects("seeds '1:14' are 13, expected at most 12"):
         make_space({"seeds": ["1:14"]})
+
+
+def test_an_unknown_key_is_told_with_all_that_may_stand_in_its_place() -> None:
+    with rejects("unknown key 'epoch', expected activation, batch_size, epochs, hidden,"):
+        make_space({"epoch": 3}, ("epochs", "validation"))
+    with rejects("seeds, validation, weight_decay"):
+        make_space({"epoch": 3}, ("epochs", "validation"))

@@ -5,9 +5,12 @@ import contextlib
 import dataclasses
 import json
 import os
+import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+
+import numpy as np
 
 from jaxmlp import runtime
 from jaxmlp.checks import check_held, check_whole
@@ -22,7 +25,7 @@ from jaxmlp.sweep.space import Space, make_space
 from jaxmlp.sweep.store import reading
 from jaxmlp.tables import Table
 
-__all__ = ["SweepConfig", "choose_engine", "prepared", "run"]
+__all__ = ["SweepConfig", "announced", "choose_engine", "prepared", "run", "values_of"]
 
 VALIDATION = 0.2
 DIGITS_VALIDATION = 300
@@ -54,10 +57,13 @@ def run(
 ) -> Results:  # fmt: skip
     """Run a sweep, or resume it: the same data, space, epochs and halving in the same file go on where they ended.
 
+    It sets JAX up for many networks on a CPU. Where JAX has computed before, as in a notebook, that is too late, and a
+    warning says so: call `jaxmlp.runtime.configure_sweep` first.
+
     Args:
         dataset: from `jaxmlp.load_table`, whose names go into the exported model; or any Dataset.
         space: a `Space`, or lists of values by axis as `make_space` takes them:
-            ``{"hidden": [(8,), (20, 10)], "learning_rate": [0.1, 0.2], "seeds": ["0:8"]}``.
+            ``{"hidden": [8, (20, 10)], "learning_rate": [0.1, 0.2], "seeds": ["0:8"]}``.
         database: the file, made if it is missing; several sweeps may stand in it.
         epochs: see `SweepConfig`, as the next three.
         validation: how many rows.
@@ -76,7 +82,7 @@ def run(
         KeyboardInterrupt: Ctrl-C. The database has all that is done, trials in training included: run it again.
     """
     config = SweepConfig(epochs, validation, halving, engine)
-    space = space if isinstance(space, Space) else make_space(_texts(space))
+    space = space if isinstance(space, Space) else make_space(values_of(space))
     data, trials, engine = prepared(dataset, space, config, pool is None, say)
     n_validation = len(data.validation.labels)
     text = json.dumps(dataclasses.asdict(space), sort_keys=True)
@@ -120,7 +126,11 @@ def prepared(
     if check_whole("halving", config.halving, 0) == 1:
         raise InputError("halving is 1, expected 0 for none or a factor of 2 or more")
     check_dataset(dataset)
-    runtime.configure_sweep(str(dataset.x_train.dtype))
+    dtype = str(dataset.x_train.dtype)
+    runtime.configure_sweep(dtype)
+    if device_mesh().devices.flat[0].platform == "cpu" and not runtime.compiles_whole_loops():
+        said = "JAX already runs without its settings for many networks: training takes several times as long"
+        warnings.warn(f"{said}; call jaxmlp.runtime.configure_sweep({dtype!r}) before it computes", stacklevel=3)
     data = hold_out(Dataset(*dataset), _validation(dataset, config.validation))
     if config.halving and not len(data.validation.labels):
         raise InputError(f"validation is 0, expected rows for halving {config.halving} to choose by")
@@ -212,10 +222,14 @@ def _all(trials: int, epochs: int, halving: int) -> int:
     return sum(trials // halving**rung for rung in range(len(rungs(epochs, halving)))) if halving else trials
 
 
-def _texts(space: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as `make_space` takes them: a tuple of widths, as Python writes them, is a list."""
-    return {
-        name: [list(value) if isinstance(value, tuple) else value for value in given]
-        if isinstance(given, (list, tuple, range)) else given
-        for name, given in space.items()
-    }  # fmt: skip
+def values_of(space: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as `make_space` takes them, from tuples, ranges and arrays; ``hidden: (20, 10)`` is one network."""
+    values: dict[str, Any] = {}
+    for name, given in space.items():
+        found = given.tolist() if isinstance(given, np.ndarray) else given
+        if name == "hidden" and isinstance(found, tuple) and all(isinstance(width, int) for width in found):
+            found = [found]
+        if isinstance(found, (list, tuple, range)):
+            found = [list(cast(Any, value)) if isinstance(value, tuple) else value for value in cast(Any, found)]
+        values[name] = found
+    return values
