@@ -43,8 +43,10 @@ def test_any_first_and_last_rows_have_each_class_in_its_share(counts: list[int],
     order = shares(labels, seed)
     assert sorted(order) == list(range(len(labels)))
     dealt = np.cumsum(labels[order][:, None] == np.arange(len(counts)), axis=0)
-    expected = np.arange(1, len(labels) + 1)[:, None] * np.array(counts) / len(labels)
-    assert np.max(np.abs(dealt - expected)) <= len(counts) / 2 + 0.5
+    share = np.array(counts) / len(labels)
+    expected = np.arange(1, len(labels) + 1)[:, None] * share
+    # Half a row of each class, and what all classes' halves move the number of rows.
+    assert np.all(np.abs(dealt - expected) <= 0.5 + share * len(counts) / 2 + 1e-9)
 
 
 def test_a_split_is_stratified_seeded_and_shuffled() -> None:
@@ -57,6 +59,12 @@ def test_a_split_is_stratified_seeded_and_shuffled() -> None:
     assert sorted(np.concatenate(table.rows)) == list(range(100))
     assert not np.array_equal(np.sort(table.rows[1][table.labels_test == 0]), np.arange(12))
     assert [len(load_table(FRAME, "kind", test=share).x_test) for share in (0.001, 0.5)] == [1, 50]
+
+
+def test_training_rows_that_come_sorted_by_class_are_dealt_as_well() -> None:
+    table = load_table({"x": X, "y": LABELS, "x_test": X[:5], "y_test": LABELS[:5]})
+    assert np.bincount(table.labels_train[-10:]).tolist() == [6, 3, 1]
+    np.testing.assert_array_equal(table.rows[1], np.arange(5))
 
 
 def test_inputs_are_standardised_by_the_training_rows() -> None:
