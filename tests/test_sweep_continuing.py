@@ -66,6 +66,14 @@ def test_what_was_kept_is_trained_on_to_the_same_bits_beside_other_neighbours(
         np.testing.assert_equal(outcome, whole[trial])
 
 
+def test_a_network_that_had_diverged_is_not_trained_on(data: Data, whole: dict[Trial, Outcome]) -> None:
+    calm = next(trial for trial in SPACE.trials() if whole[trial].status == "done")
+    state: Kept = trained(data, [calm], watch=lambda done: done < 2)[calm]
+    stopped = state._replace(curves=state.curves[:, :2])  # its third epoch had no finite loss
+    outcome = trained(data, [calm], kept={calm: stopped})[calm]
+    assert (outcome.status, outcome.loss.tolist()) == ("diverged", whole[calm].loss[:2].tolist())
+
+
 def test_a_block_that_is_not_ended_is_the_same_and_tells_each_epoch(data: Data, whole: dict[Trial, Outcome]) -> None:
     told: list[int] = []
     (block, *_) = pack(SPACE.trials(), data, LANES)

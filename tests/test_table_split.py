@@ -225,3 +225,21 @@ def test_a_classifiers_preparation_goes_with_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.predict(X[table.rows[1]]), found.predict(table.x_test))
     save(tmp_path / "again", found)
     assert (tmp_path / "again").read_bytes() == (tmp_path / "c").read_bytes()
+
+
+def test_columns_are_found_by_name_or_by_their_number() -> None:
+    named = Preparation(np.zeros(2), np.ones(2), ("a", "b"))
+    assert named.places(["b", "c", "a"], 3) == [2, 0]
+    assert named.places(None, 2) == Preparation(np.zeros(2), np.ones(2)).places(["x", "y"], 2) == [0, 1]
+    numbered = pd.DataFrame(X).assign(kind=LABELS)  # pandas numbers columns without names
+    table = load_table(numbered, "kind")
+    assert table.preparation.columns == ("0", "1", "2", "3")
+    model = Model(as_params(LAYERS), "tanh", table.classes, preparation=table.preparation)
+    np.testing.assert_array_equal(model.predict(numbered), model.predict(X))
+
+
+def test_another_label_makes_another_table() -> None:
+    changed = FRAME.copy()
+    changed.loc[3, "kind"] = "bee"
+    other, same = load_table(changed, "kind").source, load_table(FRAME.copy(), "kind").source
+    assert other["sha256"] != same["sha256"] == load_table(FRAME, "kind").source["sha256"]

@@ -70,6 +70,12 @@ def test_a_file_is_read_right(name: str, tmp_path: Path) -> None:
     assert bool(table.notes) == (name in ("an index without a name", "an index from 1", "a trailing separator"))
 
 
+def test_the_separator_is_the_one_that_gives_all_lines_as_many_cells(tmp_path: Path) -> None:
+    text = csv(sep=";").replace("a;b;kind", "size, cm;weight, kg;kind")
+    table = load_table(write(tmp_path / "t.csv", text), "kind")
+    assert table.preparation.columns == ("size, cm", "weight, kg")
+
+
 def edited(column: str, row: int, value: Any) -> str:
     frame = BASE.astype(object)
     frame.loc[row - 1, column] = value
@@ -88,6 +94,10 @@ WRONG = {
     "a question mark": (edited("b", 5, "?"), "column 'b' has '?' in row 5"),
     "thousands, or decimals": (csv(sep=";").replace("100.0", "1,200").replace("250.0", "3,400"),
                                "column 'b' has '1,200' in row 1"),
+    "thousands alone": ("a;b;kind\n1;1,200;x\n2;3,400;y\n3;5,600;x\n4;7,800;y\n", "column 'b' has '1,200' in row 1"),
+    "two decimal signs": (csv(sep=";").replace("250.0", "250,5"), "column 'b' has '250,5' in row 2"),
+    "lost cells": (LATE.replace("\n", ",\n").replace(",\n", "\n", 1) + "1,2,x,7\n",
+                   "has rows with more cells than column names, expected a name for each"),
     "a missing value": (edited("b", 4, None), "column 'b' has a missing value in row 4, expected finite numbers"),
     "missing values": (csv().replace(".0,", ",").replace("6,50", "6,").replace("1,70", "1,"),
                        "column 'b' has a missing value in row 6 and 1 more rows"),

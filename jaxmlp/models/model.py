@@ -51,9 +51,8 @@ class Model:
             InputError: columns that are missing, not numeric or of another number.
         """
         dtype = np.asarray(self.params[0].weights).dtype
-        inputs = self.inputs(x).astype(dtype)
         with computing(dtype.name):
-            return np.asarray(jax.nn.softmax(_logits(self.params, inputs, self.activation)))
+            return np.asarray(jax.nn.softmax(_logits(self.params, self.inputs(x), self.activation)))
 
     def predict(self, x: Any) -> NDArray[Any]:
         """The label of the likeliest class of each sample, ``[n]``; arguments and errors as `probabilities`."""

@@ -106,10 +106,8 @@ def _is_index(name: str) -> bool:
 
 def _counts(column: Any) -> bool:
     """Whether a column holds 0, 1, 2, .. or 1, 2, 3, .."""
-    if column.dtype.kind not in "iu" or len(column) < 2:
-        return False
     values = column.to_numpy()
-    return values[0] in (0, 1) and np.array_equal(values, np.arange(values[0], values[0] + len(values)))
+    return len(values) > 1 and any(np.array_equal(values, np.arange(len(values)) + first) for first in (0, 1))
 
 
 def _numeric(column: Any, name: str) -> NDArray[np.float64]:
