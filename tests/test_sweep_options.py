@@ -74,12 +74,12 @@ def test_a_file_gives_every_value_and_options_win(asked: list[Any], tmp_path: Pa
     file.write_text(
         'hidden = [4, "5,6"]\nrandom = 3\nrandom_seed = 1\nseeds = ["0:2"]\nepochs = 2\nvalidation = 9\n'
         'dtype = "float64"\nhalving = 4\nlearning_rate = ["uniform:1:2"]\n'
-        'data = "f.npz"\ndrop = ["a"]\n'
+        'data = "f.npz"\ndrop = "abc"\n'
     )
     assert sweep.main(["run", "--space", str(file)]) == 0
     assert sweep.main(["run", "--space", str(file), "--random", "8", "--seeds", "7", "--epochs", "4"]) == 0
     space = Space(((4,), (5, 6)), learning_rate=Range(1, 2), seeds=(0, 1), random=3, random_seed=1)
-    source = DataConfig("f.npz", drop=("a",))
+    source = DataConfig("f.npz", drop=("abc",))
     settings = {"epochs": 2, "validation": 9, "dtype": "float64", "halving": 4, "source": source}
     assert asked[0][:2] == (space, settings)
     assert asked[2][0].random == 8

@@ -173,6 +173,7 @@ def test_a_file_or_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
         ({"test": 0}, "test is 0, expected a share"), ({"test": 1.0}, "test is 1.0, expected a share"),
         ({"test": True}, "test is True, expected a share"), ({"seed": -1}, "seed is -1"),
         ({"dtype": "int8"}, "dtype is int8"),
+        ({"keep_constant": "no"}, "keep_constant is 'no', expected True or False"),
     ],
 )  # fmt: skip
 def test_an_option_that_cannot_be_is_told(option: dict[str, Any], said: str) -> None:

@@ -43,8 +43,8 @@ def add_arguments(parser: Any) -> None:
 def config_of(given: dict[str, Any]) -> DataConfig:
     """The DataConfig of options or of a file's values, of which others and None are left out."""
     values = {name: given[name] for name in FIELDS if given.get(name) is not None}
-    if "drop" in values:
-        values["drop"] = tuple(values["drop"])
+    drop: Any = values.get("drop", ())
+    values["drop"] = (drop,) if isinstance(drop, str) else tuple(drop)  # a file may have one name
     return DataConfig(**values)
 
 

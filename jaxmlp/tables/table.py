@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp.checks import check_dtype, check_seed
+from jaxmlp.checks import check_dtype, check_kind, check_seed
 from jaxmlp.data import Dataset, check_dataset, one_hot
 from jaxmlp.errors import InputError
 from jaxmlp.tables.preparation import Preparation
@@ -71,6 +71,7 @@ def load_table(
     Source: lecture, step 1, for other data.
     """
     dtype = check_dtype(dtype)
+    check_kind("keep_constant", keep_constant, bool, "True or False")
     digits = isinstance(source, str) and source == "digits"
     found = read_columns(source, target, drop)
     if found.labels is None:
