@@ -255,7 +255,7 @@ def test_a_sweep_compiles_once_a_program(doubles: Data, caplog: pytest.LogCaptur
 def test_the_shape_of_a_block_keeps_within_its_memory(doubles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     trial = Trial((5,))
     block = Block(packing.config_of(trial), ((trial,),), True)
-    one_group = packing.bytes_per_group(block.config, doubles, LANES)
+    one_group = packing.bytes_per_group(block.config, doubles, LANES) + 2 * 18 * LANES * 4  # and orders
     for limit, groups in ((2**29, layout.GROUPS), (4 * one_group, 4)):
         monkeypatch.setattr(layout, "MAX_BYTES", limit)
         assert block_training._train(block, 1, doubles, None)[0].alive.shape == (groups, LANES)  # pyright: ignore[reportPrivateUsage]

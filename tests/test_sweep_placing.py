@@ -112,14 +112,15 @@ def test_a_blocks_groups_fit_its_memory(data: Data, monkeypatch: pytest.MonkeyPa
     for optimizer, copies in (("sgd", 3), ("momentum", 4), ("nesterov", 4), ("adam", 5)):
         own = dataclasses.replace(config, optimizer=optimizer)
         assert packing.bytes_per_group(own, data, 16) == 67 * copies * 16 * 8
-    size = 67 * 3 * 16 * 8
+    networks = 67 * 3 * 16 * 8
+    size = networks + 2 * 18 * 16 * 4  # and two epochs' orders of 18 rows
     for limit, groups in ((3 * size, 3), (3 * size - 1, 2), (10**9, 32), (size - 1, 1), (1, 1)):
         monkeypatch.setattr(layout, "MAX_BYTES", limit)
         assert packing.groups_per_block(config, data, 16) == groups
         assert len(list(pack([Trial((5,), seed=seed) for seed in range(16 * 32)], data, 16))) == -(-32 // groups)
-    monkeypatch.setattr(packing, "MAX_GROUP_BYTES", size)
+    monkeypatch.setattr(packing, "MAX_GROUP_BYTES", networks)
     packing.groups_per_block(config, data, 16)
-    monkeypatch.setattr(packing, "MAX_GROUP_BYTES", size - 1)
+    monkeypatch.setattr(packing, "MAX_GROUP_BYTES", networks - 1)
     with rejects("hidden widths (8,) make blocks of"):
         packing.groups_per_block(config, data, 16)
 

@@ -71,7 +71,8 @@ def groups_per_block(config: BlockConfig, data: Data, lanes: int) -> int:
     if size > MAX_GROUP_BYTES:
         gib = size / 2**30
         raise InputError(f"hidden widths {config.widths} make blocks of {gib:,.0f} GiB, expected at most 4 GiB")
-    return layout.groups_within(size)
+    # Two epochs' sample orders at a time, 4 bytes a row: of a million rows they take more than the networks.
+    return layout.groups_within(size + 2 * 4 * lanes * len(data.dataset.x_train))
 
 
 def refusal(config: BlockConfig, data: Data) -> str | None:
