@@ -4,6 +4,7 @@ The lecture draws everything from one Mersenne Twister stream: first the initial
 permutation per epoch. `LectureStream` keeps this order; with keys the order does not matter.
 """
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -59,10 +60,19 @@ class KeyStream:
 
     def orders(self, epochs: int, n_train: int) -> Array:
         """The next ``epochs`` permutations: int32 ``[epochs, n_train]``, the same however the epochs are cut."""
-        numbers = jnp.arange(self._epoch, self._epoch + epochs, dtype=jnp.uint32)
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(self._order_key, numbers)
+        bits = np.asarray(_bits(self._order_key, np.uint32(self._epoch), epochs, n_train), np.uint64)
         self._epoch += epochs
-        return jax.vmap(lambda key: jax.random.permutation(key, jnp.arange(n_train, dtype=jnp.int32)))(keys)
+        # Rows sorted by random numbers, as jax.random.permutation does it. On a CPU XLA's sort would take a fifth of
+        # the time of training: NumPy's takes 3 %. A row's own number stands behind its random one.
+        numbered = np.sort(bits << np.uint64(32) | np.arange(n_train, dtype=np.uint64), axis=1)
+        return jnp.asarray((numbered & np.uint64(2**32 - 1)).astype(np.int32))
+
+
+@functools.partial(jax.jit, static_argnames=("epochs", "n"))
+def _bits(key: Array, first: Any, epochs: int, n: int) -> Array:
+    """Random numbers of the epochs from ``first`` on: uint32 ``[epochs, n]``."""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(epochs, dtype=jnp.uint32))
+    return jax.vmap(lambda key: jax.random.bits(jax.random.split(key)[1], n, jnp.uint32))(keys)
 
 
 def init_params(

@@ -134,6 +134,8 @@ def run(
     start = time.perf_counter()
     shape = jax.ShapeDtypeStruct((chunk, n), np.int32)
     program = train_epochs.lower(state, dataset, shape, hyperparameters, config, gradient_function).compile()
+    # What draws the orders is compiled too, by a stream that is not the training's own.
+    jax.block_until_ready(type(stream)(settings.seed).orders(chunk, n))
     seconds_compiling = time.perf_counter() - start
 
     rows: list[History] = []
