@@ -49,6 +49,7 @@ def values_of(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, An
         if name in given:
             values[name] = given[name]
     settings = {name: values.pop(name, default) for name, default in SETTINGS.items()}
+    settings["cache"] = not options.no_cache
     settings["source"] = own_data.config_of({name: values.pop(name, None) for name in own_data.FIELDS})
     return values, settings
 
@@ -64,7 +65,7 @@ def git_commit() -> str | None:
 
 def load(settings: dict[str, Any]) -> tuple[Table, SweepConfig]:
     """The data and how its networks are trained."""
-    runtime.configure_sweep(settings["dtype"])
+    runtime.configure_sweep(settings["dtype"], settings.get("cache", False))
     table = settings.get("source", own_data.DataConfig()).load(settings["dtype"])
     command_line.show_notes(table)
     return table, SweepConfig(settings["epochs"], settings["validation"], settings["halving"])
@@ -110,6 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--engine", choices=(*ENGINES, "auto"), default="auto", help=engines)
     add("--executor", default="local", metavar="WHERE", help="local, or dask://HOST:PORT (%(default)s)")
     add("--dry-run", action="store_true", help="say what it would take, train nothing")
+    command_line.add_no_cache(parser)
     own_data.add_arguments(parser)
 
 

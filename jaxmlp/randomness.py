@@ -72,7 +72,7 @@ class KeyStream:
 def _bits(key: Array, first: Any, epochs: int, n: int) -> Array:
     """Random numbers of the epochs from ``first`` on: uint32 ``[epochs, n]``."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(epochs, dtype=jnp.uint32))
-    return jax.vmap(lambda key: jax.random.bits(jax.random.split(key)[1], n, jnp.uint32))(keys)
+    return jax.vmap(lambda key: jax.random.bits(jax.random.split(key)[1], (n,), jnp.uint32))(keys)
 
 
 def init_params(

@@ -16,14 +16,13 @@ from jaxmlp.sweep import (
     Data,
     Outcome,
     Trial,
-    block_training,
     hold_out,
     make_space,
     pack,
-    packing,
     train_block,
     train_trial,
 )
+from jaxmlp.sweep.blocks import block_training, packing, programs
 from jaxmlp.sweep.trial import initial_weights, order_streams
 from tests.helpers import assert_agree, random_dataset, rejects
 
@@ -248,7 +247,40 @@ def test_a_sweep_compiles_once_a_program(doubles: Data, caplog: pytest.LogCaptur
         for block in twenty:
             train_block(block, 1, doubles)
         train_block(twenty[0], 3, doubles)  # more epochs compile nothing
-    assert sum("XLA compilation of jit(run_block)" in line for line in caplog.messages) == 1
+    assert compilations(caplog) == 2  # what trains, and what measures
+
+
+def compilations(caplog: pytest.LogCaptureFixture) -> int:
+    return sum("XLA compilation of jit(run_block)" in line for line in caplog.messages)
+
+
+def test_networks_of_all_activations_share_a_program_and_all_optimisers_what_measures(
+    doubles: Data, caplog: pytest.LogCaptureFixture
+) -> None:
+    space = make_space({"hidden": ["7,7,7"], "activation": ["sigmoid", "tanh", "relu", "identity"], "batch_size": [2, 3],
+                        "optimizer": ["sgd", "momentum"], "learning_rate": [0.01]})  # fmt: skip
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        for block in pack(space.trials(), doubles, LANES):
+            train_block(block, 1, doubles)
+    assert compilations(caplog) == 2 * 2 + 1
+
+
+def test_what_was_compiled_ahead_is_not_compiled_again(doubles: Data, caplog: pytest.LogCaptureFixture) -> None:
+    (block,) = pack([Trial((6,), batch_size=5)], doubles, LANES)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        pool = programs.compile_ahead([lambda: block_training.prepare(block, doubles)] * 3)
+        pool.shutdown()  # waits for them; what their threads compile is not logged
+        train_block(block, 1, doubles)
+    assert compilations(caplog) == 0
+
+
+def test_a_program_that_could_not_be_compiled_is_tried_again(doubles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = pack([Trial((6,), batch_size=6)], doubles, LANES)
+    with monkeypatch.context() as broken:
+        broken.setattr(programs.engine, "run_block", None)
+        with pytest.raises(AttributeError):
+            train_block(block, 1, doubles)
+    assert [outcome.status for outcome in train_block(block, 1, doubles)] == ["done"]
 
 
 @pytest.mark.slow

@@ -22,8 +22,8 @@ from jaxmlp.sweep import (
     run_sweep,
     store,
 )
-from jaxmlp.sweep.block_training import train_watched
-from jaxmlp.sweep.continuing import Kept, freeze, thaw
+from jaxmlp.sweep.blocks.block_training import train_watched
+from jaxmlp.sweep.blocks.continuing import Kept, freeze, thaw
 from jaxmlp.sweep.runner import Watched
 from tests.helpers import random_dataset
 

@@ -19,7 +19,6 @@ from jaxmlp.engine import layout, program
 from jaxmlp.sweep import (
     Data,
     Trial,
-    block_training,
     data_hash,
     hold_out,
     make_space,
@@ -32,7 +31,8 @@ from jaxmlp.sweep import (
     train_trial,
     trials,
 )
-from jaxmlp.sweep.packing import ENGINES
+from jaxmlp.sweep.blocks import block_training
+from jaxmlp.sweep.blocks.packing import ENGINES
 from tests.helpers import MISSING_WARP, assert_agree, random_dataset, rejects, without_warp
 
 LANES = layout.LANES["cpu"]
@@ -62,7 +62,7 @@ def test_the_fused_engine_alone_calls_the_kernel(doubles: Data) -> None:
         mesh = layout.device_mesh()
         laid_out = layout.lay_out(1, 2, LANES, mesh)
         placed, orders = block_training.place(block, doubles, laid_out), np.zeros((2, LANES, 18), np.int32)
-        shared = doubles, np.bool_(False)
+        shared = doubles.dataset, np.int32(0)
         lowered = program.run_block.lower(*placed, orders, laid_out.counts, shared, block.config, mesh)
         called[engine] = "epochs_kernel" in lowered.as_text()
     assert called == {"scan": False, "fused": True}

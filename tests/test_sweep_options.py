@@ -26,8 +26,8 @@ EVERY = ["--hidden", "4", "5,6", "--activation", "tanh", "relu", "--batch-size",
          "--seeds", "3:5", "9", "--epochs", "7", "--validation", "8", "--dtype", "float64", "--halving", "2",
          "--engine", "fused", "--executor", "dask://a:1", "--database", "d.sqlite",
          "--data", "f.csv", "--target", "kind", "--test", "0.3", "--split-seed", "5", "--drop", "id", "--drop", "day",
-         "--keep-constant"]  # fmt: skip
-DEFAULTS = {"epochs": 20, "validation": None, "dtype": "float32", "halving": 0, "source": DataConfig()}
+         "--keep-constant", "--no-cache"]  # fmt: skip
+DEFAULTS = {"epochs": 20, "validation": None, "dtype": "float32", "halving": 0, "cache": True, "source": DataConfig()}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_every_option_of_run_is_heard(asked: list[Any]) -> None:
         learning_rate=(0.1,), momentum=(0.5, 0.8), weight_decay=(0.01,), init_scale=(2.0,), seeds=(3, 4, 9),
     )  # fmt: skip
     source = DataConfig("f.csv", "kind", 0.3, 5, ("id", "day"), True)
-    settings = {"epochs": 7, "validation": 8, "dtype": "float64", "halving": 2, "source": source}
+    settings = {"epochs": 7, "validation": 8, "dtype": "float64", "halving": 2, "cache": False, "source": source}
     assert asked == [(space, settings, "d.sqlite", "dask://a:1", "fused"), [{"status": "done"}]]
 
 
@@ -80,7 +80,7 @@ def test_a_file_gives_every_value_and_options_win(asked: list[Any], tmp_path: Pa
     assert sweep.main(["run", "--space", str(file), "--random", "8", "--seeds", "7", "--epochs", "4"]) == 0
     space = Space(((4,), (5, 6)), learning_rate=Range(1, 2), seeds=(0, 1), random=3, random_seed=1)
     source = DataConfig("f.npz", drop=("abc",))
-    settings = {"epochs": 2, "validation": 9, "dtype": "float64", "halving": 4, "source": source}
+    settings = {"epochs": 2, "validation": 9, "dtype": "float64", "halving": 4, "cache": True, "source": source}
     assert asked[0][:2] == (space, settings)
     assert asked[2][0].random == 8
     assert (asked[2][0].seeds, asked[2][1]) == ((7,), {**settings, "epochs": 4})

@@ -11,7 +11,8 @@ import pytest
 
 from jaxmlp.engine import BlockConfig, layout
 from jaxmlp.engine.measures import Measures, columns
-from jaxmlp.sweep import Block, Data, Trial, block_training, data_hash, hold_out, pack, packing
+from jaxmlp.sweep import Block, Data, Trial, data_hash, hold_out, pack
+from jaxmlp.sweep.blocks import block_training, packing
 from jaxmlp.sweep.trial import initial_weights
 from tests.helpers import assert_agree, random_dataset, rejects
 

@@ -35,7 +35,7 @@ from jaxmlp.sweep import (
     train_trial,
     trials,
 )
-from jaxmlp.sweep.packing import ENGINES
+from jaxmlp.sweep.blocks.packing import ENGINES
 from jaxmlp.sweep.runner import train_task
 from tests.helpers import random_dataset, rejects
 

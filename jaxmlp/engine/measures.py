@@ -4,7 +4,9 @@ Samples stand in columns here. A table with one row per sample would loop over t
 vectors evenly; over samples in columns every loop runs over whole vectors, and measuring takes half the time.
 """
 
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +14,10 @@ from jax import Array
 
 from jaxmlp.engine.held_out import Data
 from jaxmlp.engine.layout import masked
-from jaxmlp.network import ActivationName, Params
+from jaxmlp.engine.numbered import numbered
+from jaxmlp.network import Activations, Params
 
-__all__ = ["Columns", "Measures", "columns", "measure", "scores"]
+__all__ = ["Columns", "Evaluation", "Measures", "columns", "measure", "scores"]
 
 
 class Measures(NamedTuple):
@@ -53,8 +56,9 @@ def columns(data: Data) -> Columns:
 
 
 def measure(
-    params: Params, masks: tuple[Array, ...], loss: Array, alive: Array, samples: Columns, last: Array, activation: str
-) -> Measures:
+    params: Params, masks: tuple[Array, ...], loss: Array, alive: Array, samples: Columns, last: Array,
+    activation: Activations,
+) -> Measures:  # fmt: skip
     """The measures of a group; leaves of ``params`` and ``masks`` are ``[B, ...]``, ``loss`` and ``alive`` ``[B]``.
 
     ``last``: whether to measure training and test accuracy, a traced boolean.
@@ -74,7 +78,38 @@ def measure(
     return Measures(loss, validation_loss, validation_accuracy, train_accuracy, test_accuracy, alive)
 
 
-def _logits(params: Params, masks: tuple[Array, ...], x: Array, activation: ActivationName) -> Array:
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What measures the trials of a sweep after an epoch. A `jaxmlp.engine.Job`.
+
+    There are no lanes and no orders. What is given are the parameters, masks, losses and who is alive, as in `measure`;
+    shared are a `Data`, a boolean: whether to measure training and test accuracy, and the activation's number in
+    `ACTIVATIONS`. What is seen are `Measures`.
+
+    Attributes:
+        activation: of the hidden layers; None for the one whose number is shared.
+    """
+
+    activation: str | None
+
+    def begin(
+        self, lanes: tuple[()], given: Any, orders: None, shared: tuple[Data, Array, Array], on_cpu: bool
+    ) -> tuple[Callable[..., tuple[tuple[()], Measures]], Measures]:
+        """See `jaxmlp.engine.Job`."""
+        del lanes, orders, on_cpu
+        (data, last, chosen), (_, _, losses, lives) = shared, given
+        samples, phi = columns(data), self.activation or numbered(chosen)
+
+        def step(number: Array, own: tuple[()], given: Any, order: None) -> tuple[tuple[()], Measures]:
+            del number, order
+            params, masks, loss, alive = given
+            return own, measure(params, masks, loss, alive, samples, last, phi)
+
+        nothing = jnp.full_like(losses, jnp.nan)
+        return step, Measures(nothing, nothing, nothing, nothing, nothing, lives)
+
+
+def _logits(params: Params, masks: tuple[Array, ...], x: Array, activation: Activations) -> Array:
     """`jaxmlp.forward` for samples in columns: ``x [n_0, n]`` gives logits ``[n_L, n]``."""
     h = x
     for layer, phi in zip(params, masked(activation, [mask[:, None] for mask in masks]), strict=False):

@@ -19,10 +19,9 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxmlp.data import Dataset
 from jaxmlp.engine.fused import fused_epochs
-from jaxmlp.engine.held_out import Data
 from jaxmlp.engine.interleaved import epoch_interleaved
 from jaxmlp.engine.layout import masked
-from jaxmlp.engine.measures import Measures, columns, measure
+from jaxmlp.engine.numbered import numbered
 from jaxmlp.engine.penalty import penalised_gradient
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
 from jaxmlp.training import Config, TrainingState, train_epoch
@@ -42,15 +41,13 @@ class Job(Protocol):
 
 
 @functools.partial(jax.jit, static_argnames=("job", "mesh"), donate_argnames=("lanes",))
-def run_block(
-    lanes: Any, given: Any, orders: Array, groups: Array, shared: Any, job: Job, mesh: Mesh
-) -> tuple[Any, Any]:
+def run_block(lanes: Any, given: Any, orders: Any, groups: Array, shared: Any, job: Job, mesh: Mesh) -> tuple[Any, Any]:
     """Do a job with every group of a block on the devices of ``mesh``, D in number.
 
     Args:
         lanes: what changes, leaves ``[G, B, ...]``, G a multiple of D; consumed.
         given: what does not, leaves ``[G, ...]``.
-        orders: integers ``[G, ..., n]``: rows of the data, in the form that the job takes.
+        orders: integers ``[G, ..., n]``: rows of the data, in the form that the job takes; None where it takes none.
         groups: integers ``[D]``: how many of its G / D groups each device trains.
         shared: on every device.
         job: static.
@@ -135,12 +132,14 @@ class BlockConfig:
     """What a sweep's program is compiled for: trials that agree in all of this share blocks. A `Job`.
 
     Lanes are `Lanes`, what is given are `Settings`. Orders are ``[G, B, n]``, or, with one sample per update,
-    ``[G, 1, n]``: one for all lanes of a group, which takes less time and gives the same bits. Shared are a `Data` and
-    a boolean: whether to measure training and test accuracy. What is seen are `Measures`.
+    ``[G, 1, n]``: one for all lanes of a group, which takes less time and gives the same bits. Shared are a `Dataset`
+    and the activation's number in `ACTIVATIONS`. What is seen are the mean losses of the epoch, ``[G, B]``. What
+    measures is a program of its own, `jaxmlp.engine.Evaluation`, which takes half the time to compile: once, not for
+    each optimiser and batch size.
 
     Attributes:
         widths: of the hidden layers, padded.
-        activation: of the hidden layers.
+        activation: of the hidden layers; None for the one whose number is shared: one program for all, on a CPU.
         batch_size: samples per update.
         optimizer: a name of `OPTIMIZERS`.
         decays: whether there is weight decay.
@@ -148,39 +147,37 @@ class BlockConfig:
     """
 
     widths: tuple[int, ...]
-    activation: str
+    activation: str | None
     batch_size: int
     optimizer: str
     decays: bool
     engine: str = "scan"
 
-    @property
-    def config(self) -> Config:
-        """For `train_epoch`."""
-        return Config(self.activation, self.batch_size, OPTIMIZERS[self.optimizer])
+    def config(self, number: Any = None) -> Config:
+        """For `train_epoch`; ``number``: of the activation, where it has no name here."""
+        activation: Any = self.activation or (None if number is None else numbered(number))
+        return Config(activation, self.batch_size, OPTIMIZERS[self.optimizer])
 
     def begin(
-        self, lanes: Lanes, given: Settings, orders: Array, shared: tuple[Data, Array], on_cpu: bool
-    ) -> tuple[Step, Measures]:
+        self, lanes: Lanes, given: Settings, orders: Array, shared: tuple[Dataset, Array], on_cpu: bool
+    ) -> tuple[Step, Array]:
         """See `Job`."""
-        data, last = shared
-        samples, config, interleaved = columns(data), self.config, on_cpu and self.batch_size == 1
-        fused = _fused_share(lanes, given, orders, data.dataset, config, on_cpu) if self.engine == "fused" else None
+        dataset, number = shared
+        config, interleaved = self.config(number), on_cpu and self.batch_size == 1
+        fused = _fused_share(lanes, given, orders, dataset, config, on_cpu) if self.engine == "fused" else None
 
-        def step(number: Array, own: Lanes, given: Settings, order: Array) -> tuple[Lanes, Measures]:
+        def step(number: Array, own: Lanes, given: Settings, order: Array) -> tuple[Lanes, Array]:
             if fused:
                 new, loss, alive = jax.tree.map(lambda leaf: leaf[number], fused)
             else:
                 one = jnp.broadcast_to(order, (len(own.alive), order.shape[1]))
                 one = order[0] if interleaved and len(order) == 1 else one
-                new, loss = train_group(own.state, given, one, data.dataset, config, interleaved)
+                new, loss = train_group(own.state, given, one, dataset, config, interleaved)
                 alive = own.alive & jnp.isfinite(loss) & jax.vmap(_finite)(new)
                 new = jax.tree.map(lambda a, b: jnp.where(alive.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, own.state)
-            measured = measure(new.params, given.masks, loss, alive, samples, last, self.activation)
-            return Lanes(new, alive), measured
+            return Lanes(new, alive), loss
 
-        nothing = jnp.full(lanes.alive.shape, jnp.nan, data.dataset.x_train.dtype)
-        return step, Measures(nothing, nothing, nothing, nothing, nothing, lanes.alive)
+        return step, jnp.full(lanes.alive.shape, jnp.nan, dataset.x_train.dtype)
 
 
 def _finite(tree: Any) -> Array:

@@ -135,11 +135,15 @@ def cache_folder() -> Path:
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "jaxmlp"
 
 
-def configure_sweep(dtype: str) -> None:
+def configure_sweep(dtype: str, cache: bool | str | Path = False) -> None:
     """Prepare this process for many small networks: `configure`, and a CPU device per core.
 
     To be called before JAX's first computation, which fixes the devices; where JAX already runs, the devices stay as
     they are. A flag of ``XLA_FLAGS`` that names one of ours stays too.
+
+    Args:
+        dtype: as in `configure`.
+        cache: the same.
 
     Raises:
         InputError: an unsupported dtype.
@@ -148,7 +152,7 @@ def configure_sweep(dtype: str) -> None:
         flags = merge_flags(os.environ.get("XLA_FLAGS", ""), SWEEP_OPTIONS)
         added = [flag for flag in SWEEP_FLAGS if flag.split("=")[0] not in flags]
         os.environ["XLA_FLAGS"] = " ".join([flags, *added]).strip()
-    configure(dtype)
+    configure(dtype, cache=cache)
 
 
 def compiles_whole_loops() -> bool:

@@ -2,10 +2,10 @@
 
 from jaxmlp.engine import Data, data_hash, hold_out
 from jaxmlp.sweep import findings, one_call, store
-from jaxmlp.sweep.block_training import Outcome, train_block, train_trial
+from jaxmlp.sweep.blocks.block_training import Outcome, train_block, train_trial
+from jaxmlp.sweep.blocks.packing import ENGINES, Block, bytes_per_group, groups_per_block, pack, refusal
 from jaxmlp.sweep.findings import Results, choosing, dataset_of, results, summary
 from jaxmlp.sweep.one_call import Pool, SweepConfig, prepared, run
-from jaxmlp.sweep.packing import ENGINES, Block, bytes_per_group, groups_per_block, pack, refusal
 from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, run_sweep, rungs
 from jaxmlp.sweep.space import Range, Space, make_space
 from jaxmlp.sweep.store import reading

@@ -18,8 +18,8 @@ from jaxmlp.data import Dataset, check_dataset
 from jaxmlp.engine import Data, data_hash, device_mesh, hold_out, lanes_of, load_kernel
 from jaxmlp.errors import InputError
 from jaxmlp.sweep import store
+from jaxmlp.sweep.blocks.packing import ENGINES, pack, refusal
 from jaxmlp.sweep.findings import Results
-from jaxmlp.sweep.packing import ENGINES, pack, refusal
 from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, run_sweep, rungs
 from jaxmlp.sweep.space import Space, make_space
 from jaxmlp.sweep.store import reading

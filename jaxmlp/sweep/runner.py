@@ -1,6 +1,7 @@
 """Running a sweep: blocks go to an executor, outcomes into the store; a failure affects its own block only."""
 
 import concurrent.futures
+import contextlib
 import functools
 import sqlite3
 import threading
@@ -16,9 +17,10 @@ from jaxmlp import runtime
 from jaxmlp.engine import Data, device_mesh, lanes_of
 from jaxmlp.errors import InputError
 from jaxmlp.sweep import store
-from jaxmlp.sweep.block_training import Outcome, Watch, train_watched
-from jaxmlp.sweep.continuing import Kept, freeze, thaw
-from jaxmlp.sweep.packing import Block, pack
+from jaxmlp.sweep.blocks.block_training import Outcome, Watch, prepare, train_watched
+from jaxmlp.sweep.blocks.continuing import Kept, freeze, thaw
+from jaxmlp.sweep.blocks.packing import Block, pack
+from jaxmlp.sweep.blocks.programs import compile_ahead
 from jaxmlp.sweep.trial import Trial
 
 __all__ = ["ATTEMPTS", "Progress", "run_sweep", "rungs", "train_task"]
@@ -91,8 +93,7 @@ def run_blocks(
     again: deque[tuple[Block, int]] = deque()
     running: dict[concurrent.futures.Future[Any], tuple[Block, int, Watched]] = {}
     fresh, stop = ((block, 1) for block in blocks), threading.Event()
-    # Several processes that train a block together could not agree on when to end it.
-    seen = isinstance(executor, concurrent.futures.ThreadPoolExecutor) and jax.process_count() == 1
+    seen = _seen(executor)
 
     def tell(news: float) -> None:
         if news:
@@ -142,6 +143,11 @@ def run_blocks(
     finally:
         for future in running:
             future.cancel()
+
+
+def _seen(executor: concurrent.futures.Executor) -> bool:
+    """Whether threads of this process train, and it alone: several could not agree on when to end a block."""
+    return isinstance(executor, concurrent.futures.ThreadPoolExecutor) and jax.process_count() == 1
 
 
 def rungs(epochs: int, halving: int) -> list[int]:
@@ -223,8 +229,13 @@ def run_sweep(
             store.fail(connection, [entries[trial] for trial in block.trials], reason)
 
         begun = {trial: state for trial, state in kept.items() if state.epochs < step}
-        blocks = pack(missing, data, lanes, engine, begun)
-        run_blocks(blocks, step, data, executor, written, failed, in_flight, attempts, progress)
+        blocks = list(pack(missing, data, lanes, engine, begun))
+        with contextlib.ExitStack() as stack:
+            if _seen(executor):
+                kinds = {(block.config, block.shared): block for block in blocks}.values()
+                pool = compile_ahead(functools.partial(prepare, block, data) for block in kinds)
+                stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+            run_blocks(iter(blocks), step, data, executor, written, failed, in_flight, attempts, progress)
         if step < epochs:
             losses = store.reading.losses_at(connection, sweep.number, step)
             alive = survivors(alive, [losses.get(entries[trial].number) for trial in alive], halving)

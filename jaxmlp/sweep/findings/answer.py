@@ -15,7 +15,7 @@ from jaxmlp.engine import data_hash, hold_out
 from jaxmlp.errors import InputError
 from jaxmlp.models import Model, save, trained_model
 from jaxmlp.sweep import store
-from jaxmlp.sweep.block_training import Outcome, train_trial
+from jaxmlp.sweep.blocks.block_training import Outcome, train_trial
 from jaxmlp.sweep.findings import choosing, summary
 from jaxmlp.sweep.findings.choosing import Configuration, Interval
 from jaxmlp.sweep.space import parse_hidden

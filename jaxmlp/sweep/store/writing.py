@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jaxmlp.errors import InputError
-from jaxmlp.sweep.block_training import Outcome
+from jaxmlp.sweep.blocks.block_training import Outcome
 from jaxmlp.sweep.store.database import transaction
 from jaxmlp.sweep.trial import Trial, id_of, trial_of
 

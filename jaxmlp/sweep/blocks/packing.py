@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxmlp.engine import BlockConfig, Data, fused_refusal, ladder_width, layout, load_kernel
 from jaxmlp.errors import InputError
-from jaxmlp.sweep.continuing import Kept
+from jaxmlp.sweep.blocks.continuing import Kept
 from jaxmlp.sweep.trial import Trial
 
 __all__ = ["ENGINES", "Block", "bytes_per_group", "config_of", "groups_per_block", "pack", "refusal", "with_engine"]
@@ -77,7 +77,7 @@ def groups_per_block(config: BlockConfig, data: Data, lanes: int) -> int:
 
 def refusal(config: BlockConfig, data: Data) -> str | None:
     """Why the fused engine cannot train these trials, in words, or None if it can."""
-    return fused_refusal(sizes_of_block(config, data), config.config, data.dataset.x_train.dtype)
+    return fused_refusal(sizes_of_block(config, data), config.config(), data.dataset.x_train.dtype)
 
 
 def with_engine(config: BlockConfig, data: Data, engine: str) -> BlockConfig:

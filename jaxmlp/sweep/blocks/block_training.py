@@ -8,22 +8,24 @@ from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from jaxmlp import engine
 from jaxmlp.engine import Data, layout
 from jaxmlp.network import Params
 from jaxmlp.optimizers import Hyperparameters
-from jaxmlp.sweep.continuing import Kept, kept_of, put_back
-from jaxmlp.sweep.packing import Block, config_of, groups_per_block, sizes_of_block, with_engine
+from jaxmlp.sweep.blocks.continuing import Kept, kept_of, put_back
+from jaxmlp.sweep.blocks.packing import Block, config_of, groups_per_block, sizes_of_block, with_engine
+from jaxmlp.sweep.blocks.programs import programs_for
 from jaxmlp.sweep.trial import Trial, initial_weights, order_streams
 from jaxmlp.training import TrainingState, initial_state
 
-__all__ = ["Outcome", "Watch", "train_block", "train_trial", "train_watched"]
+__all__ = ["Outcome", "Watch", "prepare", "train_block", "train_trial", "train_watched"]
 
 _HANDING = threading.Lock()
 """Held while a block is handed to this process's devices: two threads, of which one places the next block while the
-other's trains, must not compile a program twice."""
+other's trains."""
 
 
 Watch = Callable[[int], bool]
@@ -71,7 +73,7 @@ def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lan
             alive[at] = True
     hyperparameters = Hyperparameters(rate, momentum, decay if block.config.decays else None)
     # Every optimiser of the table starts from zeros: only their shapes are asked for, which compiles nothing.
-    start = functools.partial(initial_state, config=block.config.config)
+    start = functools.partial(initial_state, config=block.config.config())
     leaves = jax.eval_shape(jax.vmap(jax.vmap(start)), params, hyperparameters).optimizer_state
     optimizer_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), leaves)
     state = TrainingState(params, optimizer_state)
@@ -128,18 +130,21 @@ def _train(
 ) -> tuple[engine.Lanes, engine.Measures, list[int]]:
     """The lanes after the last epoch, the measures of all epochs here ``[G, B, epochs]``, and each group's slot."""
     mesh = layout.device_mesh()
-    lanes, (split, whole) = layout.lanes_of(mesh), layout.shardings(mesh)
-    # One shape for all blocks of a program, full or not, and no more than their memory allows.
-    laid_out = layout.lay_out(len(block.groups), groups_per_block(block.config, data, lanes), lanes, mesh)
-    placed = place(block, data, laid_out)
-    shape = (*laid_out.shape, len(data.dataset.x_train))
+    split, whole = layout.shardings(mesh)
+    laid_out = laid_out_of(block, data, mesh)
+    placed, shape = place(block, data, laid_out), (*laid_out.shape, len(data.dataset.x_train))
+    train, evaluate = programs_for(block.config, placed, _shape(block, shape), data)
     measures: list[engine.Measures] = []
     with _HANDING:
-        (state, given), counts, on_devices = jax.device_put((placed, laid_out.counts, data), (split, split, whole))
+        number = np.int32(engine.number_of(str(block.config.activation)))
+        (state, given), counts, (on_devices, number) = jax.device_put(
+            (placed, laid_out.counts, (data, number)), (split, split, whole)
+        )
         for epoch, orders in enumerate(_orders(block, epochs, laid_out.slots, shape), block.start):
             orders, last = jax.device_put((orders, np.bool_(epoch == epochs - 1)), (split, whole))
-            state, measured = engine.run_block(state, given, orders, counts, (on_devices, last), block.config, mesh)
-            measures.append(measured)
+            state, loss = train(state, given, orders, counts, (on_devices.dataset, number))
+            trained = state.state.params, given.masks, loss, state.alive
+            measures.append(evaluate((), trained, None, counts, (on_devices, last, number))[1])
             if watch and len(measures) > 1:  # the epoch before, so that the device never waits
                 jax.block_until_ready(measures[-2])
                 if not watch(epoch):
@@ -148,18 +153,37 @@ def _train(
     return state, jax.tree.map(lambda *epochs: np.stack(epochs, -1), *seen), laid_out.slots
 
 
+def laid_out_of(block: Block, data: Data, mesh: Mesh) -> layout.Layout:
+    """One shape for all blocks of a program, full or not, and no more than their memory allows."""
+    lanes = layout.lanes_of(mesh)
+    return layout.lay_out(len(block.groups), groups_per_block(block.config, data, lanes), lanes, mesh)
+
+
+def prepare(block: Block, data: Data) -> None:
+    """Compile what trains blocks of this kind."""
+    blank, mesh = Block(block.config, (), block.shared), layout.device_mesh()
+    laid_out = laid_out_of(blank, data, mesh)
+    shape = (*laid_out.shape, len(data.dataset.x_train))
+    programs_for(block.config, place(blank, data, laid_out), _shape(block, shape), data)
+
+
+def _shape(block: Block, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Of an epoch's orders, for groups, lanes and rows of ``shape``."""
+    return (shape[0], 1, shape[2]) if block.shared else shape
+
+
 def _orders(
     block: Block, epochs: int, slots: Sequence[int], shape: tuple[int, int, int]
 ) -> Iterator[NDArray[np.int32]]:
     """For each epoch to come the sample orders ``[G, B, n]`` of ``shape``, ``[G, 1, n]`` where groups share them."""
-    groups, lanes, n = shape
+    n = shape[2]
     streams = order_streams({trial.seed for trial in block.trials})
     for stream in streams.values():
         for _ in range(block.start):
             stream.permutation(n)
     for _ in range(block.start, epochs):
         drawn = {seed: stream.permutation(n) for seed, stream in streams.items()}
-        orders = np.zeros((groups, 1 if block.shared else lanes, n), np.int32)
+        orders = np.zeros(_shape(block, shape), np.int32)
         for slot, group in zip(slots, block.groups, strict=True):
             for lane, trial in enumerate(group[:1] if block.shared else group):
                 orders[slot, lane] = drawn[trial.seed]
