@@ -257,7 +257,8 @@ def compilations(caplog: pytest.LogCaptureFixture) -> int:
 def test_networks_of_all_activations_share_a_program_and_all_optimisers_what_measures(
     doubles: Data, caplog: pytest.LogCaptureFixture
 ) -> None:
-    space = make_space({"hidden": ["7,7,7"], "activation": ["sigmoid", "tanh", "relu", "identity"], "batch_size": [2, 3],
+    space = make_space({"hidden": ["7,7,7"], "batch_size": [2, 3],
+                        "activation": ["sigmoid", "tanh", "relu", "identity"],
                         "optimizer": ["sgd", "momentum"], "learning_rate": [0.01]})  # fmt: skip
     with jax.log_compiles(), caplog.at_level("WARNING"):
         for block in pack(space.trials(), doubles, LANES):
@@ -283,13 +284,23 @@ def test_a_program_that_could_not_be_compiled_is_tried_again(doubles: Data, monk
     assert [outcome.status for outcome in train_block(block, 1, doubles)] == ["done"]
 
 
+@pytest.mark.parametrize(("batch_size", "lanes"), [(1, 1), (6, 2)])
+def test_a_large_network_is_trained_with_few_beside_it_or_none(doubles: Data, batch_size: int, lanes: int) -> None:
+    trials = [Trial((1500,), "tanh", batch_size, learning_rate=0.01, seed=seed) for seed in range(3)]
+    (block,) = pack(trials, doubles, LANES)
+    assert (block.lanes, [len(group) for group in block.groups]) == (lanes, [1, 1, 1] if lanes == 1 else [2, 1])
+    for trial, outcome in zip(trials, train_block(block, 2, doubles), strict=True):
+        assert_agree(outcome.loss, alone(trial, 2, doubles)[1].loss, 1e-11)
+        assert_same_bits({"": train_trial(trial, 2, doubles)[1]}, {"": outcome})
+
+
 @pytest.mark.slow
 def test_the_shape_of_a_block_keeps_within_its_memory(doubles: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    trial = Trial((5,))
-    block = Block(packing.config_of(trial), ((trial,),), True)
+    (block,) = pack([Trial((5,))], doubles, LANES)
     one_group = packing.bytes_per_group(block.config, doubles, LANES) + 2 * 18 * LANES * 4  # and orders
     for limit, groups in ((2**29, layout.GROUPS), (4 * one_group, 4)):
         monkeypatch.setattr(layout, "MAX_BYTES", limit)
+        (block,) = pack([Trial((5,))], doubles, LANES)
         assert block_training._train(block, 1, doubles, None)[0].alive.shape == (groups, LANES)  # pyright: ignore[reportPrivateUsage]
 
 
@@ -306,7 +317,7 @@ def test_packing_fills_groups_and_shares_orders_where_seeds_allow(doubles: Data)
 
 def test_what_cannot_be_trained_is_refused_before_anything_is_compiled(doubles: Data) -> None:
     with rejects("make blocks of"):
-        list(pack([Trial((20000, 4000))], doubles, LANES))
+        list(pack([Trial((40000, 8000))], doubles, LANES))
     with rejects("batch size is 19, expected at most 18"):
         list(pack([Trial(batch_size=19)], doubles, LANES))
     with rejects("validation rows are 18, expected 0..17"):

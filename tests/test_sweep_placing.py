@@ -9,12 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxmlp import load_digits
 from jaxmlp.engine import BlockConfig, layout
 from jaxmlp.engine.measures import Measures, columns
 from jaxmlp.sweep import Block, Data, Trial, data_hash, hold_out, pack
 from jaxmlp.sweep.blocks import block_training, packing
 from jaxmlp.sweep.trial import initial_weights
 from tests.helpers import assert_agree, random_dataset, rejects
+
+LANES = layout.LANES["cpu"]
 
 BASE = Trial((2, 3), "tanh", 4, "momentum", 0.1, 0.8, 0.01, 1.5, 7)
 # One program for all: what differs is what a lane has of its own.
@@ -82,9 +85,12 @@ def test_trials_of_another_program_are_in_a_block_of_their_own(
     data: Data, field: str, value: Any, expected: BlockConfig
 ) -> None:
     other = dataclasses.replace(BASE, **{field: value})
-    first, second = pack([BASE, other, *CROWD[1:]], data, 16)
-    assert first == Block(BlockConfig((8, 8), "tanh", 4, "momentum", True), (tuple(CROWD),), False)
-    assert second == Block(expected, ((other,),), False)
+    first, second = pack([BASE, other, *CROWD[1:]], data, LANES)
+    mixed = field == "activation"
+    assert first == Block(
+        BlockConfig((8, 8), "tanh", 4, "momentum", True), (tuple(CROWD),), False, (), LANES, layout.GROUPS, mixed
+    )
+    assert second == Block(expected, ((other,),), False, (), LANES, layout.GROUPS, mixed)
 
 
 def test_groups_have_a_seed_each_where_few_lanes_stay_empty(data: Data) -> None:
@@ -124,6 +130,30 @@ def test_a_blocks_groups_fit_its_memory(data: Data, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(packing, "MAX_GROUP_BYTES", networks - 1)
     with rejects("hidden widths (8,) make blocks of"):
         packing.groups_per_block(config, data, 16)
+
+
+def test_as_many_networks_go_together_as_a_cores_cache_holds() -> None:
+    digits = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
+
+    def lanes(hidden: tuple[int, ...], batch_size: int, optimizer: str, most: int = 16) -> int:
+        config = packing.config_of(Trial(hidden, batch_size=batch_size, optimizer=optimizer))
+        return packing.lanes_for(config, digits, most)
+
+    # One sample per update, interleaved or alone: 64-64-10 has 4,810 numbers of 4 bytes, and Adam's two beside each.
+    assert [lanes((64,), 1, each) for each in ("sgd", "momentum", "adam")] == [16, 1, 1]
+    assert [lanes((20,), 1, each) for each in ("sgd", "momentum", "adam")] == [16, 16, 16]
+    # Batches: the gradient and the state before are there too.
+    assert [lanes((64,), 32, each) for each in ("sgd", "momentum", "adam")] == [16, 8, 8]
+    assert [lanes((width,), 32, "sgd") for width in (20, 128, 512, 30_000)] == [16, 8, 2, 1]
+    assert [lanes((width,), 32, "sgd", 1024) for width in (20, 128, 512, 30_000)] == [1024, 1024, 1024, 16]
+
+
+def test_a_large_block_has_room_for_no_more_than_there_is() -> None:
+    digits = jax.tree.map(np.asarray, hold_out(load_digits("float32")))
+    for width, count, capacity in ((20, 1, 32), (20, 600, 32), (2000, 1, 1), (2000, 3, 4), (2000, 300, 32)):
+        blocks = list(pack([Trial((width,), batch_size=9, seed=seed) for seed in range(count)], digits, 16))
+        assert {block.capacity for block in blocks} == {capacity}
+        assert max(len(block.groups) for block in blocks) <= capacity
 
 
 def test_each_lane_has_its_own_trials_weights_masks_and_settings(data: Data) -> None:

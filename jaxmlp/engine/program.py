@@ -163,7 +163,8 @@ class BlockConfig:
     ) -> tuple[Step, Array]:
         """See `Job`."""
         dataset, number = shared
-        config, interleaved = self.config(number), on_cpu and self.batch_size == 1
+        # One network alone would fill one place of sixteen in a vector.
+        config, interleaved = self.config(number), on_cpu and self.batch_size == 1 and lanes.alive.shape[1] > 1
         fused = _fused_share(lanes, given, orders, dataset, config, on_cpu) if self.engine == "fused" else None
 
         def step(number: Array, own: Lanes, given: Settings, order: Array) -> tuple[Lanes, Array]:

@@ -1,7 +1,9 @@
 """From blocks to outcomes: each trial is placed in its lane, trained, and read."""
 
+import concurrent.futures
 import functools
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
@@ -16,7 +18,7 @@ from jaxmlp.engine import Data, layout
 from jaxmlp.network import Params
 from jaxmlp.optimizers import Hyperparameters
 from jaxmlp.sweep.blocks.continuing import Kept, kept_of, put_back
-from jaxmlp.sweep.blocks.packing import Block, config_of, groups_per_block, sizes_of_block, with_engine
+from jaxmlp.sweep.blocks.packing import Block, config_of, lanes_for, sizes_of_block, with_engine
 from jaxmlp.sweep.blocks.programs import programs_for
 from jaxmlp.sweep.trial import Trial, initial_weights, order_streams
 from jaxmlp.training import TrainingState, initial_state
@@ -27,6 +29,7 @@ _HANDING = threading.Lock()
 """Held while a block is handed to this process's devices: two threads, of which one places the next block while the
 other's trains."""
 
+_DRAWING = concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "jaxmlp-draws")
 
 Watch = Callable[[int], bool]
 """Called during training with the number of epochs that are done, those before this call included; False ends it after
@@ -59,11 +62,12 @@ def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lan
     params, masks = layout.empty_block(shape, sizes, dtype)
     rate, momentum, decay = (layout.zeros(shape, dtype) for _ in range(3))
     alive = layout.zeros(shape, bool)
-    for slot, group in zip(laid_out.slots, block.groups, strict=True):
+
+    def group(slot: int, trials_of_group: Sequence[Trial]) -> None:
         lane = 0
         # Neighbours that differ in their rates alone are placed together: placing trials one at a time would cost a
         # tenth of the training time.
-        for _, alike in itertools.groupby(group, lambda trial: (trial.hidden, trial.seed, trial.init_scale)):
+        for _, alike in itertools.groupby(trials_of_group, lambda trial: (trial.hidden, trial.seed, trial.init_scale)):
             trials = list(alike)
             at = slot, slice(lane, lane := lane + len(trials))
             layout.put_network(params, masks, at, initial_weights(trials[0], sizes[0], sizes[-1]))
@@ -71,6 +75,9 @@ def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lan
             momentum[at] = [trial.momentum or 0 for trial in trials]
             decay[at] = [trial.weight_decay for trial in trials]
             alive[at] = True
+
+    # NumPy lets other threads run while it draws.
+    list(_DRAWING.map(group, laid_out.slots, block.groups))
     hyperparameters = Hyperparameters(rate, momentum, decay if block.config.decays else None)
     # Every optimiser of the table starts from zeros: only their shapes are asked for, which compiles nothing.
     start = functools.partial(initial_state, config=block.config.config())
@@ -97,7 +104,7 @@ def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None) ->
     """Train a block's trials, from their initial weights or where they stand, on all devices.
 
     Args:
-        block: from `pack`, with this platform's number of lanes.
+        block: from `pack`.
         epochs: more than ``block.start``.
         data: arrays of NumPy or JAX.
         watch: see `Watch`.
@@ -118,7 +125,9 @@ def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None) ->
 
 def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> tuple[Params, Outcome]:
     """Train one trial again, as a sweep does and to the same bits: its parameters, without padding, and its Outcome."""
-    block = Block(with_engine(config_of(trial), data, engine), ((trial,),), shared=trial.batch_size == 1)
+    config = with_engine(config_of(trial), data, engine)
+    lanes = lanes_for(config, data, layout.lanes_of(layout.device_mesh()))
+    block = Block(config, ((trial,),), trial.batch_size == 1, lanes=lanes)
     lanes, measures, slots = _train(block, epochs, data, None)
     sizes = (data.dataset.x_train.shape[1], *trial.hidden, data.dataset.y_train.shape[1])
     at = slots[0], 0
@@ -131,9 +140,9 @@ def _train(
     """The lanes after the last epoch, the measures of all epochs here ``[G, B, epochs]``, and each group's slot."""
     mesh = layout.device_mesh()
     split, whole = layout.shardings(mesh)
-    laid_out = laid_out_of(block, data, mesh)
+    laid_out = laid_out_of(block, mesh)
     placed, shape = place(block, data, laid_out), (*laid_out.shape, len(data.dataset.x_train))
-    train, evaluate = programs_for(block.config, placed, _shape(block, shape), data)
+    train, evaluate = programs_for(block.config, placed, _shape(block, shape), data, block.mixed)
     measures: list[engine.Measures] = []
     with _HANDING:
         number = np.int32(engine.number_of(str(block.config.activation)))
@@ -153,18 +162,17 @@ def _train(
     return state, jax.tree.map(lambda *epochs: np.stack(epochs, -1), *seen), laid_out.slots
 
 
-def laid_out_of(block: Block, data: Data, mesh: Mesh) -> layout.Layout:
-    """One shape for all blocks of a program, full or not, and no more than their memory allows."""
-    lanes = layout.lanes_of(mesh)
-    return layout.lay_out(len(block.groups), groups_per_block(block.config, data, lanes), lanes, mesh)
+def laid_out_of(block: Block, mesh: Mesh) -> layout.Layout:
+    """Where its groups lie: in one shape for all blocks of a program, full or not."""
+    return layout.lay_out(len(block.groups), block.capacity, block.lanes, mesh)
 
 
 def prepare(block: Block, data: Data) -> None:
     """Compile what trains blocks of this kind."""
-    blank, mesh = Block(block.config, (), block.shared), layout.device_mesh()
-    laid_out = laid_out_of(blank, data, mesh)
+    blank = block._replace(groups=(), kept=())
+    laid_out = laid_out_of(blank, layout.device_mesh())
     shape = (*laid_out.shape, len(data.dataset.x_train))
-    programs_for(block.config, place(blank, data, laid_out), _shape(block, shape), data)
+    programs_for(block.config, place(blank, data, laid_out), _shape(block, shape), data, block.mixed)
 
 
 def _shape(block: Block, shape: tuple[int, int, int]) -> tuple[int, int, int]:

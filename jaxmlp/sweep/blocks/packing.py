@@ -1,5 +1,6 @@
 """Packing: trials into blocks, which a compiled program trains together."""
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -11,9 +12,23 @@ from jaxmlp.errors import InputError
 from jaxmlp.sweep.blocks.continuing import Kept
 from jaxmlp.sweep.trial import Trial
 
-__all__ = ["ENGINES", "Block", "bytes_per_group", "config_of", "groups_per_block", "pack", "refusal", "with_engine"]
+__all__ = [
+    "ENGINES",
+    "Block",
+    "bytes_per_group",
+    "config_of",
+    "groups_per_block",
+    "lanes_for",
+    "pack",
+    "refusal",
+    "with_engine",
+]
 
 MAX_GROUP_BYTES = 2**32
+SMALL_BLOCK = 2**24
+"""Bytes; a larger block has room for no more groups than there are, though that may compile another program."""
+CACHE = 2**20
+"""Bytes that a core works with at full speed, about: its second cache."""
 MAX_PADDING = 0.05
 """Share of a program's lanes that may stay empty, so that each group has one seed."""
 ENGINES = ("scan", "fused")
@@ -24,13 +39,18 @@ class Block(NamedTuple):
 
     ``shared``: each group has one seed, so one order, which is gathered once; only with one sample per update, since
     products of batches would round differently. ``kept``: of each trial, in the sequence of ``trials``, where it stands
-    after as many epochs as the others; none where they begin.
+    after as many epochs as the others; none where they begin. ``lanes``: B. ``capacity``: how many groups it has room
+    for, the same in all blocks of a program. ``mixed``: whether others differ in the activation alone, so that one
+    program for all activations is worth it.
     """
 
     config: BlockConfig
     groups: tuple[tuple[Trial, ...], ...]
     shared: bool
     kept: tuple[Kept, ...] = ()
+    lanes: int = layout.LANES["cpu"]
+    capacity: int = 1
+    mixed: bool = False
 
     @property
     def start(self) -> int:
@@ -56,8 +76,30 @@ def config_of(trial: Trial) -> BlockConfig:
 
 def bytes_per_group(config: BlockConfig, data: Data, lanes: int) -> int:
     """The memory of a group, about: parameters, gradients, the state before, the optimiser's state."""
-    copies = 3 + {"sgd": 0, "adam": 2}.get(config.optimizer, 1)
+    return _bytes(config, data, 3 + _states(config), lanes)
+
+
+def _states(config: BlockConfig) -> int:
+    """How many numbers an optimiser keeps of each parameter."""
+    return {"sgd": 0, "adam": 2}.get(config.optimizer, 1)
+
+
+def _bytes(config: BlockConfig, data: Data, copies: int, lanes: int) -> int:
     return layout.group_bytes(sizes_of_block(config, data), copies, lanes, data.dataset.x_train.dtype.itemsize)
+
+
+def lanes_for(config: BlockConfig, data: Data, most: int) -> int:
+    """B of a program, a power of two up to ``most``, the device's: by the trial's own size, so that its bits are too.
+
+    On a CPU as many networks go together as a core's cache holds: 16 networks of 784-128-10 with Adam take a third
+    longer than one at a time, with one sample per update three times as long.
+    """
+    if most <= layout.LANES["cpu"] and config.batch_size == 1:
+        # Interleaved, what 16 networks keep is read and written by every update, beside what they compute with.
+        return most if 2 * _bytes(config, data, 1 + _states(config), most) <= CACHE else 1
+    limit = CACHE if most <= layout.LANES["cpu"] else layout.MAX_BYTES
+    fitting = max(1, limit // bytes_per_group(config, data, 1))
+    return min(most, 1 << (fitting.bit_length() - 1))
 
 
 def sizes_of_block(config: BlockConfig, data: Data) -> tuple[int, ...]:
@@ -73,6 +115,13 @@ def groups_per_block(config: BlockConfig, data: Data, lanes: int) -> int:
         raise InputError(f"hidden widths {config.widths} make blocks of {gib:,.0f} GiB, expected at most 4 GiB")
     # Two epochs' sample orders at a time, 4 bytes a row: of a million rows they take more than the networks.
     return layout.groups_within(size + 2 * 4 * lanes * len(data.dataset.x_train))
+
+
+def capacity(config: BlockConfig, data: Data, lanes: int, groups: int) -> int:
+    """How many of ``groups`` groups, all that there are, a block has room for."""
+    most = groups_per_block(config, data, lanes)
+    small = most * bytes_per_group(config, data, lanes) <= SMALL_BLOCK
+    return most if small else min(most, 1 << (groups - 1).bit_length())
 
 
 def refusal(config: BlockConfig, data: Data) -> str | None:
@@ -102,7 +151,7 @@ def pack(
     Args:
         trials: in any order.
         data: that they will be trained on.
-        lanes: B.
+        lanes: the device's B, see `lanes_for`.
         engine: "fused" for those trials that `refusal` does not refuse.
         kept: trials that have begun.
 
@@ -114,20 +163,23 @@ def pack(
     for trial in trials:
         begun = kept[trial].epochs if trial in kept else 0
         by_config.setdefault((config_of(trial), begun), {}).setdefault(trial.seed, []).append(trial)
+    alike = collections.Counter(dataclasses.replace(config, activation=None) for config, _ in by_config)
     for config, _ in by_config:
-        groups_per_block(config, data, lanes)
+        groups_per_block(config, data, lanes_for(config, data, lanes))
         if config.batch_size > n:
             raise InputError(f"batch size is {config.batch_size}, expected at most {n}, the training rows")
     for (config, begun), by_seed in by_config.items():
+        size = lanes_for(config, data, lanes)
         # Groups of one seed gather one order for all lanes, unless that leaves too many lanes empty.
         count = sum(map(len, by_seed.values()))
-        alone = sum(-(-len(part) // lanes) for part in by_seed.values())
-        shared = config.batch_size == 1 and (alone - -(-count // lanes)) * lanes <= MAX_PADDING * count
+        alone = sum(-(-len(part) // size) for part in by_seed.values())
+        shared = config.batch_size == 1 and (alone - -(-count // size)) * size <= MAX_PADDING * count
         parts = list(by_seed.values()) if shared else [list(itertools.chain.from_iterable(by_seed.values()))]
-        groups = [tuple(group) for part in parts for group in _chunks(part, lanes)]
-        for chunk in _chunks(groups, groups_per_block(config, data, lanes)):
+        groups = [tuple(group) for part in parts for group in _chunks(part, size)]
+        room, mixed = capacity(config, data, size, len(groups)), alike[dataclasses.replace(config, activation=None)] > 1
+        for chunk in _chunks(groups, room):
             states = tuple(kept[trial] for group in chunk for trial in group) if begun else ()
-            yield Block(with_engine(config, data, engine), tuple(chunk), shared, states)
+            yield Block(with_engine(config, data, engine), tuple(chunk), shared, states, size, room, mixed)
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

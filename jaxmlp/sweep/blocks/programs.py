@@ -34,7 +34,9 @@ class Programs(NamedTuple):
     evaluate: Call
 
 
-def programs_for(config: engine.BlockConfig, placed: tuple[Any, Any], orders: tuple[int, ...], data: Data) -> Programs:
+def programs_for(
+    config: engine.BlockConfig, placed: tuple[Any, Any], orders: tuple[int, ...], data: Data, mixed: bool
+) -> Programs:
     """The programs of blocks of this kind, compiled if they are not yet; waits where another thread compiles them.
 
     Args:
@@ -42,6 +44,7 @@ def programs_for(config: engine.BlockConfig, placed: tuple[Any, Any], orders: tu
         placed: lanes and settings, leaves ``[G, B, ...]`` of NumPy: shapes and dtypes alone are read.
         orders: the shape of an epoch's.
         data: the same.
+        mixed: as of a `Block`.
     """
     mesh = layout.device_mesh()
     split, whole = layout.shardings(mesh)
@@ -51,7 +54,7 @@ def programs_for(config: engine.BlockConfig, placed: tuple[Any, Any], orders: tu
     )
     (lanes, given), counts, rows = _placed((lanes, given), split), _placed(counts, split), _placed(rows, split)
     data, last, number = _placed((data, last, number), whole)
-    if mesh.devices.flat[0].platform == "cpu" and config.engine == "scan":
+    if mixed and mesh.devices.flat[0].platform == "cpu" and config.engine == "scan":
         config = dataclasses.replace(config, activation=None)
     train = compiled(config, mesh, lanes, given, rows, counts, (data.dataset, number))
     losses = _placed(jax.ShapeDtypeStruct(lanes.alive.shape, data.dataset.x_train.dtype), split)
