@@ -18,7 +18,7 @@ from experiments.support import command_line, own_data
 from experiments.sweep_actions import estimate, report_and_export
 from experiments.sweep_actions.executors import executor
 from jaxmlp import InputError, Table, runtime, sweep
-from jaxmlp.sweep import ENGINES, Results, Space, SweepConfig, make_space, prepared, summary
+from jaxmlp.sweep import BY, ENGINES, Results, Space, SweepConfig, make_space, prepared
 
 AXES: dict[str, str] = {
     "hidden": "widths of a network's hidden layers, as 20 or 20,10 or none",
@@ -31,7 +31,7 @@ AXES: dict[str, str] = {
     "init_scale": "of the initial weights' standard deviation, times 1/sqrt(inputs)",
     "seeds": "numbers or FIRST:END",
 }
-SETTINGS: dict[str, Any] = {"epochs": 20, "validation": None, "dtype": "float32", "halving": 0}
+SETTINGS: dict[str, Any] = {"epochs": 20, "validation": None, "dtype": "float32", "halving": 0, "by": "loss"}
 
 
 def values_of(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -68,7 +68,7 @@ def load(settings: dict[str, Any]) -> tuple[Table, SweepConfig]:
     runtime.configure_sweep(settings["dtype"], settings.get("cache", False))
     table = settings.get("source", own_data.DataConfig()).load(settings["dtype"])
     command_line.show_notes(table)
-    return table, SweepConfig(settings["epochs"], settings["validation"], settings["halving"])
+    return table, SweepConfig(settings["epochs"], settings["validation"], settings["halving"], by=settings["by"])
 
 
 def run(
@@ -85,7 +85,7 @@ def run(
 
         return sweep.run(
             table, space, database, config.epochs, config.validation, config.halving, engine, pool, told,
-            command_line.show, git_commit(),
+            command_line.show, git_commit(), config.by,
         )  # fmt: skip
 
 
@@ -106,7 +106,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the last N training rows, to choose by; 0: none (300, of your data a fifth)",
     )
     add("--dtype", choices=("float32", "float64"), help="(float32)")
-    add("--halving", type=int, metavar="K", help="successive halving: keep the best K-th at epochs/K^2, epochs/K, ...")
+    halving = (
+        "successive halving: a K-th of the configurations goes on after a quarter of the epochs, again K times later"
+    )
+    add("--halving", type=int, metavar="K", help=halving)
+    add("--by", choices=BY, help="what chooses a configuration, by its mean over the seeds (loss)")
     engines = "fused: a whole epoch in one launch, for GPUs; auto: fused on a GPU, where it is installed, else scan"
     add("--engine", choices=(*ENGINES, "auto"), default="auto", help=engines)
     add("--executor", default="local", metavar="WHERE", help="local, or dask://HOST:PORT (%(default)s)")
@@ -137,7 +141,7 @@ def run_command(options: argparse.Namespace) -> int:
     print(
         f"{', '.join(f'{count:,} {status}' for status, count in counts.items())}: {time.perf_counter() - start:.1f} s"
     )
-    print(summary.summary(found.rows))
+    print(found.summary())
     return 1 if counts["failed"] else 0
 
 
@@ -157,6 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
         command_line.add_device(each, argparse.SUPPRESS)
         each.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help="(%(default)s)")
     for each in (reports, exports):
+        each.add_argument("--by", choices=BY, help="what chooses (what the sweep was begun with)")
         each.add_argument("--sweep", type=int, metavar="N", help="its number (the newest)")
         each.add_argument("--out", default=argparse.SUPPRESS, metavar="DIR", help="(runs/sweep)")
     options = parser.parse_args(arguments)

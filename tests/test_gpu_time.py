@@ -14,7 +14,7 @@ from experiments.benchmarks.contender_process import SWEEP, ContenderError, Entr
 from experiments.benchmarks.gpu_time import LARGE, SMALL, Row
 from experiments.benchmarks.workloads import Workload
 from jaxmlp import MLPClassifier, runtime
-from jaxmlp.sweep import one_call
+from jaxmlp.sweep import preparation
 from tests.helpers import MISSING_WARP, without_warp
 
 ROWS = [
@@ -163,11 +163,11 @@ def on(platform: str) -> object:
 
 
 def test_auto_is_the_fused_engine_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert one_call.choose_engine("auto") == ("scan", [])
-    monkeypatch.setattr(one_call, "device_mesh", on("gpu"))
-    assert one_call.choose_engine("auto") == one_call.choose_engine("fused") == ("fused", [])
-    assert one_call.choose_engine("scan") == one_call.choose_engine("auto", local=False) == ("scan", [])
+    assert preparation.choose_engine("auto") == ("scan", [])
+    monkeypatch.setattr(preparation, "device_mesh", on("gpu"))
+    assert preparation.choose_engine("auto") == preparation.choose_engine("fused") == ("fused", [])
+    assert preparation.choose_engine("scan") == preparation.choose_engine("auto", local=False) == ("scan", [])
     without_warp(monkeypatch, MISSING_WARP)
-    engine, (note,) = one_call.choose_engine("auto")
+    engine, (note,) = preparation.choose_engine("auto")
     assert engine == "scan"
     assert note.startswith("the scan trains, slower on a GPU: the fused engine needs NVIDIA")

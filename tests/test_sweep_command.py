@@ -41,7 +41,8 @@ def test_a_second_run_resumes_and_another_space_is_told_apart(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "sweep 1, resumed: 12 of 12 trials are there"
     assert lines[1].startswith("12 done: ")
-    assert lines[-1].startswith("chosen: 1, test accuracy ")
+    assert lines[-2].startswith("chosen: 1, test accuracy ")
+    assert lines[-1].startswith("chosen by loss; ")
     assert sweep.main(["run", "--database", database, *SMALL, "--seeds", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["sweep 2, new: 12 of 16 trials are there", "  (not sweep 1 resumed: another seeds)"]
@@ -84,12 +85,12 @@ def test_a_space_from_a_file_where_options_win_and_halving(tmp_path: Path, capsy
         'hidden = [4, [4, 4]]\nlearning_rate = ["log:0.01:1"]\nrandom = 5\nseeds = ["0:4"]\nepochs = 50\nhalving = 3\n'
     )
     assert sweep.main(["run", "--space", str(file), "--epochs", "3", "--database", path, "--hidden", "4"]) == 0
-    assert "14 pruned" in capsys.readouterr().out
+    assert "16 pruned" in capsys.readouterr().out
     rows = trials(path)
     assert len(rows) == 20
     assert {row["hidden"] for row in rows} == {"4"}
     assert len({row["learning_rate"] for row in rows}) == 5
-    assert sum(row["epochs_done"] == 3 for row in rows) == 6
+    assert sum(row["epochs_done"] == 3 for row in rows) == 4
 
 
 def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,9 +22,10 @@ from jaxmlp.sweep import (
     run_sweep,
     store,
 )
+from jaxmlp.sweep.blocks import continuing
 from jaxmlp.sweep.blocks.block_training import train_watched
-from jaxmlp.sweep.blocks.continuing import Kept, freeze, thaw
-from jaxmlp.sweep.runner import Watched
+from jaxmlp.sweep.blocks.continuing import Kept, States, freeze, thaw
+from jaxmlp.sweep.blocks.streaming import Watched
 from tests.helpers import random_dataset
 
 LANES, EPOCHS = 16, 5
@@ -38,13 +39,14 @@ def data() -> Data:
 
 
 def trained(data: Data, trials: list[Trial], **how: Any) -> dict[Trial, Any]:
+    """Where trials stand after ``watch`` ended them, or after fewer ``epochs`` than all; else their outcomes."""
     watch, epochs = how.pop("watch", None), how.pop("epochs", EPOCHS)
+    found: dict[Trial, Any] = {}
     with jax.numpy_dtype_promotion("standard"):  # as every sweep has it: optax's Adam needs it
-        return {
-            trial: outcome
-            for block in pack(trials, data, LANES, **how)
-            for trial, outcome in zip(block.trials, train_watched(block, epochs, data, watch), strict=True)
-        }
+        for block in pack(trials, data, LANES, **how):
+            made = train_watched(block, epochs, data, watch, keep=epochs < EPOCHS)
+            found |= zip(block.trials, made.states or made.outcomes, strict=True)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,28 @@ def test_what_was_kept_is_trained_on_to_the_same_bits_beside_other_neighbours(
         np.testing.assert_equal(outcome, whole[trial])
 
 
+def test_what_was_trained_to_a_rung_goes_on_to_the_same_bits(data: Data, whole: dict[Trial, Outcome]) -> None:
+    kept: dict[Trial, Kept] = trained(data, SPACE.trials(), epochs=2)
+    assert {state.epochs for state in kept.values()} == {2}
+    for trial, outcome in trained(data, SPACE.trials()[::3], kept=kept).items():
+        np.testing.assert_equal(outcome, whole[trial])
+
+
+def test_states_are_kept_as_far_as_memory_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, three = SPACE.trials()[:3]
+    state = Kept(1, np.zeros((3, 1)), (np.zeros(4), np.zeros((2, 2), np.float32)))
+    assert state.size == 24 + 32 + 16
+    monkeypatch.setattr(continuing, "MEMORY", 2 * state.size)
+    states = States({one: state})
+    states.replace([two, three], {two: state, three: state})
+    assert list(states) == [one, two]
+    later = state._replace(epochs=2)
+    states.replace([one, three], {three: later})  # one has ended: there is room again
+    assert states == {two: state, three: later}
+    states.replace([two, one], {two: later, one: later})
+    assert states == {two: later, three: later}
+
+
 def test_a_network_that_had_diverged_is_not_trained_on(data: Data, whole: dict[Trial, Outcome]) -> None:
     calm = next(trial for trial in SPACE.trials() if whole[trial].status == "done")
     state: Kept = trained(data, [calm], watch=lambda done: done < 2)[calm]
@@ -79,7 +103,8 @@ def test_a_block_that_is_not_ended_is_the_same_and_tells_each_epoch(data: Data, 
     (block, *_) = pack(SPACE.trials(), data, LANES)
     with jax.numpy_dtype_promotion("standard"):
         found = train_watched(block, EPOCHS, data, lambda done: told.append(done) or True)
-    np.testing.assert_equal(found, [whole[trial] for trial in block.trials])
+    assert (found.epochs, found.states) == (EPOCHS, [])
+    np.testing.assert_equal(found.outcomes, [whole[trial] for trial in block.trials])
     assert told == [1, 2, 3, 4]
 
 
@@ -106,7 +131,7 @@ def run(path: Path, data: Data, progress: Any = lambda _: None, halving: int = 0
 def test_after_ctrl_c_the_next_run_goes_on_and_ends_with_the_same_rows(
     halving: int, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jaxmlp.sweep.runner.POLL", 0.0)
+    monkeypatch.setattr("jaxmlp.sweep.blocks.streaming.POLL", 0.0)
     run(tmp_path / "whole", data, halving=halving)
 
     def interrupt(_: float) -> None:

@@ -145,6 +145,7 @@ def make_old(path: Path) -> None:
             connection.execute(f"DROP TABLE {table}")
         for column in ("environment", "curves_checksum"):
             connection.execute(f"ALTER TABLE trials DROP COLUMN {column}")
+        connection.execute("ALTER TABLE members DROP COLUMN pruned")
         connection.execute("PRAGMA user_version=0")
 
 
@@ -165,9 +166,9 @@ def test_a_file_of_the_first_version_is_read_as_it_is_and_upgraded_when_written(
 
 def test_a_newer_version_is_told(path: Path) -> None:
     with plain(path) as connection:
-        connection.execute("PRAGMA user_version=3")
+        connection.execute("PRAGMA user_version=4")
     for write in (False, True):
-        with rejects("was written by a newer jaxmlp (schema 3), expected 2 at most"), store.opened(path, write):
+        with rejects("was written by a newer jaxmlp (schema 4), expected 3 at most"), store.opened(path, write):
             pass
 
 
@@ -239,7 +240,8 @@ def test_where_a_trial_stands_is_kept_until_it_is_recorded_or_fails(path: Path) 
 
 def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_old(path)
-    monkeypatch.setattr(database, "_SECOND", f"{database._SECOND} SELECT 1 FROM nowhere")  # pyright: ignore[reportPrivateUsage]
+    *earlier, last = database._STEPS  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(database, "_STEPS", (*earlier, f"{last}; SELECT 1 FROM nowhere"))
     with rejects("no such table: nowhere"), store.opened(path, write=True):
         pass
     monkeypatch.undo()

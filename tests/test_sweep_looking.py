@@ -86,6 +86,8 @@ def test_validation_loss_chooses_among_whole_configurations_and_test_rows_judge_
         "2       8   2/2           0.6000  94.00 (81.29..100.00)",
         "3      16   1/2           0.1000  99.00",
         "chosen: 1, test accuracy 95.00 (69.59..100.00) % over 2 seeds",
+        "chosen by loss; with 2 seeds 1 of 2 others cannot be told from it, seed by seed (95 % intervals of the "
+        "differences): 2",
     ]
 
 
@@ -201,7 +203,7 @@ def test_so_many_lines_are_shown_as_asked_for(
 ) -> None:
     catch_writes(monkeypatch)
     assert sweep.main(["report", "--database", database, "--top", top]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 5 + int(top)
+    assert len(capsys.readouterr().out.splitlines()) == 6 + int(top)
     assert sweep.main(["report", "--database", database, "--top", "0"]) == 2
     assert capsys.readouterr().err == "error: top is 0, expected 1 or more\n"
 

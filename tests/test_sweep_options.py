@@ -17,7 +17,7 @@ from experiments.support import command_line
 from experiments.support.own_data import DataConfig
 from experiments.sweep_actions import estimate
 from jaxmlp import load_digits, runtime
-from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, one_call, store, summary
+from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, one_call, preparation, store
 from jaxmlp.sweep.space import Range
 from tests.helpers import random_dataset, rejects
 
@@ -26,8 +26,16 @@ EVERY = ["--hidden", "4", "5,6", "--activation", "tanh", "relu", "--batch-size",
          "--seeds", "3:5", "9", "--epochs", "7", "--validation", "8", "--dtype", "float64", "--halving", "2",
          "--engine", "fused", "--executor", "dask://a:1", "--database", "d.sqlite",
          "--data", "f.csv", "--target", "kind", "--test", "0.3", "--split-seed", "5", "--drop", "id", "--drop", "day",
-         "--keep-constant", "--no-cache"]  # fmt: skip
-DEFAULTS = {"epochs": 20, "validation": None, "dtype": "float32", "halving": 0, "cache": True, "source": DataConfig()}
+         "--keep-constant", "--no-cache", "--by", "accuracy"]  # fmt: skip
+DEFAULTS = {
+    "epochs": 20,
+    "validation": None,
+    "dtype": "float32",
+    "halving": 0,
+    "by": "loss",
+    "cache": True,
+    "source": DataConfig(),
+}
 
 
 @pytest.fixture
@@ -37,10 +45,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def run(*arguments: Any) -> Any:
         found.append(arguments)
-        return SimpleNamespace(rows=[{"status": "done"}])
+        rows = [{"status": "done"}]
+        return SimpleNamespace(rows=rows, summary=lambda: found.append(rows))
 
     monkeypatch.setattr(sweep, "run", run)
-    monkeypatch.setattr(summary, "summary", lambda rows: found.append(rows))
     return found
 
 
@@ -51,7 +59,15 @@ def test_every_option_of_run_is_heard(asked: list[Any]) -> None:
         learning_rate=(0.1,), momentum=(0.5, 0.8), weight_decay=(0.01,), init_scale=(2.0,), seeds=(3, 4, 9),
     )  # fmt: skip
     source = DataConfig("f.csv", "kind", 0.3, 5, ("id", "day"), True)
-    settings = {"epochs": 7, "validation": 8, "dtype": "float64", "halving": 2, "cache": False, "source": source}
+    settings = {
+        "epochs": 7,
+        "validation": 8,
+        "dtype": "float64",
+        "halving": 2,
+        "by": "accuracy",
+        "cache": False,
+        "source": source,
+    }
     assert asked == [(space, settings, "d.sqlite", "dask://a:1", "fused"), [{"status": "done"}]]
 
 
@@ -80,7 +96,15 @@ def test_a_file_gives_every_value_and_options_win(asked: list[Any], tmp_path: Pa
     assert sweep.main(["run", "--space", str(file), "--random", "8", "--seeds", "7", "--epochs", "4"]) == 0
     space = Space(((4,), (5, 6)), learning_rate=Range(1, 2), seeds=(0, 1), random=3, random_seed=1)
     source = DataConfig("f.npz", drop=("abc",))
-    settings = {"epochs": 2, "validation": 9, "dtype": "float64", "halving": 4, "cache": True, "source": source}
+    settings = {
+        "epochs": 2,
+        "validation": 9,
+        "dtype": "float64",
+        "halving": 4,
+        "by": "loss",
+        "cache": True,
+        "source": source,
+    }
     assert asked[0][:2] == (space, settings)
     assert asked[2][0].random == 8
     assert (asked[2][0].seeds, asked[2][1]) == ((7,), {**settings, "epochs": 4})
@@ -118,8 +142,7 @@ def test_the_end_counts_trials_by_status_and_a_failed_one_is_exit_1(
     failed: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [{"status": status} for status in (*["done"] * 1200, "pruned", "diverged", *["failed"] * failed)]
-    monkeypatch.setattr(sweep, "run", lambda *_: SimpleNamespace(rows=rows))
-    monkeypatch.setattr(summary, "summary", lambda _: "")
+    monkeypatch.setattr(sweep, "run", lambda *_: SimpleNamespace(rows=rows, summary=str))
     assert sweep.main(["run"]) == code
     said = capsys.readouterr().out
     assert said.startswith("1,200 done, 1 pruned, 1 diverged" + ", 1 failed" * failed + ": ")
@@ -245,7 +268,7 @@ def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monke
     monkeypatch.setattr(command_line, "bar", lambda *_: contextlib.nullcontext(bar))
     monkeypatch.setattr(bar, "update", lambda _: totals.append(bar.total))
     space = make_space({"hidden": ["4"], "seeds": ["0:20"]})
-    settings = {"epochs": 9, "validation": 7, "dtype": "float64", "halving": 3}
+    settings = {"epochs": 9, "validation": 7, "dtype": "float64", "halving": 3, "by": "loss"}
     rows = sweep.run(space, settings, str(tmp_path / "s")).rows
     assert [(row["seed"], row["status"]) for row in rows] == [(seed, "pending") for seed in range(20)]
     connection = sqlite3.connect(tmp_path / "s")
@@ -255,10 +278,10 @@ def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monke
     environment = json.loads(kept[3])
     assert [environment[name] for name in ("dtype", "validation", "engine")] == ["float64", 7, "scan"]
     assert kept[4] == "abc+"
-    assert totals == [20 + 6 + 2]  # trained 1, 3 and 9 epochs
+    assert totals == [20 + 20 + 20]  # one configuration with all its seeds, trained 2, 6 and 9 epochs
     (how,) = called
     assert (how["engine"], len(how["trials"]), how["in_flight"], how["attempts"]) == ("scan", 20, 2, 3)
-    monkeypatch.setattr(one_call, "pack", lambda *_: [])
+    monkeypatch.setattr(preparation, "pack", lambda *_: [])
     others = {**settings, "halving": 0}
     assert sweep.run(space, others, str(tmp_path / "s"), engine="fused").sweep.number == 2
     assert (called[1]["engine"], totals[1:]) == ("fused", [20])
@@ -297,44 +320,67 @@ def test_an_estimate_counts_trials_updates_and_times_what_it_tried(
         # 3 seeds, 9 epochs, of 18 updates, and of 4 (3 times 5 rows and the 3 left).
         f"6 trials in 2 blocks, 2 compilations, {3 * 9 * (18 + 4)} updates",
         "memory: about 0 MiB per block; database: about 0.0 MB",
-        "time: about 26 s, of which 8 s compiling",
+        "time: about 26 s, of which 8 s compiling, the first time",
     ]
-    assert tried == [(size, 3, epochs) for size in (1, 5) for epochs in (1, 1, 3)]
+    assert tried == [(size, 3, epochs) for size in (5, 1) for epochs in (1, 1, 3)]
 
 
-def test_an_estimate_knows_halvings_shares_and_programs_it_did_not_try(
+def test_an_estimate_knows_that_halving_trains_survivors_on_from_where_they_stand(
     small: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take_seconds(monkeypatch)
     trials = make_space({"hidden": ["4"], "batch_size": [1, 2, 3, 6], "seeds": ["0:30"]}).trials()
     lines = estimate.estimate(trials, small, 9, 3).splitlines()
-    # 1 epoch for all, 3 for a third, 9 for a ninth: 3 passes. Blocks of 30: 4 programs, of which 3 are timed.
-    assert lines[0] == f"120 trials in 4 blocks, 4 compilations, {30 * 3 * (18 + 9 + 6 + 3):,} updates"
-    assert lines[2] == "time: about 28 s, of which 16 s compiling"  # 4 (3 + 4)
+    # Of 4 configurations all are trained 2 epochs, one of them 4 more and 3 more: 15 instead of 36.
+    assert lines[0] == f"120 trials in 4 blocks, 4 compilations, {30 * (18 + 9 + 6 + 3) * 15 / 4:,.0f} updates"
+    # In blocks of 30, 15 epochs, a second each.
+    assert lines[2] == "time: about 31 s, of which 16 s compiling, the first time"
     # 520 networks, 16 side by side, are 33 groups: a block of 32, timed at 1 s per epoch, and one of a single group.
     trials = make_space({"hidden": ["4"], "batch_size": [2], "seeds": ["0:520"]}).trials()
-    lines = estimate.estimate(trials, small, 32, 0).splitlines()
-    assert lines[1].endswith("database: about 1.1 MB")  # 520 (500 + 50 * 32)
-    assert lines[2] == "time: about 33 s, of which 0 s compiling"
+    lines = estimate.estimate(trials, small, 33, 0).splitlines()
+    assert lines[1].endswith("database: about 1.1 MB")  # 520 (500 + 50 * 33)
+    assert lines[2] == "time: about 34 s, of which 0 s compiling, the first time"  # 520 / 512 * 33
+
+
+def test_an_estimate_takes_programs_that_it_did_not_try_for_what_lies_between(
+    small: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[tuple[int, ...], int]] = []
+
+    def timed(block: Any, epochs: int, _: Data) -> float:
+        widths, size = block.config.widths, block.config.batch_size
+        tried.append((widths, size))
+        return epochs * len(block.trials) * (18 / size * 0.5 + sum(widths) * 0.01)
+
+    monkeypatch.setattr(estimate, "_timed", timed)
+    given = {"hidden": ["8", "20", "64", "1024"], "batch_size": [1, 2, 3], "seeds": ["0:2"]}
+    trials = make_space(given).trials()
+    line = estimate.estimate(trials, small, 10, 0).splitlines()[-1]
+    kinds = {(trial.hidden, trial.batch_size) for trial in trials}
+    expected = sum(2 * 10 * (18 / size * 0.5 + sum(hidden) * 0.01) for hidden, size in kinds)
+    assert len(set(tried)) == 4 < len(kinds) == 12
+    assert {widths for widths, _ in tried} >= {(8,), (1024,)}  # small ones and large ones
+    said = float(line.split()[2].replace(",", ""))
+    assert said == pytest.approx(expected, rel=0.1)
 
 
 def test_notices_tell_where_the_fused_engine_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(one_call, "refusal", lambda *_: "too wide")
+    monkeypatch.setattr(preparation, "refusal", lambda *_: "too wide")
 
     class Config:
         engine = "scan"
 
     block = SimpleNamespace(config=Config())
-    monkeypatch.setattr(one_call, "pack", lambda *_: [block, block])
-    given = random_dataset(5, 24, "float32"), Space(), one_call.SweepConfig(engine="fused")
-    one_call.prepared(*given, say=said.append)
+    monkeypatch.setattr(preparation, "pack", lambda *_: [block, block])
+    given = random_dataset(5, 24, "float32"), Space(), preparation.SweepConfig(engine="fused")
+    preparation.prepared(*given, say=said.append)
     assert said == [
         "note: on a CPU the scan is faster than the fused engine, which is made for GPUs",
         "note: the scan trains some networks instead: too wide",
     ]
     block.config.engine = "fused"
-    one_call.prepared(*given, say=said.append)
+    preparation.prepared(*given, say=said.append)
     assert len(said) == 3
-    one_call.prepared(*given[:2], one_call.SweepConfig(), say=said.append)
+    preparation.prepared(*given[:2], preparation.SweepConfig(), say=said.append)
     assert len(said) == 3

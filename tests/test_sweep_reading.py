@@ -106,9 +106,13 @@ def test_a_sweep_sees_its_own_trials_and_shares_what_was_recorded(path: Path) ->
 
 def test_losses_are_the_validation_rows_at_the_epoch_asked_for(path: Path) -> None:
     with store.opened(path) as connection:
-        assert reading.losses_at(connection, 1, 1) == pytest.approx({1: 0.6, 2: 0.61, 3: 0.62})
-        assert reading.losses_at(connection, 1, 3) == pytest.approx({1: 0.4, 2: 0.41})
-        assert reading.losses_at(connection, 2, 2) == pytest.approx({2: 0.21, 5: 0.25})
+        found = [reading.scores_at(connection, *at) for at in ((1, 1), (1, 3), (2, 2))]
+        losses = [{number: loss for number, (loss, _) in each.items()} for each in found]
+        assert losses[0] == pytest.approx({1: 0.6, 2: 0.61, 3: 0.62})
+        assert losses[1] == pytest.approx({1: 0.4, 2: 0.41})
+        assert losses[2] == pytest.approx({2: 0.21, 5: 0.25})
+        curve = reading.curves_of(connection, store.find_sweeps(connection)[0], FOUR[0].id)
+        assert found[0][1] == curve[0][2:]
 
 
 def test_every_part_of_its_identity_tells_a_sweep_apart(path: Path) -> None:
@@ -146,6 +150,10 @@ def test_what_is_pruned_failed_or_pending_is_not_there_yet(path: Path) -> None:
         store.record(connection, [(entries[0], outcome())], 0.1, "pruned")
         store.record(connection, [(entries[1], outcome(status="diverged"))], 0.1, "pruned")
         store.fail(connection, entries[2:3], "MemoryError: no")
+        # Halving of another sweep left the first out; this one will train it.
+        assert next(row["status"] for row in reading.rows_of(connection, sweep.number)) == "pending"
+        store.prune(connection, sweep.number, [entry.number for entry in entries], 1)
+        assert reading.status_counts(connection, sweep.number)["pruned"] == 1
         statuses = [row["status"] for row in reading.rows_of(connection, sweep.number)]
         assert statuses == ["pruned", "diverged", "failed", "pending"]
         assert list(store.pending(connection, sweep.number)) == [FOUR[0], FOUR[2], FOUR[3]]
@@ -174,7 +182,7 @@ def test_what_is_not_a_number_is_none_and_no_best(path: Path) -> None:
         store.record(connection, [(store.pending(connection, 1)[FOUR[3]], lost)], 0.1)
         row = reading.rows_of(connection, 1)[3]
         assert [row[name] for name in store.METRICS] == [None, 0.5, None, 0.4, None, None, 0.9, None]
-        assert reading.losses_at(connection, 1, 3)[4] is None
+        assert reading.scores_at(connection, 1, 3)[4] == (None, None)
         curve = reading.curves_of(connection, store.find_sweeps(connection)[0], FOUR[3].id)
         assert curve == [(1, None, None, None), (2, 0.5, 0.4, None), (3, inf, None, None)]
 

@@ -1,5 +1,6 @@
 """Running sweeps: crashes, failures, executors, halving."""
 
+import collections
 import concurrent.futures
 import contextlib
 import importlib
@@ -36,7 +37,7 @@ from jaxmlp.sweep import (
     trials,
 )
 from jaxmlp.sweep.blocks.packing import ENGINES
-from jaxmlp.sweep.runner import train_task
+from jaxmlp.sweep.blocks.streaming import train_task
 from tests.helpers import random_dataset, rejects
 
 SPACE = make_space({"hidden": ["3", "6"], "learning_rate": [0.1, 0.4, 1.0], "seeds": ["0:9"]})
@@ -194,17 +195,21 @@ def test_a_broken_executor_ends_the_sweep_and_loses_nothing(data: Data, tmp_path
 def test_halving_keeps_the_best_third_at_each_rung(data: Data, tmp_path: Path) -> None:
     path = tmp_path / "sweep.sqlite"
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
-        assert sweep_of(path, data, executor, epochs=9, halving=3) == [54, 18, 6]
+        assert sweep_of(path, data, executor, epochs=9, halving=3) == [54, 18, 9]
         rows = trials(path)
-        assert [sum(row["epochs_done"] == epochs for row in rows) for epochs in (1, 3, 9)] == [36, 12, 6]
+        assert [sum(row["epochs_done"] == epochs for row in rows) for epochs in (2, 6, 9)] == [36, 9, 9]
         assert {row["status"] for row in rows if row["epochs_done"] < 9} == {"pruned"}
         with store.opened(path) as connection:
             ids = dict(connection.execute("SELECT trial, id FROM trials").fetchall())
-            first = {ids[number]: loss for number, loss in reading.losses_at(connection, 1, 1).items()}
-        kept = {row["id"] for row in rows if row["epochs_done"] > 1}
-        assert max(first[key] or 0 for key in kept) <= min(
-            value or 0 for key, value in first.items() if key not in kept
-        )
+            first = {ids[number]: loss for number, (loss, _) in reading.scores_at(connection, 1, 2).items()}
+        kept = {row["id"] for row in rows if row["epochs_done"] > 2}
+        means = collections.defaultdict[tuple[Any, ...], list[float]](list)
+        for row in rows:
+            means[row["hidden"], row["learning_rate"], row["id"] in kept].append(first[row["id"]] or 0)
+        assert [len(losses) for losses in means.values()] == [9] * 6  # all seeds of a configuration, or none
+        chosen = [np.mean(losses) for (*_, goes_on), losses in means.items() if goes_on]
+        assert len(chosen) == 2
+        assert max(chosen) <= min(np.mean(losses) for (*_, goes_on), losses in means.items() if not goes_on)
         before = metrics(path)
         assert sweep_of(path, data, executor, epochs=9, halving=3) == []
         assert metrics(path) == before
@@ -212,10 +217,10 @@ def test_halving_keeps_the_best_third_at_each_rung(data: Data, tmp_path: Path) -
         other = tmp_path / "other.sqlite"
         with pytest.raises(KeyboardInterrupt):
             interrupted_sweep(other, data, executor)
-        assert sweep_of(other, data, executor, epochs=9, halving=3) == [6]
+        assert sweep_of(other, data, executor, epochs=9, halving=3) == [9]
         assert metrics(other) == before
         # The same trials without halving: those that were pruned are trained to the end.
-        assert sum(sweep_of(path, data, executor, epochs=9)) == 48
+        assert sum(sweep_of(path, data, executor, epochs=9)) == 45
 
 
 def interrupted_sweep(path: Path, data: Data, executor: concurrent.futures.Executor) -> None:

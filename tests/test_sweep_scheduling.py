@@ -11,7 +11,9 @@ import pytest
 
 from jaxmlp.engine import layout
 from jaxmlp.sweep import Block, Data, Outcome, Trial, hold_out, pack, reading, run_sweep, store
-from jaxmlp.sweep.runner import run_blocks, rungs, survivors
+from jaxmlp.sweep.blocks.block_training import Trained
+from jaxmlp.sweep.blocks.streaming import run_blocks
+from jaxmlp.sweep.halving import planned, rungs, survivors
 from tests.helpers import random_dataset, rejects
 
 EIGHT = [Trial(learning_rate=0.1 * number) for number in range(1, 9)]
@@ -37,14 +39,15 @@ class Made(concurrent.futures.Executor):
 
     def submit(self, _fn: Any, /, *args: Any, **_: Any) -> concurrent.futures.Future[Any]:
         assert len(self.calls) < 100, "it never ends"
-        block, epochs, _ = args
+        block, epochs = args[:2]
         numbers = [EIGHT.index(trial) for trial in block.trials]
         self.calls.append((epochs, numbers))
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         if any(self.status(number, epochs) == "failed" for number in numbers):
             future.set_exception(MemoryError("no room"))
         else:
-            future.set_result(([self.outcome(number, epochs) for number in numbers], 2.0 * len(numbers), {}))
+            outcomes = [self.outcome(number, epochs) for number in numbers]
+            future.set_result((Trained(epochs, outcomes, []), 2.0 * len(numbers), {}))
         return future
 
     def rungs(self) -> dict[int, list[int]]:
@@ -105,7 +108,8 @@ def test_halving_leaves_out_who_failed_or_diverged_and_trains_no_one_twice(
 
 def test_survivors_are_the_best_share_in_their_own_sequence() -> None:
     def kept(losses: Sequence[float | None], halving: int) -> list[int]:
-        return [EIGHT.index(trial) for trial in survivors(EIGHT[: len(losses)], losses, halving)]
+        scores = {trial: (loss, 0.5) for trial, loss in zip(EIGHT, losses, strict=False)}
+        return [EIGHT.index(trial) for trial in survivors(EIGHT[: len(losses)], scores, halving)]
 
     assert kept([3.0, 1.0, None, 1.0, 2.0], 2) == [1, 3]
     assert kept([3.0, 2.0, 1.0], 2) == [2]
@@ -116,13 +120,58 @@ def test_survivors_are_the_best_share_in_their_own_sequence() -> None:
     assert kept([6.0, 5.0, 4.0, 3.0, 2.0, 1.0], 3) == [4, 5]
 
 
-def test_rungs_are_floors_by_factors_from_the_end() -> None:
+CROWD = [Trial((width,), seed=seed) for width in (2, 3, 4, 5) for seed in (7, 8, 9)]
+# Of each width, per seed: the lucky seed is one of width 2, whose mean is the worst; 3 has the best mean loss, 4 the
+# best mean accuracy.
+CROWD_LOSSES = [0.1, 0.9, 0.9, 0.3, 0.3, 0.3, 0.4, 0.4, 0.4, 0.5, 0.5, 0.5]
+CROWD_ACCURACIES = [0.99, 0.1, 0.1, 0.6, 0.6, 0.6, 0.7, 0.7, 0.7, 0.6, 0.6, 0.6]
+
+
+def test_a_configuration_survives_by_its_mean_with_all_its_seeds() -> None:
+    measured = zip(CROWD_LOSSES, CROWD_ACCURACIES, strict=True)
+    scores: dict[Trial, tuple[float | None, float]] = dict(zip(CROWD, measured, strict=True))
+
+    def widths(halving: int, by: str) -> list[int]:
+        kept = survivors(CROWD, {trial: score for trial, score in scores.items() if trial not in missing}, halving, by)
+        found = sorted({trial.hidden[0] for trial in kept})
+        assert kept == [trial for trial in CROWD if trial.hidden[0] in found]  # all seeds, in their sequence
+        return found
+
+    missing: set[Trial] = set()
+    assert [widths(each, "loss") for each in (2, 4, 9)] == [[3, 4], [3], [3]]
+    # 3 and 5 have the same accuracy: the loss decides.
+    assert [widths(each, "accuracy") for each in (2, 4, 9)] == [[3, 4], [4], [4]]
+    missing = {CROWD[4]}  # one seed of width 3 diverged: the mean of the others is not a mean over all seeds
+    assert [widths(each, "loss") for each in (2, 4)] == [[4, 5], [4]]
+    scores[CROWD[6]] = (None, 0.9)
+    assert [widths(each, by) for each in (2, 4) for by in ("loss", "accuracy")] == [[2, 5], [2, 5], [5], [5]]
+
+
+def test_each_rung_trains_a_share_of_the_configurations() -> None:
+    assert planned(20, 20, 0) == [(20, 20)]
+    assert planned(20, 20, 2) == [(5, 20), (10, 10), (20, 5)]
+    assert planned(2, 9, 3) == [(2, 2), (6, 1), (9, 1)]
+
+
+def test_rungs_are_a_quarter_of_the_epochs_and_grow_by_factors_up_to_three_quarters() -> None:
     assert rungs(20, 0) == [20]
-    assert rungs(27, 3) == [1, 3, 9, 27]
-    assert rungs(20, 3) == [2, 6, 20]
-    assert rungs(2, 3) == [2]
-    assert rungs(3, 3) == [1, 3]
-    assert rungs(7, 2) == [1, 3, 7]
+    assert rungs(20, 2) == [5, 10, 20]
+    assert rungs(20, 3) == [5, 15, 20]
+    assert rungs(20, 4) == rungs(20, 99) == [5, 20]
+    assert rungs(21, 2) == [5, 10, 21]  # not 20
+    assert rungs(7, 2) == [1, 2, 4, 7]
+    assert rungs(3, 2) == [1, 2, 3]
+    assert rungs(2, 3) == [1, 2]
+    assert rungs(1, 2) == [1]
+
+
+@pytest.mark.parametrize("halving", [2, 3, 4, 7])
+def test_halving_takes_half_the_updates_at_most(halving: int) -> None:
+    for epochs in range(4, 200, 4):
+        steps = planned(1000, epochs, halving)
+        before = [0, *(step for step, _ in steps)]
+        done = sum(count * (step - last) for last, (step, count) in zip(before, steps, strict=False))
+        assert done <= 0.5 * 1000 * epochs
 
 
 def test_lanes_engine_and_attempts_are_those_asked_for(data: Data, tmp_path: Path) -> None:
@@ -158,7 +207,7 @@ class Held(concurrent.futures.Executor):
     def submit(self, *_: Any, **__: Any) -> concurrent.futures.Future[Any]:
         self.futures.append(concurrent.futures.Future())
         if len(self.futures) == 1:
-            self.futures[0].set_result(([], 0.0, {}))
+            self.futures[0].set_result((Trained(1, [], []), 0.0, {}))
         return self.futures[-1]
 
 
@@ -166,8 +215,8 @@ def test_so_many_blocks_are_in_flight_and_what_waits_is_cancelled_in_the_end(dat
     blocks = (block for trial in EIGHT for block in pack([trial], data, 1))
     held = Held()
 
-    def written(block: Block, outcomes: list[Outcome], seconds: float, _: dict[str, Any]) -> None:
-        assert (block.trials, outcomes, seconds) == ((EIGHT[0],), [], 0.0)
+    def written(block: Block, trained: Trained, seconds: float, _: dict[str, Any]) -> None:
+        assert (block.trials, trained.outcomes, seconds) == ((EIGHT[0],), [], 0.0)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

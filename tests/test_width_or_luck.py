@@ -96,7 +96,7 @@ def test_the_command_trains_what_the_lecture_asks_about_and_keeps_both_networks(
     (space, settings, database), *others = asked
     assert not others
     assert space == make_space({"hidden": ["20", "20,10"], "learning_rate": [0.2], "seeds": ["0:4"]})
-    assert settings == {"epochs": 7, "validation": 0, "dtype": "float32", "halving": 0}
+    assert settings == {"epochs": 7, "validation": 0, "dtype": "float32", "halving": 0, "by": "loss"}
     assert database == "a.sqlite"
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("over 4 seeds, 20, 10 is better: ")

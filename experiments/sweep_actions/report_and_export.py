@@ -22,11 +22,11 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 def report_command(options: argparse.Namespace) -> int:
     """``report``."""
     command_line.positive("top", options.top)
-    found = sweep.results(options.database, options.sweep)
+    found = sweep.results(options.database, options.sweep, by=options.by)
     print(summary.progress_line(found.rows))
     if note := summary.environments_line(found.environments):
         print(note)
-    print(summary.summary(found.rows, options.top))
+    print(found.summary(options.top))
     folder = command_line.output_folder(options.out)
     text = io.StringIO(newline="")
     choosing.write_csv(found.rows, text)
@@ -46,7 +46,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
 
 def export_command(options: argparse.Namespace) -> int:
     """``export``: train the trial again, to the same bits (the sweep keeps no parameters), and write its network."""
-    found = sweep.results(options.database, options.sweep)
+    found = sweep.results(options.database, options.sweep, by=options.by)
     row = found.chosen(options.trial)
     folder = command_line.output_folder(options.out)
     if options.data is not None:

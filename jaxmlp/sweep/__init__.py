@@ -1,20 +1,22 @@
 """Sweeps: space -> trials -> blocks -> devices -> store. Thousands of networks in one program, in one database."""
 
 from jaxmlp.engine import Data, data_hash, hold_out
-from jaxmlp.sweep import findings, one_call, store
+from jaxmlp.sweep import findings, one_call, preparation, store
 from jaxmlp.sweep.blocks.block_training import Outcome, train_block, train_trial
 from jaxmlp.sweep.blocks.packing import ENGINES, Block, bytes_per_group, groups_per_block, pack, refusal
 from jaxmlp.sweep.findings import Results, choosing, dataset_of, results, summary
-from jaxmlp.sweep.one_call import Pool, SweepConfig, prepared, run
-from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, run_sweep, rungs
+from jaxmlp.sweep.halving import BY, planned, rungs, survivors
+from jaxmlp.sweep.one_call import Pool, run
+from jaxmlp.sweep.preparation import SweepConfig, prepared
+from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, run_sweep
 from jaxmlp.sweep.space import Range, Space, make_space
 from jaxmlp.sweep.store import reading
 from jaxmlp.sweep.store.reading import trials
 from jaxmlp.sweep.trial import Trial, trial_of
 
 __all__ = [
-    "ATTEMPTS", "ENGINES", "IN_FLIGHT", "Block", "Data", "Outcome", "Pool", "Range", "Results", "Space",
+    "ATTEMPTS", "BY", "ENGINES", "IN_FLIGHT", "Block", "Data", "Outcome", "Pool", "Range", "Results", "Space",
     "SweepConfig", "Trial", "bytes_per_group", "choosing", "data_hash", "dataset_of", "findings", "groups_per_block",
-    "hold_out", "make_space", "one_call", "pack", "prepared", "reading", "refusal", "results", "run", "run_sweep",
-    "rungs", "store", "summary", "train_block", "train_trial", "trial_of", "trials",
+    "hold_out", "make_space", "one_call", "pack", "planned", "preparation", "prepared", "reading", "refusal", "results",
+    "run", "run_sweep", "rungs", "store", "summary", "survivors", "train_block", "train_trial", "trial_of", "trials",
 ]  # fmt: skip

@@ -5,55 +5,33 @@ import contextlib
 import dataclasses
 import json
 import os
-import warnings
+import sqlite3
 from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
-
-import numpy as np
+from typing import Any
 
 from jaxmlp import runtime
-from jaxmlp.checks import check_held, check_whole
-from jaxmlp.data import Dataset, check_dataset
-from jaxmlp.engine import Data, data_hash, device_mesh, hold_out, lanes_of, load_kernel
-from jaxmlp.errors import InputError
+from jaxmlp.data import Dataset
+from jaxmlp.engine import data_hash
 from jaxmlp.sweep import store
-from jaxmlp.sweep.blocks.packing import ENGINES, pack, refusal
 from jaxmlp.sweep.findings import Results
-from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, run_sweep, rungs
+from jaxmlp.sweep.halving import planned
+from jaxmlp.sweep.preparation import Say, SweepConfig, prepared, values_of
+from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, run_sweep
 from jaxmlp.sweep.space import Space, make_space
 from jaxmlp.sweep.store import reading
 from jaxmlp.tables import Table
 
-__all__ = ["SweepConfig", "announced", "choose_engine", "prepared", "run", "values_of"]
+__all__ = ["Pool", "announced", "run"]
 
-VALIDATION = 0.2
-DIGITS_VALIDATION = 300
-
-Say = Callable[[str], None]
 Pool = tuple[concurrent.futures.Executor, dict[str, int]]
-
-
-class SweepConfig(NamedTuple):
-    """How the trials of a sweep are trained.
-
-    Attributes:
-        epochs: of each.
-        validation: the last training rows, held out to choose by; None: a fifth of them, of the lecture's digits 300.
-        halving: keep the best share, 1/halving, at epochs/halving^2, epochs/halving, ..; 0: train all to the end.
-        engine: one of `ENGINES`, or "auto".
-    """
-
-    epochs: int = 20
-    validation: int | None = None
-    halving: int = 0
-    engine: str = "auto"
 
 
 def run(
     dataset: Dataset, space: Space | Mapping[str, Any], database: str | os.PathLike[str], epochs: int = 20,
     validation: int | None = None, halving: int = 0, engine: str = "auto", pool: Pool | None = None,
     progress: Callable[[float, float], None] | None = None, say: Say = lambda _: None, git_commit: str | None = None,
+    by: str = "loss",
 ) -> Results:  # fmt: skip
     """Run a sweep, or resume it: the same data, space, epochs and halving in the same file go on where they ended.
 
@@ -73,6 +51,7 @@ def run(
         progress: called with the number of trials done, possibly a fraction, and of all.
         say: called with lines for a person: whether the sweep is new or resumed, and what to know of it.
         git_commit: kept in the database.
+        by: see `SweepConfig`.
 
     Returns:
         The `Results`.
@@ -81,15 +60,17 @@ def run(
         InputError: a value that cannot be used, before anything is written; a database that cannot.
         KeyboardInterrupt: Ctrl-C. The database has all that is done, trials in training included: run it again.
     """
-    config = SweepConfig(epochs, validation, halving, engine)
+    config = SweepConfig(epochs, validation, halving, engine, by)
     space = space if isinstance(space, Space) else make_space(values_of(space))
     data, trials, engine = prepared(dataset, space, config, pool is None, say)
     n_validation = len(data.validation.labels)
-    text = json.dumps(dataclasses.asdict(space), sort_keys=True)
+    # Only what changes the training makes another sweep.
+    chosen = {"by": by} if halving and by != "loss" else {}
+    text = json.dumps({**dataclasses.asdict(space), **chosen}, sort_keys=True)
     identity = store.Identity(text, data_hash(data), epochs, halving)
     manifest = {
         **runtime.environment(), "dtype": str(data.dataset.x_train.dtype), "validation": n_validation,
-        "engine": engine, "data": dataset.source if isinstance(dataset, Table) else None,
+        "engine": engine, "by": by, "data": dataset.source if isinstance(dataset, Table) else None,
     }  # fmt: skip
     path = Path(database)
     with _pool(pool) as (executor, how), store.opened(path, write=True) as connection:
@@ -98,7 +79,7 @@ def run(
         counts = reading.status_counts(connection, sweep.number)
         for line in announced(sweep, resumed, others, counts, manifest):
             say(line)
-        total, done = _all(len(trials), epochs, halving), float(counts.get("done", 0) + counts.get("diverged", 0))
+        total, done = _counts(connection, sweep, space)
 
         def more(count: float) -> None:
             nonlocal done
@@ -108,73 +89,9 @@ def run(
 
         more(0)
         with store.claimed(path, sweep.number):
-            run_sweep(connection, sweep, data, executor, more, engine=engine, trials=trials, **how)
+            run_sweep(connection, sweep, data, executor, more, engine=engine, trials=trials, by=by, **how)
         rows = reading.rows_of(connection, sweep.number)
-    return Results(path, sweep, rows, dataset)
-
-
-def prepared(
-    dataset: Dataset, space: Space, config: SweepConfig, local: bool = True, say: Say = lambda _: None
-) -> tuple[Data, list[Any], str]:
-    """Data with the validation rows held out, the trials, and the engine; raises InputError for what can't be trained.
-
-    Configures JAX for many networks, as far as it has not started yet. ``local``: whether this process trains.
-    """
-    check_whole("epochs", config.epochs, 1)
-    if config.validation is not None:
-        check_whole("validation", config.validation, 0)
-    if check_whole("halving", config.halving, 0) == 1:
-        raise InputError("halving is 1, expected 0 for none or a factor of 2 or more")
-    check_dataset(dataset)
-    dtype = str(dataset.x_train.dtype)
-    runtime.configure_sweep(dtype)
-    if device_mesh().devices.flat[0].platform == "cpu" and not runtime.compiles_whole_loops():
-        said = "JAX already runs without its settings for many networks: training takes several times as long"
-        warnings.warn(f"{said}; call jaxmlp.runtime.configure_sweep({dtype!r}) before it computes", stacklevel=3)
-    data = hold_out(Dataset(*dataset), _validation(dataset, config.validation))
-    if config.halving and not len(data.validation.labels):
-        raise InputError(f"validation is 0, expected rows for halving {config.halving} to choose by")
-    engine, notes = choose_engine(config.engine, local)
-    trials = space.trials()
-    for name in ("learning_rate", "weight_decay", "init_scale"):
-        for value in {getattr(trial, name) for trial in trials}:
-            check_held(name, value, data.dataset.x_train.dtype)
-    configs = {block.config for block in pack(trials, data, lanes_of(device_mesh()), engine)}
-    if engine == "fused":
-        notes += [
-            f"the scan trains some networks instead: {refusal(each, data)}" for each in configs if each.engine == "scan"
-        ]
-    for note in dict.fromkeys(notes):
-        say(f"note: {note}")
-    return data, trials, engine
-
-
-def _validation(dataset: Dataset, given: int | None) -> int:
-    if given is not None:
-        return given
-    digits = not isinstance(dataset, Table) or dataset.source["data"] == "digits"
-    n = len(dataset.labels_train)
-    return DIGITS_VALIDATION if digits and n > 2 * DIGITS_VALIDATION else round(VALIDATION * n)
-
-
-def choose_engine(engine: str, local: bool = True) -> tuple[str, list[str]]:
-    """The engine that "auto" means, the fused one on a GPU, else the scan; and notes on that choice.
-
-    On a GPU the fused engine was measured faster with 64 to 16,384 networks. With an executor it is the scan, since
-    nobody knows the devices of its workers. It is also the scan where NVIDIA Warp is missing.
-    """
-    if engine not in (*ENGINES, "auto"):
-        raise InputError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}, auto")
-    on_cpu = device_mesh().devices.flat[0].platform == "cpu"
-    if engine == "fused" and on_cpu:
-        return engine, ["on a CPU the scan is faster than the fused engine, which is made for GPUs"]
-    if engine != "auto" or not local or on_cpu:
-        return ("scan" if engine == "auto" else engine), []
-    try:
-        load_kernel()
-    except InputError as reason:
-        return "scan", [f"the scan trains, slower on a GPU: {reason}"]
-    return "fused", []
+    return Results(path, sweep, rows, dataset, by)
 
 
 @contextlib.contextmanager
@@ -201,7 +118,7 @@ def announced(
         yield f"  (not sweep {others[-1].number} resumed: another {_compare(others[-1], sweep.identity)})"
     changed = [
         name for name in manifest
-        if name not in ("data", "dtype", "validation") and manifest[name] != sweep.environment.get(name, "scan")
+        if name not in ("by", "data", "dtype", "validation") and manifest[name] != sweep.environment.get(name, "scan")
     ]  # fmt: skip
     if resumed and changed:
         yield f"  (since it began, {', '.join(changed)} changed: further trials may differ in their last bits)"
@@ -217,19 +134,12 @@ def _compare(found: store.Sweep, identity: store.Identity) -> str:
     return ", ".join(parts)
 
 
-def _all(trials: int, epochs: int, halving: int) -> int:
-    """How many trainings a sweep has: with halving, those of each rung."""
-    return sum(trials // halving**rung for rung in range(len(rungs(epochs, halving)))) if halving else trials
-
-
-def values_of(space: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as `make_space` takes them, from tuples, ranges and arrays; ``hidden: (20, 10)`` is one network."""
-    values: dict[str, Any] = {}
-    for name, given in space.items():
-        found = given.tolist() if isinstance(given, np.ndarray) else given
-        if name == "hidden" and isinstance(found, tuple) and all(isinstance(width, int) for width in found):
-            found = [found]
-        if isinstance(found, (list, tuple, range)):
-            found = [list(cast(Any, value)) if isinstance(value, tuple) else value for value in cast(Any, found)]
-        values[name] = found
-    return values
+def _counts(connection: sqlite3.Connection, sweep: store.Sweep, space: Space) -> tuple[int, float]:
+    """How many trainings a sweep has, with halving those of each rung, and how many are there."""
+    counts, (_, _, epochs, halving) = reading.status_counts(connection, sweep.number), sweep.identity
+    seeds, there = len(space.seeds), counts.get("done", 0) + counts.get("diverged", 0)
+    if not halving:
+        return sum(counts.values()), float(there)
+    steps = planned(sum(counts.values()) // seeds, epochs, halving)
+    known = [min(len(reading.scores_at(connection, sweep.number, step)), count * seeds) for step, count in steps]
+    return sum(count for _, count in steps) * seeds, float(sum(known))

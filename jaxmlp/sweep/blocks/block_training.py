@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -23,7 +23,7 @@ from jaxmlp.sweep.blocks.programs import programs_for
 from jaxmlp.sweep.trial import Trial, initial_weights, order_streams
 from jaxmlp.training import TrainingState, initial_state
 
-__all__ = ["Outcome", "Watch", "prepare", "train_block", "train_trial", "train_watched"]
+__all__ = ["Outcome", "Trained", "Watch", "prepare", "train_block", "train_trial", "train_watched"]
 
 _HANDING = threading.Lock()
 """Held while a block is handed to this process's devices: two threads, of which one places the next block while the
@@ -97,10 +97,24 @@ def _places(block: Block, slots: Sequence[int]) -> list[tuple[int, int]]:
 
 def train_block(block: Block, epochs: int, data: Data) -> list[Outcome]:
     """An Outcome for each of ``block.trials``, in their order: `train_watched` to the end, a pure function."""
-    return cast(list[Outcome], train_watched(block, epochs, data, None))
+    return train_watched(block, epochs, data, None).outcomes
 
 
-def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None) -> list[Outcome] | list[Kept]:
+class Trained(NamedTuple):
+    """A block after training.
+
+    Attributes:
+        epochs: that are done, fewer than were asked for where a `Watch` ended it.
+        outcomes: of each of its trials, in their sequence, so far.
+        states: where each stands; empty unless it was ended or they were asked for.
+    """
+
+    epochs: int
+    outcomes: list[Outcome]
+    states: list[Kept]
+
+
+def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None, keep: bool = False) -> Trained:
     """Train a block's trials, from their initial weights or where they stand, on all devices.
 
     Args:
@@ -108,19 +122,18 @@ def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None) ->
         epochs: more than ``block.start``.
         data: arrays of NumPy or JAX.
         watch: see `Watch`.
-
-    Returns:
-        An Outcome for each of ``block.trials``, in their order; where ``watch`` ended training, what is kept of each.
+        keep: whether training may go on later, beyond ``epochs``.
     """
     lanes, measures, slots = _train(block, epochs, data, watch)
     places = _places(block, slots)
     earlier = [kept.curves for kept in block.kept] or [np.empty((3, 0))] * len(places)
     outcomes = [_outcome(measures, *each) for each in zip(places, earlier, strict=True)]
     done = block.start + measures.alive.shape[-1]
-    if done == epochs:
-        return outcomes
-    state = jax.tree.map(np.asarray, lanes.state)
-    return [kept_of(state, at, done, np.stack(outcome[1:4])) for at, outcome in zip(places, outcomes, strict=True)]
+    if done == epochs and not keep:
+        return Trained(done, outcomes, [])
+    state = jax.tree.map(layout.fetched, lanes.state)
+    kept = [kept_of(state, at, done, np.stack(outcome[1:4])) for at, outcome in zip(places, outcomes, strict=True)]
+    return Trained(done, outcomes, kept)
 
 
 def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> tuple[Params, Outcome]:

@@ -1,5 +1,6 @@
 """Where a trial stands between two epochs: enough to train on later, to the same bits, beside whatever neighbours."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -9,9 +10,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as from_bytes
 from safetensors.numpy import save as to_bytes
 
+from jaxmlp.sweep.trial import Trial
 from jaxmlp.training import TrainingState
 
-__all__ = ["Kept", "freeze", "kept_of", "put_back", "thaw"]
+__all__ = ["Kept", "States", "freeze", "kept_of", "put_back", "thaw"]
+
+MEMORY = 2**30
+"""Bytes that the states of trials may take between two rungs of successive halving."""
 
 
 class Kept(NamedTuple):
@@ -28,9 +33,31 @@ class Kept(NamedTuple):
     leaves: tuple[NDArray[Any], ...]
 
     @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.curves.nbytes + sum(leaf.nbytes for leaf in self.leaves)
+
+    @property
     def alive(self) -> bool:
         """Whether it has not diverged."""
         return self.curves.shape[1] == self.epochs
+
+
+class States(dict[Trial, Kept]):
+    """Where trials stand, as far as `MEMORY` goes: who finds no place in it starts anew, to the same bits."""
+
+    def __init__(self, states: Mapping[Trial, Kept]) -> None:
+        super().__init__(states)
+        self._room = MEMORY - sum(state.size for state in states.values())
+
+    def replace(self, trials: Iterable[Trial], states: Mapping[Trial, Kept]) -> None:
+        """Forget where ``trials`` stood; keep of the new ``states`` those that fit."""
+        for trial in trials:
+            if trial in self:
+                self._room += self.pop(trial).size
+            if trial in states and states[trial].size <= self._room:
+                self[trial] = states[trial]
+                self._room -= states[trial].size
 
 
 def kept_of(state: TrainingState, at: tuple[int, int], epochs: int, curves: NDArray[np.float64]) -> Kept:

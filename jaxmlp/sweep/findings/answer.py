@@ -18,6 +18,7 @@ from jaxmlp.sweep import store
 from jaxmlp.sweep.blocks.block_training import Outcome, train_trial
 from jaxmlp.sweep.findings import choosing, summary
 from jaxmlp.sweep.findings.choosing import Configuration, Interval
+from jaxmlp.sweep.findings.rungs import rung_lines, rungs_of
 from jaxmlp.sweep.space import parse_hidden
 from jaxmlp.sweep.store import reading
 from jaxmlp.sweep.trial import Trial
@@ -40,21 +41,23 @@ class Results:
         rows: its trials: dictionaries that ``pandas.DataFrame`` takes as they are; ``environment`` counts those of
             `environments`.
         dataset: what it was trained on; None: it is read again where a network is trained.
+        by: what chooses, "loss" or "accuracy" of the validation rows.
     """
 
     database: Path
     sweep: store.Sweep
     rows: list[dict[str, Any]] = dataclasses.field(repr=False)
     dataset: Dataset | None = dataclasses.field(default=None, repr=False)
+    by: str = "loss"
 
     @property
     def configurations(self) -> list[Configuration]:
         """Configurations with a trial that is done, the best first: see `choosing.configurations`."""
-        return choosing.configurations(self.rows)
+        return choosing.configurations(self.rows, self.by)
 
     @property
     def best(self) -> Configuration:
-        """The configuration with the lowest mean validation loss; raises InputError if none is done."""
+        """The configuration with the best mean over its seeds, see `by`; raises InputError if none is done."""
         found = self.configurations
         if not found:
             raise InputError("no trial is done yet, expected one")
@@ -126,10 +129,11 @@ class Results:
         return curves
 
     def chosen(self, trial: str | None = None) -> dict[str, Any]:
-        """The row of a trial that is done; None: of the best configuration's, the one with the lowest loss."""
+        """The row of a trial that is done; None: of the best configuration's, the best one."""
         if trial is None:
-            loss, _ = choosing.measure_of(self.rows)
-            return min(self.best.rows, key=lambda row: row[loss])
+            loss, accuracy = choosing.measure_of(self.rows)
+            sign = 1 if self.by == "loss" else -1
+            return min(self.best.rows, key=lambda row: (sign * row[loss if self.by == "loss" else accuracy], row[loss]))
         row = next((row for row in self.rows if row["id"] == trial), None)
         if row is None or row["status"] != "done":
             raise InputError(f"trial is {trial!r}, expected the id of a trial of the sweep that is done")
@@ -170,8 +174,15 @@ class Results:
         with store.opened(self.database) as connection:
             return store.environments_of(connection, self.sweep.number)
 
+    def summary(self, top: int = 10) -> str:
+        """The table of the ``top`` best configurations, the chosen one's test accuracy, how sure the choices are."""
+        with store.opened(self.database) as connection:
+            # Halving chose by what the sweep was begun with, whatever is asked for now.
+            found = rungs_of(connection, self.sweep, self.rows, self.sweep.environment.get("by", "loss"))
+        return "\n".join([*rung_lines(found), summary.summary(self.rows, top, self.by)])
+
     def __str__(self) -> str:
-        return summary.summary(self.rows)
+        return self.summary()
 
 
 def trial_of_row(row: dict[str, Any]) -> Trial:
@@ -196,13 +207,16 @@ def dataset_of(sweep: store.Sweep, data: str | None = None) -> Table:
         raise InputError(f"the sweep's data cannot be read again: {error}") from None
 
 
-def results(database: str | os.PathLike[str], sweep: int | None = None, dataset: Dataset | None = None) -> Results:
+def results(
+    database: str | os.PathLike[str], sweep: int | None = None, dataset: Dataset | None = None, by: str | None = None
+) -> Results:
     """The Results of a sweep in a database, by default of the newest; works while it runs.
 
     Args:
         database: the file.
         sweep: its number.
         dataset: what it was trained on; None: read again where it is needed, from where it was.
+        by: what chooses, "loss" or "accuracy"; None: what the sweep was begun with.
 
     Raises:
         InputError: no database, no such sweep.
@@ -215,4 +229,5 @@ def results(database: str | os.PathLike[str], sweep: int | None = None, dataset:
         if sweep is not None and sweep not in numbers:
             raise InputError(f"sweep is {sweep}, expected one of {numbers}")
         each = found[-1] if sweep is None else found[numbers.index(sweep)]
-        return Results(Path(database), each, reading.rows_of(connection, each.number), dataset)
+        rows, chosen = reading.rows_of(connection, each.number), by or each.environment.get("by", "loss")
+        return Results(Path(database), each, rows, dataset, chosen)

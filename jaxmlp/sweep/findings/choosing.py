@@ -8,7 +8,18 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
-__all__ = ["AXES", "Configuration", "Interval", "configurations", "interval", "measure_of", "varying", "write_csv"]
+__all__ = [
+    "AXES",
+    "Configuration",
+    "Interval",
+    "alike",
+    "configurations",
+    "interval",
+    "measure_of",
+    "same",
+    "varying",
+    "write_csv",
+]
 
 AXES = ("hidden", "activation", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay", "init_scale")
 Row = dict[str, Any]
@@ -57,8 +68,8 @@ def measure_of(rows: Sequence[Row]) -> tuple[str, str]:
     return "loss", "train_accuracy"
 
 
-def configurations(rows: Sequence[Row]) -> list[Configuration]:
-    """Configurations with at least one finished trial, the best first.
+def configurations(rows: Sequence[Row], by: str = "loss") -> list[Configuration]:
+    """Configurations with at least one finished trial, the best first: by their mean loss, or accuracy.
 
     Those with a trial that isn't done (diverged, pruned, failed, pending) come last: their mean is that of lucky seeds.
     """
@@ -74,7 +85,34 @@ def configurations(rows: Sequence[Row]) -> list[Configuration]:
             losses = interval([row[loss] for row in done], 0)
             accuracies = interval([row[accuracy] for row in done], 0, 1)
             found.append(Configuration(values, done, len(members), losses, accuracies))
-    return sorted(found, key=lambda item: (len(item.rows) < item.trials, item.loss.mean))
+    return sorted(found, key=lambda item: (len(item.rows) < item.trials, *_rank(item, by)))
+
+
+def _rank(item: Configuration, by: str) -> tuple[float, float]:
+    return (item.loss.mean, 0.0) if by == "loss" else (-item.accuracy.mean, item.loss.mean)
+
+
+def alike(found: Sequence[Configuration], by: str = "loss") -> list[int]:
+    """The places in ``found``, from 1, of configurations that cannot be told from the first one.
+
+    Networks of one seed begin alike and see the rows in the same sequence, so the seeds are compared in pairs: where
+    the 95 % interval of the mean difference, by Student's t, has 0 in it, the order may be chance. Where the best has
+    one seed, nothing can be told, and none is named; a configuration with other seeds is left out.
+    """
+    column = measure_of(found[0].rows)[by == "accuracy"]
+    best = {row["seed"]: row[column] for row in found[0].rows}
+    places: list[int] = []
+    for place, item in enumerate(found[1:], 2):
+        other = {row["seed"]: row[column] for row in item.rows}
+        if len(best) > 1 and set(other) == set(best) and same([other[seed] - best[seed] for seed in best]):
+            places.append(place)
+    return places
+
+
+def same(differences: ArrayLike) -> bool:
+    """Whether the 95 % interval of the mean of ``differences [n]``, n >= 2, has 0 in it."""
+    found = interval(differences)
+    return found.low <= 0 <= found.high
 
 
 def varying(rows: Sequence[Row]) -> list[str]:

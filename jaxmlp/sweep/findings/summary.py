@@ -60,12 +60,28 @@ def chosen_line(best: Configuration) -> str:
     return f"chosen: 1, test accuracy {percent(test)} % over {len(best.rows)} seed{'s' * (len(best.rows) != 1)}"
 
 
-def summary(rows: Sequence[Row], top: int = 10) -> str:
-    """The table of the ``top`` best configurations and the chosen one's test accuracy."""
-    found = choosing.configurations(rows)
+def summary(rows: Sequence[Row], top: int = 10, by: str = "loss") -> str:
+    """The table of the ``top`` best configurations, the chosen one's test accuracy, and how sure the choice is."""
+    found = choosing.configurations(rows, by)
     if not found:
         return "no trial is done yet"
-    return f"{table(found[:top], choosing.varying(rows), choosing.measure_of(rows))}\n{chosen_line(found[0])}"
+    shown = table(found[:top], choosing.varying(rows), choosing.measure_of(rows))
+    return "\n".join([shown, chosen_line(found[0]), *sure_line(found, by)])
+
+
+def sure_line(found: Sequence[Configuration], by: str) -> list[str]:
+    """What the seeds allow to say of the choice; nothing where there is one configuration."""
+    seeds, words = len(found[0].rows), "by loss" if by == "loss" else "by accuracy"
+    if len(found) == 1:
+        return []
+    if seeds == 1:
+        return [f"chosen {words}; one seed each: the order may be luck, more --seeds would tell"]
+    places = choosing.alike(found, by)
+    if not places:
+        return [f"chosen {words}; no other is as good, seed by seed (95 % intervals of the differences)"]
+    named = ", ".join(map(str, places[:8])) + (", .." if len(places) > 8 else "")
+    said = f"{len(places):,} of {len(found) - 1:,} others cannot be told from it"
+    return [f"chosen {words}; with {seeds} seeds {said}, seed by seed (95 % intervals of the differences): {named}"]
 
 
 def progress_line(rows: Sequence[Row]) -> str:

@@ -4,22 +4,21 @@ from jaxmlp.sweep.store import reading
 from jaxmlp.sweep.store.claim import claimed
 from jaxmlp.sweep.store.database import SCHEMA_VERSION, opened, transaction
 from jaxmlp.sweep.store.reading import environments_of, kept
+from jaxmlp.sweep.store.values import METRICS, checksum, sound
 from jaxmlp.sweep.store.writing import (
-    METRICS,
     Entry,
     Identity,
     Sweep,
     begin,
-    checksum,
     fail,
     find_sweeps,
     keep,
     pending,
+    prune,
     record,
-    sound,
-)  # fmt: skip
+)
 
 __all__ = [
     "METRICS", "SCHEMA_VERSION", "Entry", "Identity", "Sweep", "begin", "checksum", "claimed", "environments_of",
-    "fail", "find_sweeps", "keep", "kept", "opened", "pending", "reading", "record", "sound", "transaction",
+    "fail", "find_sweeps", "keep", "kept", "opened", "pending", "prune", "reading", "record", "sound", "transaction",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from jaxmlp.errors import InputError
 __all__ = ["SCHEMA_VERSION", "opened", "transaction"]
 
 _APPLICATION = 0x4A4D4C50  # "JMLP" in the file's header: tells our files from other programs' databases
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Kept in the file as SQLite's user_version; the first version had 0 there."""
 _FIRST = """
 CREATE TABLE sweeps (
@@ -40,6 +40,15 @@ CREATE TABLE checkpoints (
 ALTER TABLE trials ADD COLUMN environment INTEGER REFERENCES environments;
 ALTER TABLE trials ADD COLUMN curves_checksum INTEGER;
 """
+# After which epoch a sweep's halving left a trial out: other sweeps may train it on.
+_THIRD = """
+ALTER TABLE members ADD COLUMN pruned INTEGER;
+UPDATE members SET pruned = (SELECT epochs_done FROM trials WHERE trials.trial = members.trial)
+    WHERE sweep IN (SELECT sweep FROM sweeps WHERE halving > 0)
+    AND trial IN (SELECT trial FROM trials WHERE status = 'pruned')
+"""
+_STEPS = _FIRST, _SECOND, _THIRD
+"""From each version to the next."""
 
 
 @contextlib.contextmanager
@@ -180,9 +189,9 @@ def _current(connection: sqlite3.Connection, write: bool) -> sqlite3.Connection:
         connection.backup(copy)
         connection = copy
     with transaction(connection):
-        if _version(connection) < SCHEMA_VERSION:  # another writer may have come first
-            _run(connection, _SECOND)
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        for statements in _STEPS[max(1, _version(connection)) :]:  # another writer may have come first
+            _run(connection, statements)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     return connection
 
 

@@ -9,15 +9,24 @@ from typing import Any
 
 from jaxmlp.errors import InputError
 from jaxmlp.sweep.store.database import opened
-from jaxmlp.sweep.store.writing import METRICS, Sweep, checksum, curves_checksum, find_sweeps, sound
+from jaxmlp.sweep.store.values import METRICS, checksum, curves_checksum, sound
+from jaxmlp.sweep.store.writing import Sweep, find_sweeps
 
-__all__ = ["curves_of", "environments_of", "kept", "losses_at", "rows_of", "status_counts", "stopped", "trials"]
+__all__ = [
+    "curves_of", "environments_of", "kept", "numbers", "rows_of", "scores_at", "status_counts", "stopped", "trials",
+]  # fmt: skip
+
+
+# A trial that another sweep's halving left out, or that this one's will train on, is not done here.
+_STATUS = "CASE WHEN pruned IS NOT NULL THEN 'pruned' WHEN status = 'pruned' THEN 'pending' ELSE status END AS status"
+# What is known of a trial that was left out is what was known then, though another sweep may have trained it since.
+_THEN = ("loss", "validation_loss", "validation_accuracy")
 
 
 def status_counts(connection: sqlite3.Connection, sweep: int) -> dict[str, int]:
     """How many of the sweep's trials have each status."""
     rows = connection.execute(
-        "SELECT status, count(*) FROM members JOIN trials USING (trial) WHERE sweep = ? GROUP BY status", (sweep,)
+        f"SELECT {_STATUS}, count(*) FROM members JOIN trials USING (trial) WHERE sweep = ? GROUP BY 1", (sweep,)
     )
     return dict(rows.fetchall())
 
@@ -30,32 +39,54 @@ def stopped(connection: sqlite3.Connection, sweep: int) -> set[int]:
     return {row[0] for row in rows}
 
 
-def losses_at(connection: sqlite3.Connection, sweep: int, epoch: int) -> dict[int, float | None]:
-    """Validation loss after ``epoch`` by number, for the sweep's trials that were trained so far; None if NaN."""
+def scores_at(connection: sqlite3.Connection, sweep: int, epoch: int) -> dict[int, tuple[float | None, float | None]]:
+    """Validation loss and accuracy after ``epoch`` by number, of trials that were trained so far; None if NaN."""
     rows = connection.execute(
-        "SELECT trial, validation_loss FROM members JOIN curves USING (trial) WHERE sweep = ? AND epoch = ?",
+        "SELECT trial, validation_loss, validation_accuracy FROM members JOIN curves USING (trial)"
+        " WHERE sweep = ? AND epoch = ?",
         (sweep, epoch),
     )
-    return dict(rows.fetchall())
+    return {trial: (loss, accuracy) for trial, loss, accuracy in rows}
+
+
+def numbers(connection: sqlite3.Connection, sweep: int) -> dict[str, int]:
+    """The numbers, as in `Entry`, of the sweep's trials by id."""
+    return dict(connection.execute("SELECT id, trial FROM members JOIN trials USING (trial) WHERE sweep = ?", (sweep,)))
 
 
 def rows_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str, Any]]:
     """The sweep's trials as flat dictionaries; raises InputError for a row whose checksum is wrong."""
     columns = ("status", "epochs_done", *METRICS)
     found = connection.execute(
-        f"SELECT id, configuration, checksum, seconds, reason, environment, {', '.join(columns)}"
+        f"SELECT trial, pruned, id, configuration, checksum, seconds, reason, environment, {', '.join(columns)}"
         " FROM members JOIN trials USING (trial) WHERE sweep = ? ORDER BY position",
         (sweep,),
     )
+    then = _when_pruned(connection, sweep)
     rows: list[dict[str, Any]] = []
-    for identity, configuration, written, seconds, reason, environment, *values in found:
+    for number, pruned, identity, configuration, written, seconds, reason, environment, *values in found:
         if written not in (None, checksum(configuration, values)):
             raise InputError(f"trial {identity} is damaged in the database, expected the values that were written")
         fields = json.loads(sound(identity, configuration))
         fields["hidden"] = ",".join(map(str, fields["hidden"])) or "none"
+        if pruned is not None:
+            if values[1] != pruned:  # they are those of another sweep's training
+                seconds = environment = None
+            values = ["pruned", pruned, *(then[number].get(name) for name in METRICS)]
+        elif values[0] == "pruned":
+            values[0] = "pending"
         rows.append({"sweep": sweep, "id": identity, **fields, **dict(zip(columns, values, strict=True)),
                      "seconds": seconds, "reason": reason, "environment": environment})  # fmt: skip
     return rows
+
+
+def _when_pruned(connection: sqlite3.Connection, sweep: int) -> dict[int, dict[str, float | None]]:
+    """What was known, by number, of the trials that the sweep's halving left out, after the last epoch that it saw."""
+    last = ", ".join(f"curves.{name}" for name in _THEN)
+    rows = connection.execute(
+        f"SELECT trial, {last} FROM members JOIN curves USING (trial) WHERE sweep = ? AND epoch = pruned", (sweep,)
+    )
+    return {trial: dict(zip(_THEN, values, strict=True)) for trial, *values in rows}
 
 
 def curves_of(connection: sqlite3.Connection, sweep: Sweep, identity: str) -> list[tuple[Any, ...]]:

@@ -6,7 +6,6 @@ the data's hash and the number of epochs: several sweeps share what they have in
 
 import itertools
 import json
-import math
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,23 +14,16 @@ from typing import Any, NamedTuple
 from jaxmlp.errors import InputError
 from jaxmlp.sweep.blocks.block_training import Outcome
 from jaxmlp.sweep.store.database import transaction
+from jaxmlp.sweep.store.values import METRICS, checksum, curves_checksum, metrics, sound
 from jaxmlp.sweep.trial import Trial, id_of, trial_of
 
-__all__ = [
-    "METRICS", "Entry", "Identity", "Sweep", "begin", "checksum", "curves_checksum", "fail", "find_sweeps", "keep",
-    "pending", "record", "sound",
-]  # fmt: skip
-
-METRICS = (
-    "loss", "best_loss", "validation_loss", "best_validation_loss", "validation_accuracy", "best_validation_accuracy",
-    "train_accuracy", "test_accuracy",
-)  # fmt: skip
+__all__ = ["Entry", "Identity", "Sweep", "begin", "fail", "find_sweeps", "keep", "pending", "prune", "record"]
 
 ROWS = 100
 """Rows that a statement inserts."""
 _RECORD = (
-    f"UPDATE trials SET (status, epochs_done, {', '.join(METRICS)}, checksum, curves_checksum, seconds, environment,"
-    f" reason) = ({', '.join('?' * (len(METRICS) + 6))}, NULL) WHERE trial = ?"
+    f"UPDATE trials SET (status, epochs_done, {', '.join(METRICS)}, checksum, curves_checksum, environment, reason)"
+    f" = ({', '.join('?' * (len(METRICS) + 5))}, NULL), seconds = ? + iif(?, coalesce(seconds, 0), 0) WHERE trial = ?"
 )
 
 
@@ -80,7 +72,11 @@ def add_sweep(
             (*identity, json.dumps(environment), git_commit),
         ).fetchone()[0]
         rows = enumerate(_enter(connection, identity, (trial.configuration for trial in trials)))
-        _insert(connection, "INSERT INTO members", ((number, position, trial) for position, trial in rows))
+        _insert(
+            connection,
+            "INSERT INTO members (sweep, position, trial)",
+            ((number, position, trial) for position, trial in rows),
+        )
     return Sweep(number, identity, environment)
 
 
@@ -141,7 +137,7 @@ def pending(
 
 def record(
     connection: sqlite3.Connection, outcomes: Iterable[tuple[Entry, Outcome]], seconds: float, done: str = "done",
-    environment: dict[str, Any] | None = None,
+    environment: dict[str, Any] | None = None, more: bool = False,
 ) -> None:  # fmt: skip
     """Write a block's outcomes, one transaction.
 
@@ -151,6 +147,7 @@ def record(
         seconds: each trial's share.
         done: the status of success.
         environment: where they were trained, as `jaxmlp.runtime.environment` tells it.
+        more: whether they went on from an earlier outcome, whose seconds count too.
     """
     updates: list[tuple[Any, ...]] = []
 
@@ -159,9 +156,9 @@ def record(
         for entry, outcome in outcomes:
             lists = [curve.tolist() for curve in outcome[1:4]]  # for ten numbers NumPy's functions are slower
             status = done if outcome.status == "done" else outcome.status
-            values = (status, len(lists[0]), *_metrics(lists, outcome[4:]))
+            values = (status, len(lists[0]), *metrics(lists, outcome[4:]))
             sums = checksum(entry.configuration, values), curves_checksum(lists)
-            updates.append((*values, *sums, seconds, place, entry.number))
+            updates.append((*values, *sums, place, seconds, more, entry.number))
             # SQLite stores NaN as NULL.
             yield from zip(itertools.repeat(entry.number), range(1, len(lists[0]) + 1), *lists, strict=False)
 
@@ -203,33 +200,20 @@ def fail(connection: sqlite3.Connection, entries: Iterable[Entry], reason: str) 
         _forget(connection, numbers)
 
 
-def _metrics(curves: Sequence[list[float]], accuracies: Sequence[float]) -> tuple[float | None, ...]:
-    """The values of `METRICS`: final and best of the curves, then the accuracies.
+def prune(connection: sqlite3.Connection, sweep: int, numbers: Iterable[int], epoch: int, before: int = 0) -> None:
+    """Note that the sweep's halving left these trials out after ``epoch``; what another sweep does of them is its own.
 
-    None where there is none: SQLite doesn't know NaN.
+    Those that diverged or failed before stay what they are. ``before``: the epoch of the choice before this one.
     """
-    if not curves[0]:
-        return (None,) * len(METRICS)
-    values: list[float] = []
-    for curve, choose in zip(curves, (min, min, max), strict=True):
-        known = curve if math.isfinite(sum(curve)) else [value for value in curve if not math.isnan(value)]
-        values += curve[-1], choose(known, default=math.nan)
-    values += accuracies
-    return tuple(values if math.isfinite(sum(values)) else (v if math.isfinite(v) else None for v in values))
-
-
-def checksum(configuration: str, values: Sequence[Any]) -> int:
-    """Of a trial's configuration, status, epochs done and `METRICS`, as they come out of the file."""
-    return zlib.crc32(repr((configuration, *values)).encode())
-
-
-def curves_checksum(curves: Sequence[Sequence[float]]) -> int:
-    """Of a trial's curves, a list each."""
-    return zlib.crc32(repr(list(curves)).encode())  # NaN is always "nan" here, whatever its bits
-
-
-def sound(identity: str, configuration: str) -> str:
-    """``configuration``, if it is the one that has this id."""
-    if identity != id_of(configuration):
-        raise InputError(f"trial {identity} is damaged in the database, expected a configuration with this id")
-    return configuration
+    left = list(numbers)
+    with transaction(connection):
+        # What was chosen here or later in an earlier run is chosen again: who failed then may be there now.
+        connection.execute("UPDATE members SET pruned = NULL WHERE sweep = ? AND pruned > ?", (sweep, before))
+        connection.executemany(
+            "UPDATE members SET pruned = ? WHERE sweep = ? AND trial = ? AND EXISTS"
+            " (SELECT 1 FROM curves JOIN trials USING (trial) WHERE trial = members.trial AND epoch = ?"
+            " AND status NOT IN ('diverged', 'failed'))",
+            [(epoch, sweep, number, epoch) for number in left],
+        )
+        # Where they stood when Ctrl-C came was kept for rungs to come.
+        connection.executemany("DELETE FROM checkpoints WHERE trial = ? AND epoch <= ?", [(n, epoch) for n in left])

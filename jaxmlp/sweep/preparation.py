@@ -1,0 +1,121 @@
+"""What a sweep is made ready with: its configuration checked, validation rows held out, the engine chosen."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from jaxmlp import runtime
+from jaxmlp.checks import check_held, check_whole
+from jaxmlp.data import Dataset, check_dataset
+from jaxmlp.engine import Data, device_mesh, hold_out, lanes_of, load_kernel
+from jaxmlp.errors import InputError
+from jaxmlp.sweep.blocks.packing import ENGINES, pack, refusal
+from jaxmlp.sweep.halving import BY
+from jaxmlp.sweep.space import Space
+from jaxmlp.tables import Table
+
+__all__ = ["Say", "SweepConfig", "choose_engine", "prepared", "values_of"]
+
+VALIDATION = 0.2
+DIGITS_VALIDATION = 300
+
+Say = Callable[[str], None]
+
+
+class SweepConfig(NamedTuple):
+    """How the trials of a sweep are trained.
+
+    Attributes:
+        epochs: of each.
+        validation: the last training rows, held out to choose by; None: a fifth of them, of the lecture's digits 300.
+        halving: keep the best share, 1/halving, at epochs/halving^2, epochs/halving, ..; 0: train all to the end.
+        engine: one of `ENGINES`, or "auto".
+        by: what chooses, "loss" or "accuracy" of the validation rows, a configuration's mean over its seeds.
+    """
+
+    epochs: int = 20
+    validation: int | None = None
+    halving: int = 0
+    engine: str = "auto"
+    by: str = "loss"
+
+
+def prepared(
+    dataset: Dataset, space: Space, config: SweepConfig, local: bool = True, say: Say = lambda _: None
+) -> tuple[Data, list[Any], str]:
+    """Data with the validation rows held out, the trials, and the engine; raises InputError for what can't be trained.
+
+    Configures JAX for many networks, as far as it has not started yet. ``local``: whether this process trains.
+    """
+    check_whole("epochs", config.epochs, 1)
+    if config.validation is not None:
+        check_whole("validation", config.validation, 0)
+    if check_whole("halving", config.halving, 0) == 1:
+        raise InputError("halving is 1, expected 0 for none or a factor of 2 or more")
+    if config.by not in BY:
+        raise InputError(f"by is {config.by!r}, expected one of {', '.join(BY)}")
+    check_dataset(dataset)
+    dtype = str(dataset.x_train.dtype)
+    runtime.configure_sweep(dtype)
+    if device_mesh().devices.flat[0].platform == "cpu" and not runtime.compiles_whole_loops():
+        said = "JAX already runs without its settings for many networks: training takes several times as long"
+        warnings.warn(f"{said}; call jaxmlp.runtime.configure_sweep({dtype!r}) before it computes", stacklevel=3)
+    data = hold_out(Dataset(*dataset), _validation(dataset, config.validation))
+    if config.halving and not len(data.validation.labels):
+        raise InputError(f"validation is 0, expected rows for halving {config.halving} to choose by")
+    engine, notes = choose_engine(config.engine, local)
+    trials = space.trials()
+    for name in ("learning_rate", "weight_decay", "init_scale"):
+        for value in {getattr(trial, name) for trial in trials}:
+            check_held(name, value, data.dataset.x_train.dtype)
+    configs = {block.config for block in pack(trials, data, lanes_of(device_mesh()), engine)}
+    if engine == "fused":
+        notes += [
+            f"the scan trains some networks instead: {refusal(each, data)}" for each in configs if each.engine == "scan"
+        ]
+    for note in dict.fromkeys(notes):
+        say(f"note: {note}")
+    return data, trials, engine
+
+
+def _validation(dataset: Dataset, given: int | None) -> int:
+    if given is not None:
+        return given
+    digits = not isinstance(dataset, Table) or dataset.source["data"] == "digits"
+    n = len(dataset.labels_train)
+    return DIGITS_VALIDATION if digits and n > 2 * DIGITS_VALIDATION else round(VALIDATION * n)
+
+
+def choose_engine(engine: str, local: bool = True) -> tuple[str, list[str]]:
+    """The engine that "auto" means, the fused one on a GPU, else the scan; and notes on that choice.
+
+    On a GPU the fused engine was measured faster with 64 to 16,384 networks. With an executor it is the scan, since
+    nobody knows the devices of its workers. It is also the scan where NVIDIA Warp is missing.
+    """
+    if engine not in (*ENGINES, "auto"):
+        raise InputError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}, auto")
+    on_cpu = device_mesh().devices.flat[0].platform == "cpu"
+    if engine == "fused" and on_cpu:
+        return engine, ["on a CPU the scan is faster than the fused engine, which is made for GPUs"]
+    if engine != "auto" or not local or on_cpu:
+        return ("scan" if engine == "auto" else engine), []
+    try:
+        load_kernel()
+    except InputError as reason:
+        return "scan", [f"the scan trains, slower on a GPU: {reason}"]
+    return "fused", []
+
+
+def values_of(space: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as `make_space` takes them, from tuples, ranges and arrays; ``hidden: (20, 10)`` is one network."""
+    values: dict[str, Any] = {}
+    for name, given in space.items():
+        found = given.tolist() if isinstance(given, np.ndarray) else given
+        if name == "hidden" and isinstance(found, tuple) and all(isinstance(width, int) for width in found):
+            found = [found]
+        if isinstance(found, (list, tuple, range)):
+            found = [list(cast(Any, value)) if isinstance(value, tuple) else value for value in cast(Any, found)]
+        values[name] = found
+    return values
