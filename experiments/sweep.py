@@ -1,21 +1,24 @@
 """Many networks at once, in a database that survives a crash: run a sweep, look at it, take its best network.
 
 python -m experiments.sweep run --hidden 20 20,10 --learning-rate 0.05 0.1 0.2 --seeds 0:16 --epochs 20
+python -m experiments.sweep search --hidden 20 --learning-rate log:0.01:1 --weight-decay log:1e-6:1e-2 --trials 500
 python -m experiments.sweep report
 python -m experiments.sweep run --data flowers.csv --target species --hidden 4 8 --seeds 0:8
 """
 
 import argparse
 import collections
+import contextlib
 import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from experiments.support import command_line, own_data
-from experiments.sweep_actions import estimate, report_and_export
+from experiments.sweep_actions import estimate, report_and_export, search
 from experiments.sweep_actions.executors import executor
 from jaxmlp import InputError, Table, runtime, sweep
 from jaxmlp.sweep import BY, ENGINES, Results, Space, SweepConfig, make_space, prepared
@@ -89,15 +92,18 @@ def run(
         )  # fmt: skip
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``run``."""
+def add_arguments(parser: argparse.ArgumentParser, searched: bool = False) -> None:
+    """The options of ``run``, or of ``search``."""
     add = parser.add_argument
     add("--space", metavar="FILE", help="TOML file with the same names and lists of values; options here win")
     for name, about in AXES.items():
         kind: Any = int if name == "batch_size" else str
         add(f"--{name.replace('_', '-')}", nargs="+", action="extend", type=kind, metavar="V", help=about)
-    add("--random", type=int, metavar="N", help="N configurations drawn from the values and ranges, not their grid")
-    add("--random-seed", type=int, metavar="N", help="of these draws (0)")
+    if not searched:
+        add("--random", type=int, metavar="N", help="N configurations drawn from the values and ranges, not their grid")
+        add("--random-seed", type=int, metavar="N", help="of these draws (0)")
+        halving = "successive halving: a K-th of the configurations goes on after a quarter of the epochs, and again"
+        add("--halving", type=int, metavar="K", help=f"{halving} after K times as many")
     add("--epochs", type=int, help="(20)")
     add(
         "--validation",
@@ -106,10 +112,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the last N training rows, to choose by; 0: none (300, of your data a fifth)",
     )
     add("--dtype", choices=("float32", "float64"), help="(float32)")
-    halving = (
-        "successive halving: a K-th of the configurations goes on after a quarter of the epochs, again K times later"
-    )
-    add("--halving", type=int, metavar="K", help=halving)
     add("--by", choices=BY, help="what chooses a configuration, by its mean over the seeds (loss)")
     engines = "fused: a whole epoch in one launch, for GPUs; auto: fused on a GPU, where it is installed, else scan"
     add("--engine", choices=(*ENGINES, "auto"), default="auto", help=engines)
@@ -117,6 +119,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="say what it would take, train nothing")
     command_line.add_no_cache(parser)
     own_data.add_arguments(parser)
+
+
+def check_executor(options: argparse.Namespace) -> None:
+    """Raise InputError for a device that is chosen here and an executor that trains elsewhere."""
+    if options.executor != "local" and options.device != "auto":
+        raise InputError(f"--device is {options.device!r}, expected auto: an executor's workers choose for themselves")
+
+
+@contextlib.contextmanager
+def told_what_is_kept() -> Generator[None]:
+    """After Ctrl-C it is said that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("what was trained is kept, the same command goes on from there", file=sys.stderr)
+        raise
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -129,14 +147,10 @@ def run_command(options: argparse.Namespace) -> int:
         data, trials, engine = prepared(table, space, given, options.executor == "local", command_line.show)
         print(estimate.estimate(trials, data, config.epochs, config.halving, engine))
         return 0
+    check_executor(options)
     start = time.perf_counter()
-    if options.executor != "local" and options.device != "auto":
-        raise InputError(f"--device is {options.device!r}, expected auto: an executor's workers choose for themselves")
-    try:
+    with told_what_is_kept():
         found = run(space, settings, options.database, options.executor, options.engine)
-    except KeyboardInterrupt:
-        print("what was trained is kept, the same command goes on from there", file=sys.stderr)
-        raise
     counts = collections.Counter(row["status"] for row in found.rows)
     print(
         f"{', '.join(f'{count:,} {status}' for status, count in counts.items())}: {time.perf_counter() - start:.1f} s"
@@ -145,19 +159,40 @@ def run_command(options: argparse.Namespace) -> int:
     return 1 if counts["failed"] else 0
 
 
+def search_command(options: argparse.Namespace) -> int:
+    """``search``."""
+    values, settings = values_of(options)
+    if settings["halving"]:
+        raise InputError(f"halving is {settings['halving']}, expected none in a search, whose sampler chooses")
+    space = make_space(values, (*SETTINGS, *own_data.FIELDS), searched=True)
+    table, config = load(settings)
+    if options.dry_run:
+        print(search.dry_run(options, table, space, config, command_line.show))
+        return 0
+    check_executor(options)
+    start = time.perf_counter()
+    with told_what_is_kept():
+        found = search.search(options, table, space, config, git_commit())
+    print("\n".join([*search.lines_of(found, time.perf_counter() - start), found.results.summary()]))
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command_line.parser("experiments.sweep", __doc__)
     actions = parser.add_subparsers(
-        dest="action", required=True, parser_class=command_line.Parser, metavar="run|report|export"
+        dest="action", required=True, parser_class=command_line.Parser, metavar="run|search|report|export"
     )
     runs = actions.add_parser("run", help="run a sweep, or resume it", allow_abbrev=False)
     add_arguments(runs)
+    searches = actions.add_parser("search", help="the same by a sampler of Optuna, or resume it", allow_abbrev=False)
+    add_arguments(searches, searched=True)
+    search.add_arguments(searches)
     reports = actions.add_parser("report", help="top configurations, figures, trials.csv", allow_abbrev=False)
     report_and_export.add_report_arguments(reports)
     exports = actions.add_parser("export", help="a trial's network as best.safetensors", allow_abbrev=False)
     report_and_export.add_export_arguments(exports)
-    for each in (runs, reports, exports):
+    for each in (runs, searches, reports, exports):
         command_line.add_device(each, argparse.SUPPRESS)
         each.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help="(%(default)s)")
     for each in (reports, exports):
@@ -167,6 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     bodies = {
         "run": run_command,
+        "search": search_command,
         "report": report_and_export.report_command,
         "export": report_and_export.export_command,
     }

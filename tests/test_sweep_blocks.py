@@ -226,7 +226,7 @@ def test_a_lane_that_is_not_alive_is_never_trained_nor_one_with_an_infinite_para
 
     monkeypatch.setattr(block_training, "place", without_the_second)
     block = Block(packing.config_of(crowd[0]), (tuple(crowd[:3]),), False)
-    after, measures, _ = block_training._train(block, 2, singles, None)  # pyright: ignore[reportPrivateUsage]
+    after, measures, *_ = block_training._train(block, 2, singles, None)  # pyright: ignore[reportPrivateUsage]
     assert np.asarray(measures.alive)[0, :3].tolist() == [[True, True], [False, False], [False, False]]
     assert np.all(np.isfinite(np.asarray(measures.loss)[0, :3]))
     for number, weights in enumerate(initial_weights(crowd[1], 4, 3)):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jaxmlp import InputError
 from jaxmlp.sweep import Outcome, Trial, make_space, reading, store, trials
 from jaxmlp.sweep.store import database
 from tests.helpers import rejects
@@ -146,6 +147,7 @@ def make_old(path: Path) -> None:
         for column in ("environment", "curves_checksum"):
             connection.execute(f"ALTER TABLE trials DROP COLUMN {column}")
         connection.execute("ALTER TABLE members DROP COLUMN pruned")
+        connection.execute("DROP TABLE asked")
         connection.execute("PRAGMA user_version=0")
 
 
@@ -166,9 +168,9 @@ def test_a_file_of_the_first_version_is_read_as_it_is_and_upgraded_when_written(
 
 def test_a_newer_version_is_told(path: Path) -> None:
     with plain(path) as connection:
-        connection.execute("PRAGMA user_version=4")
+        connection.execute("PRAGMA user_version=5")
     for write in (False, True):
-        with rejects("was written by a newer jaxmlp (schema 4), expected 3 at most"), store.opened(path, write):
+        with rejects("was written by a newer jaxmlp (schema 5), expected 4 at most"), store.opened(path, write):
             pass
 
 
@@ -250,3 +252,30 @@ def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.M
         names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert names == {"sweeps", "trials", "members", "curves"}
     assert len(trials(path)) == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs a list of open files")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE trials SET loss = 9 WHERE trial = 1",
+        "UPDATE trials SET configuration = 'x' WHERE trial = 1",
+        "UPDATE sweeps SET environment = 'x'",
+        "ALTER TABLE curves RENAME COLUMN validation_loss TO other",
+    ],
+)
+def test_a_damaged_file_is_not_kept_open(path: Path, damage: str) -> None:
+    with plain(path) as connection:
+        connection.execute(damage)
+    caught: list[InputError] = []  # whose tracebacks hold all that was there
+    for write in (False, True):
+        try:
+            with store.opened(path, write) as connection:
+                store.find_sweeps(connection)
+                reading.rows_of(connection, 1)
+                store.pending(connection, 1, ())
+        except InputError as error:
+            caught.append(error)
+    assert len(caught) == 2
+    files = [os.readlink(each.path) for each in os.scandir("/proc/self/fd") if os.path.islink(each.path)]
+    assert str(path) not in files

@@ -46,7 +46,7 @@ def enter(
     data = data_hash(hold_out(load_digits(dtype), validation))
     settings = {"dtype": dtype, "validation": validation, "engine": "fused"}
     with store.opened(path, write=True) as connection:
-        made, _ = store.begin(connection, identity or store.Identity("s", data, EPOCHS, 0), trials, settings)
+        made, _ = store.begin(connection, identity or store.Identity("{}", data, EPOCHS, 0), trials, settings)
         entries = store.pending(connection, made.number)
         for trial in trials:
             if (trial.hidden[0], trial.seed) in statuses:
@@ -121,7 +121,7 @@ def test_the_newest_sweep_is_looked_at_unless_another_is_named(
     tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     enter(tmp_path / "s", statuses=[(4, 5), (4, 7)])
-    enter(tmp_path / "s", store.Identity("t", "other data", EPOCHS, 0), statuses=[(8, 5), (8, 7)])
+    enter(tmp_path / "s", store.Identity('{"a": 2}', "other data", EPOCHS, 0), statuses=[(8, 5), (8, 7)])
     catch_writes(monkeypatch)
     for option, number, width in (([], 2, "8"), (["--sweep", "1"], 1, "4"), (["--sweep", "2"], 2, "8")):
         assert sweep.main(["report", "--database", str(tmp_path / "s"), *option]) == 0
@@ -288,7 +288,7 @@ def test_an_unfinished_trial_is_not_exported(status: str, tmp_path: Path) -> Non
 def test_a_sweep_of_other_data_is_not_exported(
     tmp_path: Path, trained: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    enter(tmp_path / "s", store.Identity("s", "0" * 16, EPOCHS, 0))
+    enter(tmp_path / "s", store.Identity("{}", "0" * 16, EPOCHS, 0))
     assert sweep.main(["export", "--database", str(tmp_path / "s"), "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
         "error: the data differs from that of the sweep, expected the same rows, split in the same way\n"

@@ -115,7 +115,7 @@ def test_truncated_and_bit_flipped_files_are_refused_or_read_right(path: Path) -
     whole, expected = path.read_bytes(), trials(path)
     refused, messages = 0, set[str]()
     random = np.random.RandomState(0)
-    for number in range(300):
+    for number in range(600):
         if number % 3 == 0:
             path.write_bytes(whole[: random.randint(1, len(whole))])
         else:

@@ -3,12 +3,20 @@
 import argparse
 import dataclasses
 import io
+from typing import Any
 
 from experiments.support import command_line
-from jaxmlp import sweep
+from jaxmlp import InputError, sweep
 from jaxmlp.sweep import choosing, summary
 
-DRAWN = ("learning_rate.png", "heatmap.png", "parallel.png", "curves.png")
+DRAWN = (
+    "learning_rate.png",
+    "heatmap.png",
+    "parallel.png",
+    "curves.png",
+    "search_history.png",
+    "search_importance.png",
+)
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +31,8 @@ def report_command(options: argparse.Namespace) -> int:
     """``report``."""
     command_line.positive("top", options.top)
     found = sweep.results(options.database, options.sweep, by=options.by)
+    if not found.rows:
+        raise InputError(f"sweep {found.sweep.number} has no trial yet, expected one that was asked for")
     print(summary.progress_line(found.rows))
     if note := summary.environments_line(found.environments):
         print(note)
@@ -31,11 +41,24 @@ def report_command(options: argparse.Namespace) -> int:
     text = io.StringIO(newline="")
     choosing.write_csv(found.rows, text)
     drawn = found.figures(options.across, options.down)
+    if asked := found.search:
+        print(f"a search by {asked['sampler']}, seed {asked['seed']}, {asked['batch']:,} configurations at a time")
+        drawn |= _pictures(found, asked)
     if "parallel.png" in drawn and "heatmap.png" not in drawn:
         axes = f"{options.across} or {options.down}"
         print(f"no heatmap: {axes} has more values than fit, --across and --down choose others")
     print(command_line.write(folder, {"trials.csv": text.getvalue(), **drawn}, DRAWN))
     return 0
+
+
+def _pictures(found: sweep.Results, asked: dict[str, Any]) -> dict[str, Any]:
+    """Optuna's own of a search, where it is installed."""
+    try:
+        study = sweep.study_of(found.database, found.sweep.number)
+        return sweep.search_figures(study, f"mean validation {asked['by']}")
+    except InputError as missing:
+        print(f"no pictures of the search: {missing}")
+        return {}
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:

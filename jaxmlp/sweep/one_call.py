@@ -12,7 +12,7 @@ from typing import Any
 
 from jaxmlp import runtime
 from jaxmlp.data import Dataset
-from jaxmlp.engine import data_hash
+from jaxmlp.engine import Data, data_hash
 from jaxmlp.sweep import store
 from jaxmlp.sweep.findings import Results
 from jaxmlp.sweep.halving import planned
@@ -22,7 +22,7 @@ from jaxmlp.sweep.space import Space, make_space
 from jaxmlp.sweep.store import reading
 from jaxmlp.tables import Table
 
-__all__ = ["Pool", "announced", "run"]
+__all__ = ["Pool", "announced", "executor_of", "manifest_of", "run"]
 
 Pool = tuple[concurrent.futures.Executor, dict[str, int]]
 
@@ -63,17 +63,13 @@ def run(
     config = SweepConfig(epochs, validation, halving, engine, by)
     space = space if isinstance(space, Space) else make_space(values_of(space))
     data, trials, engine = prepared(dataset, space, config, pool is None, say)
-    n_validation = len(data.validation.labels)
     # Only what changes the training makes another sweep.
     chosen = {"by": by} if halving and by != "loss" else {}
     text = json.dumps({**dataclasses.asdict(space), **chosen}, sort_keys=True)
     identity = store.Identity(text, data_hash(data), epochs, halving)
-    manifest = {
-        **runtime.environment(), "dtype": str(data.dataset.x_train.dtype), "validation": n_validation,
-        "engine": engine, "by": by, "data": dataset.source if isinstance(dataset, Table) else None,
-    }  # fmt: skip
+    manifest = manifest_of(dataset, data, engine, by)
     path = Path(database)
-    with _pool(pool) as (executor, how), store.opened(path, write=True) as connection:
+    with executor_of(pool) as (executor, how), store.opened(path, write=True) as connection:
         others = store.find_sweeps(connection)
         sweep, resumed = store.begin(connection, identity, trials, manifest, git_commit)
         counts = reading.status_counts(connection, sweep.number)
@@ -94,8 +90,16 @@ def run(
     return Results(path, sweep, rows, dataset, by)
 
 
+def manifest_of(dataset: Dataset, data: Data, engine: str, by: str) -> dict[str, Any]:
+    """What is kept of how a sweep was begun, beside its identity."""
+    return {
+        **runtime.environment(), "dtype": str(data.dataset.x_train.dtype), "validation": len(data.validation.labels),
+        "engine": engine, "by": by, "data": dataset.source if isinstance(dataset, Table) else None,
+    }  # fmt: skip
+
+
 @contextlib.contextmanager
-def _pool(given: Pool | None) -> Generator[Pool]:
+def executor_of(given: Pool | None) -> Generator[Pool]:
     """The executor that was given, or threads of this process."""
     if given is not None:
         yield given

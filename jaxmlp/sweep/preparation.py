@@ -1,7 +1,7 @@
 """What a sweep is made ready with: its configuration checked, validation rows held out, the engine chosen."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -14,9 +14,10 @@ from jaxmlp.errors import InputError
 from jaxmlp.sweep.blocks.packing import ENGINES, pack, refusal
 from jaxmlp.sweep.halving import BY
 from jaxmlp.sweep.space import Space
+from jaxmlp.sweep.trial import Trial
 from jaxmlp.tables import Table
 
-__all__ = ["Say", "SweepConfig", "choose_engine", "prepared", "values_of"]
+__all__ = ["Say", "SweepConfig", "choose_engine", "prepared", "prepared_data", "prepared_engine", "values_of"]
 
 VALIDATION = 0.2
 DIGITS_VALIDATION = 300
@@ -44,11 +45,18 @@ class SweepConfig(NamedTuple):
 
 def prepared(
     dataset: Dataset, space: Space, config: SweepConfig, local: bool = True, say: Say = lambda _: None
-) -> tuple[Data, list[Any], str]:
+) -> tuple[Data, list[Trial], str]:
     """Data with the validation rows held out, the trials, and the engine; raises InputError for what can't be trained.
 
     Configures JAX for many networks, as far as it has not started yet. ``local``: whether this process trains.
     """
+    data = prepared_data(dataset, config)
+    trials = space.trials()
+    return data, trials, prepared_engine(trials, data, config, local, say)
+
+
+def prepared_data(dataset: Dataset, config: SweepConfig) -> Data:
+    """Data with the validation rows held out; JAX is configured for many networks, where it has not started yet."""
     check_whole("epochs", config.epochs, 1)
     if config.validation is not None:
         check_whole("validation", config.validation, 0)
@@ -61,12 +69,16 @@ def prepared(
     runtime.configure_sweep(dtype)
     if device_mesh().devices.flat[0].platform == "cpu" and not runtime.compiles_whole_loops():
         said = "JAX already runs without its settings for many networks: training takes several times as long"
-        warnings.warn(f"{said}; call jaxmlp.runtime.configure_sweep({dtype!r}) before it computes", stacklevel=3)
+        warnings.warn(f"{said}; call jaxmlp.runtime.configure_sweep({dtype!r}) before it computes", stacklevel=4)
     data = hold_out(Dataset(*dataset), _validation(dataset, config.validation))
     if config.halving and not len(data.validation.labels):
         raise InputError(f"validation is 0, expected rows for halving {config.halving} to choose by")
+    return data
+
+
+def prepared_engine(trials: Sequence[Trial], data: Data, config: SweepConfig, local: bool, say: Say) -> str:
+    """The engine that will train these trials; raises InputError for one that it cannot train."""
     engine, notes = choose_engine(config.engine, local)
-    trials = space.trials()
     for name in ("learning_rate", "weight_decay", "init_scale"):
         for value in {getattr(trial, name) for trial in trials}:
             check_held(name, value, data.dataset.x_train.dtype)
@@ -77,7 +89,7 @@ def prepared(
         ]
     for note in dict.fromkeys(notes):
         say(f"note: {note}")
-    return data, trials, engine
+    return engine
 
 
 def _validation(dataset: Dataset, given: int | None) -> int:

@@ -29,7 +29,7 @@ def run_sweep(
     connection: sqlite3.Connection, sweep: store.Sweep, data: Data, executor: concurrent.futures.Executor,
     progress: Progress = lambda _: None, lanes: int | None = None, in_flight: int = IN_FLIGHT,
     attempts: int = ATTEMPTS, engine: str = "scan", trials: Iterable[Trial] = (), by: str = "loss",
-) -> None:  # fmt: skip
+) -> float:  # fmt: skip
     """Train the trials of a sweep that are not done yet, and write them to the store.
 
     With several processes (`jax.distributed`) each calls this with the same sweep in a store of its own: they train
@@ -50,6 +50,9 @@ def run_sweep(
         engine: as in `pack`.
         trials: the sweep's, where they are at hand; they are read from the store otherwise, which takes longer.
         by: what halving chooses by, see `survivors`.
+
+    Returns:
+        The seconds in which devices trained, compiling and everything around apart, summed over executors' workers.
 
     Raises:
         InputError: of the store or the executor. What was written before stays.
@@ -75,6 +78,7 @@ def run_sweep(
     except KeyboardInterrupt:
         store.keep(connection, run.states_of(alive))
         raise
+    return run.seconds
 
 
 @dataclasses.dataclass
@@ -87,6 +91,7 @@ class _Run:
     engine: str
     entries: dict[Trial, store.Entry]
     states: States
+    seconds: float = 0.0
 
     def there(self, step: int) -> set[int]:
         """Numbers, as in `store.Entry`, of the trials that need no training for this rung."""
@@ -114,6 +119,7 @@ class _Run:
             )  # fmt: skip
 
     def _written(self, step: int, block: Block, trained: Trained, seconds: float, environment: dict[str, Any]) -> None:
+        self.seconds += trained.seconds
         states = dict(zip(block.trials, trained.states, strict=False))
         if trained.epochs < step:  # Ctrl-C
             self.states.update(states)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -14,7 +15,10 @@ from jaxmlp.network import ACTIVATIONS
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
 from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial
 
-__all__ = ["MAX_TRIALS", "Range", "Space", "make_space", "parse_hidden", "parse_number", "parse_seeds"]
+__all__ = [
+    "AXES", "MAX_TRIALS", "Range", "Space", "configured", "make_space", "parse_hidden", "parse_number", "parse_seeds",
+    "space_from",
+]  # fmt: skip
 
 MAX_TRIALS = 10_000_000
 
@@ -57,19 +61,47 @@ class Space:
     def trials(self) -> list[Trial]:
         """All trials, seeds innermost; trials never differ only in a number that their optimiser does not use."""
         configurations = self._drawn() if self.random else itertools.product(*(getattr(self, axis) for axis in AXES))
-        unique = dict.fromkeys(_trial(configuration) for configuration in configurations)
+        unique = dict.fromkeys(configured(configuration) for configuration in configurations)
         return [dataclasses.replace(trial, seed=seed) for trial in unique for seed in self.seeds]
+
+    def kinds(self) -> list[Trial]:
+        """Trials of every kind of network, and of the least and greatest number of every axis, for what checks them."""
+        least = {axis: getattr(self, axis)[0] for axis in NUMBERS}
+        made = [
+            configured((*kind, *least.values()))
+            for kind in itertools.product(*(getattr(self, axis) for axis in AXES[:4]))
+        ]
+        ends = ((axis, value) for axis in NUMBERS for value in _values(getattr(self, axis)))
+        return [*made, *(dataclasses.replace(made[0], **{axis: value}) for axis, value in ends)]
 
     def _drawn(self) -> list[tuple[Any, ...]]:
         random = np.random.RandomState(self.random_seed)
         return [tuple(_draw(random, getattr(self, axis)) for axis in AXES) for _ in range(self.random or 0)]
 
 
+def space_from(text: str) -> Space:
+    """The Space whose fields, as JSON, ``text`` has among others."""
+    fields = {field.name for field in dataclasses.fields(Space)}
+    values = {name: value for name, value in json.loads(text).items() if name in fields}
+    for name, value in values.items():
+        if isinstance(value, list):
+            listed = cast(list[Any], value)
+            # A Range's third field is a bool, which no list of values has.
+            range_ = name in NUMBERS and isinstance(listed[-1], bool)
+            values[name] = Range(*listed) if range_ else tuple(tuple(v) if name == "hidden" else v for v in listed)
+    return Space(**values)
+
+
 AXES = tuple(field.name for field in dataclasses.fields(Space))[:8]
 NUMBERS = AXES[4:]
 
 
-def _trial(values: Sequence[Any]) -> Trial:
+def _values(axis: Axis) -> tuple[float, ...]:
+    return axis[:2] if isinstance(axis, Range) else axis
+
+
+def configured(values: Sequence[Any]) -> Trial:
+    """A trial of these values of `AXES`; without momentum where its optimiser has none."""
     trial = Trial(*values)
     return trial if trial.optimizer in MOMENTUM_OPTIMIZERS else dataclasses.replace(trial, momentum=None)
 
@@ -129,11 +161,12 @@ def parse_seeds(text: Any) -> list[int]:
     return list(range(*ends))
 
 
-def make_space(values: Mapping[str, Any], others: Sequence[str] = ()) -> Space:
+def make_space(values: Mapping[str, Any], others: Sequence[str] = (), searched: bool = False) -> Space:
     """A checked Space from lists of unparsed values by axis, as a command line or a TOML file has them.
 
     Args:
         values: by axis.
+        searched: whether a sampler will draw from it, so that ranges need no ``random``.
         others: names that may stand beside them where they come from, for the message on an unknown one.
 
     Raises:
@@ -151,7 +184,7 @@ def make_space(values: Mapping[str, Any], others: Sequence[str] = ()) -> Space:
         else:
             made[name] = _axis(name, cast(list[Any], given) if isinstance(given, list) else [given])
     space = Space(**made)
-    _check(space)
+    _check(space, searched)
     if "momentum" in made and not set(space.optimizer) & set(MOMENTUM_OPTIMIZERS):
         users = " or ".join(MOMENTUM_OPTIMIZERS)
         raise InputError(f"momentum is given for {', '.join(space.optimizer)}, expected the optimizer {users} too")
@@ -180,7 +213,7 @@ def _axis(name: str, given: list[Any]) -> Any:
     return tuple(parsed)
 
 
-def _check(space: Space) -> None:
+def _check(space: Space, searched: bool) -> None:
     """Raise InputError for a value that no trial can use; the data's own limits are checked with the data."""
     for seed in space.seeds:
         check_seed(seed)
@@ -193,16 +226,18 @@ def _check(space: Space) -> None:
     for name in NUMBERS:
         axis: Axis = getattr(space, name)
         if isinstance(axis, Range):
-            if not space.random:
+            if not (space.random or searched):
                 raise InputError(f"{name} is a range, expected values to make a grid of, or a number of random draws")
             if not (axis.low < axis.high and (axis.low > 0 or not axis.log)):
                 raise InputError(f"{name} has the range {axis.low:g}:{axis.high:g}, expected LOW < HIGH (log: 0 < LOW)")
-        for value in axis[:2] if isinstance(axis, Range) else axis:
+        for value in _values(axis):
             if name == "init_scale":
                 if not (math.isfinite(value) and value > 0):
                     raise InputError(f"init_scale is {value}, expected a positive finite number")
             else:
                 check_hyperparameters(Hyperparameters()._replace(**{name: value}))
-    configurations = space.random or math.prod(len(getattr(space, axis)) for axis in AXES)
+    if searched and (space.random or space.random_seed):
+        raise InputError("random draws are a sweep of their own, expected none in a search")
+    configurations = 1 if searched else space.random or math.prod(len(getattr(space, axis)) for axis in AXES)
     if configurations * len(space.seeds) > MAX_TRIALS:
         raise InputError(f"the space has {configurations * len(space.seeds):,} trials, expected at most {MAX_TRIALS:,}")

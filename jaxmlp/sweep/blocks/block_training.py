@@ -5,6 +5,7 @@ import functools
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,23 @@ _HANDING = threading.Lock()
 other's trains."""
 
 _DRAWING = concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "jaxmlp-draws")
+
+
+class _Busy:
+    """Seconds in which devices trained: the next block is handed to them while one trains, and waits there."""
+
+    def __init__(self) -> None:
+        self._end, self._lock = 0.0, threading.Lock()
+
+    def since(self, start: float) -> float:
+        """Of the block that was handed over at ``start`` and is done now; what it waited for others is theirs."""
+        with self._lock:
+            now = time.perf_counter()
+            seconds, self._end = now - max(start, min(self._end, now)), now
+        return seconds
+
+
+_BUSY = _Busy()
 
 Watch = Callable[[int], bool]
 """Called during training with the number of epochs that are done, those before this call included; False ends it after
@@ -107,11 +125,13 @@ class Trained(NamedTuple):
         epochs: that are done, fewer than were asked for where a `Watch` ended it.
         outcomes: of each of its trials, in their sequence, so far.
         states: where each stands; empty unless it was ended or they were asked for.
+        seconds: in which the devices trained it, compiling and placing apart.
     """
 
     epochs: int
     outcomes: list[Outcome]
     states: list[Kept]
+    seconds: float = 0.0
 
 
 def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None, keep: bool = False) -> Trained:
@@ -124,16 +144,16 @@ def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None, ke
         watch: see `Watch`.
         keep: whether training may go on later, beyond ``epochs``.
     """
-    lanes, measures, slots = _train(block, epochs, data, watch)
+    lanes, measures, slots, seconds = _train(block, epochs, data, watch)
     places = _places(block, slots)
     earlier = [kept.curves for kept in block.kept] or [np.empty((3, 0))] * len(places)
     outcomes = [_outcome(measures, *each) for each in zip(places, earlier, strict=True)]
     done = block.start + measures.alive.shape[-1]
     if done == epochs and not keep:
-        return Trained(done, outcomes, [])
+        return Trained(done, outcomes, [], seconds)
     state = jax.tree.map(layout.fetched, lanes.state)
     kept = [kept_of(state, at, done, np.stack(outcome[1:4])) for at, outcome in zip(places, outcomes, strict=True)]
-    return Trained(done, outcomes, kept)
+    return Trained(done, outcomes, kept, seconds)
 
 
 def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> tuple[Params, Outcome]:
@@ -141,7 +161,7 @@ def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> 
     config = with_engine(config_of(trial), data, engine)
     lanes = lanes_for(config, data, layout.lanes_of(layout.device_mesh()))
     block = Block(config, ((trial,),), trial.batch_size == 1, lanes=lanes)
-    lanes, measures, slots = _train(block, epochs, data, None)
+    lanes, measures, slots, _ = _train(block, epochs, data, None)
     sizes = (data.dataset.x_train.shape[1], *trial.hidden, data.dataset.y_train.shape[1])
     at = slots[0], 0
     return layout.unpad_params(lanes.state.params, at, sizes), _outcome(measures, at, np.empty((3, 0)))
@@ -149,8 +169,8 @@ def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> 
 
 def _train(
     block: Block, epochs: int, data: Data, watch: Watch | None
-) -> tuple[engine.Lanes, engine.Measures, list[int]]:
-    """The lanes after the last epoch, the measures of all epochs here ``[G, B, epochs]``, and each group's slot."""
+) -> tuple[engine.Lanes, engine.Measures, list[int], float]:
+    """The lanes after the last epoch, the measures ``[G, B, epochs]``, each group's slot, and the devices' seconds."""
     mesh = layout.device_mesh()
     split, whole = layout.shardings(mesh)
     laid_out = laid_out_of(block, mesh)
@@ -158,6 +178,7 @@ def _train(
     train, evaluate = programs_for(block.config, placed, _shape(block, shape), data, block.mixed)
     measures: list[engine.Measures] = []
     with _HANDING:
+        start = time.perf_counter()
         number = np.int32(engine.number_of(str(block.config.activation)))
         (state, given), counts, (on_devices, number) = jax.device_put(
             (placed, laid_out.counts, (data, number)), (split, split, whole)
@@ -171,8 +192,10 @@ def _train(
                 jax.block_until_ready(measures[-2])
                 if not watch(epoch):
                     break
+    jax.block_until_ready(measures[-1])
+    seconds = _BUSY.since(start)
     seen = [jax.tree.map(layout.fetched, measured) for measured in measures]
-    return state, jax.tree.map(lambda *epochs: np.stack(epochs, -1), *seen), laid_out.slots
+    return state, jax.tree.map(lambda *epochs: np.stack(epochs, -1), *seen), laid_out.slots, seconds
 
 
 def laid_out_of(block: Block, mesh: Mesh) -> layout.Layout:

@@ -51,6 +51,15 @@ class Results:
     by: str = "loss"
 
     @property
+    def search(self) -> dict[str, Any] | None:
+        """Of a search its sampler, seed, batch and what chose; None for a sweep of a given space."""
+        try:
+            return json.loads(self.sweep.identity.space).get("search")
+        except (AttributeError, ValueError):
+            number = self.sweep.number
+            raise InputError(f"the space of sweep {number} is damaged in the database, expected JSON") from None
+
+    @property
     def configurations(self) -> list[Configuration]:
         """Configurations with a trial that is done, the best first: see `choosing.configurations`."""
         return choosing.configurations(self.rows, self.by)

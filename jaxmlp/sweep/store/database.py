@@ -11,7 +11,7 @@ from jaxmlp.errors import InputError
 __all__ = ["SCHEMA_VERSION", "opened", "transaction"]
 
 _APPLICATION = 0x4A4D4C50  # "JMLP" in the file's header: tells our files from other programs' databases
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Kept in the file as SQLite's user_version; the first version had 0 there."""
 _FIRST = """
 CREATE TABLE sweeps (
@@ -47,7 +47,13 @@ UPDATE members SET pruned = (SELECT epochs_done FROM trials WHERE trials.trial =
     WHERE sweep IN (SELECT sweep FROM sweeps WHERE halving > 0)
     AND trial IN (SELECT trial FROM trials WHERE status = 'pruned')
 """
-_STEPS = _FIRST, _SECOND, _THIRD
+# What searches asked their samplers for.
+_FOURTH = """
+CREATE TABLE asked (
+    sweep INTEGER NOT NULL REFERENCES sweeps, number INTEGER NOT NULL, batch INTEGER NOT NULL, params TEXT NOT NULL,
+    attributes TEXT NOT NULL, PRIMARY KEY (sweep, number)) WITHOUT ROWID
+"""
+_STEPS = _FIRST, _SECOND, _THIRD, _FOURTH
 """From each version to the next."""
 
 
@@ -93,7 +99,8 @@ def opened(path: str | os.PathLike[str], write: bool = False, timeout: float = 3
                 connection.check_place()
                 _leave_alone(connection)
     except sqlite3.Error as error:
-        raise InputError(f"cannot use {str(path)!r} as a sweep's database: {error}") from None
+        said = " ".join(str(error).split())  # what is quoted there may have line breaks
+        raise InputError(f"cannot use {str(path)!r} as a sweep's database: {said}") from None
 
 
 class _Watched(sqlite3.Connection):

@@ -1,4 +1,7 @@
-"""Reading the store, also while a sweep runs: counts, losses, rows and curves."""
+"""Reading the store, also while a sweep runs: counts, losses, rows and curves.
+
+What is asked for is fetched whole: an answer that is left half read, because a row is damaged, keeps the file open.
+"""
 
 import json
 import math
@@ -13,7 +16,8 @@ from jaxmlp.sweep.store.values import METRICS, checksum, curves_checksum, sound
 from jaxmlp.sweep.store.writing import Sweep, find_sweeps
 
 __all__ = [
-    "curves_of", "environments_of", "kept", "numbers", "rows_of", "scores_at", "status_counts", "stopped", "trials",
+    "curves_of", "environments_of", "finals", "kept", "numbers", "rows_of", "scores_at", "status_counts", "stopped",
+    "trials",
 ]  # fmt: skip
 
 
@@ -27,15 +31,15 @@ def status_counts(connection: sqlite3.Connection, sweep: int) -> dict[str, int]:
     """How many of the sweep's trials have each status."""
     rows = connection.execute(
         f"SELECT {_STATUS}, count(*) FROM members JOIN trials USING (trial) WHERE sweep = ? GROUP BY 1", (sweep,)
-    )
-    return dict(rows.fetchall())
+    ).fetchall()
+    return dict(rows)
 
 
 def stopped(connection: sqlite3.Connection, sweep: int) -> set[int]:
     """Numbers, as in `Entry`, of the sweep's trials that diverged."""
     rows = connection.execute(
         "SELECT trial FROM members JOIN trials USING (trial) WHERE sweep = ? AND status = 'diverged'", (sweep,)
-    )
+    ).fetchall()
     return {row[0] for row in rows}
 
 
@@ -45,8 +49,18 @@ def scores_at(connection: sqlite3.Connection, sweep: int, epoch: int) -> dict[in
         "SELECT trial, validation_loss, validation_accuracy FROM members JOIN curves USING (trial)"
         " WHERE sweep = ? AND epoch = ?",
         (sweep, epoch),
-    )
+    ).fetchall()
     return {trial: (loss, accuracy) for trial, loss, accuracy in rows}
+
+
+def finals(connection: sqlite3.Connection, sweep: int) -> dict[str, tuple[str, float | None, float | None]]:
+    """Status, and validation loss and accuracy in the end, of the sweep's trials by id."""
+    rows = connection.execute(
+        f"SELECT id, {_STATUS}, validation_loss, validation_accuracy FROM members JOIN trials USING (trial)"
+        " WHERE sweep = ?",
+        (sweep,),
+    ).fetchall()
+    return {identity: (status, loss, accuracy) for identity, status, loss, accuracy in rows}
 
 
 def numbers(connection: sqlite3.Connection, sweep: int) -> dict[str, int]:
@@ -61,7 +75,7 @@ def rows_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str, Any]]:
         f"SELECT trial, pruned, id, configuration, checksum, seconds, reason, environment, {', '.join(columns)}"
         " FROM members JOIN trials USING (trial) WHERE sweep = ? ORDER BY position",
         (sweep,),
-    )
+    ).fetchall()
     then = _when_pruned(connection, sweep)
     rows: list[dict[str, Any]] = []
     for number, pruned, identity, configuration, written, seconds, reason, environment, *values in found:
@@ -85,7 +99,7 @@ def _when_pruned(connection: sqlite3.Connection, sweep: int) -> dict[int, dict[s
     last = ", ".join(f"curves.{name}" for name in _THEN)
     rows = connection.execute(
         f"SELECT trial, {last} FROM members JOIN curves USING (trial) WHERE sweep = ? AND epoch = pruned", (sweep,)
-    )
+    ).fetchall()
     return {trial: dict(zip(_THEN, values, strict=True)) for trial, *values in rows}
 
 
@@ -118,7 +132,7 @@ def environments_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str
         "SELECT DISTINCT content FROM members JOIN trials USING (trial) JOIN environments USING (environment)"
         " WHERE sweep = ? ORDER BY environment",
         (sweep,),
-    )
+    ).fetchall()
     return [json.loads(row[0]) for row in rows]
 
 
@@ -127,7 +141,7 @@ def kept(connection: sqlite3.Connection, sweep: int) -> dict[int, tuple[int, byt
     rows = connection.execute(
         "SELECT trial, epoch, state, checkpoints.checksum FROM members JOIN checkpoints USING (trial) WHERE sweep = ?",
         (sweep,),
-    )
+    ).fetchall()
     return {trial: (epoch, state) for trial, epoch, state, written in rows if zlib.crc32(state) == written}
 
 

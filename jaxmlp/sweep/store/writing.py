@@ -17,7 +17,9 @@ from jaxmlp.sweep.store.database import transaction
 from jaxmlp.sweep.store.values import METRICS, checksum, curves_checksum, metrics, sound
 from jaxmlp.sweep.trial import Trial, id_of, trial_of
 
-__all__ = ["Entry", "Identity", "Sweep", "begin", "fail", "find_sweeps", "keep", "pending", "prune", "record"]
+__all__ = [
+    "Entry", "Identity", "Sweep", "add_members", "begin", "fail", "find_sweeps", "keep", "pending", "prune", "record",
+]  # fmt: skip
 
 ROWS = 100
 """Rows that a statement inserts."""
@@ -53,7 +55,9 @@ class Sweep(NamedTuple):
 
 def find_sweeps(connection: sqlite3.Connection) -> list[Sweep]:
     """All sweeps, in the sequence in which they were begun."""
-    rows = connection.execute("SELECT sweep, space, dataset, epochs, halving, environment FROM sweeps ORDER BY sweep")
+    rows = connection.execute(
+        "SELECT sweep, space, dataset, epochs, halving, environment FROM sweeps ORDER BY sweep"
+    ).fetchall()
     try:
         return [Sweep(row[0], Identity(*row[1:5]), json.loads(row[5])) for row in rows]
     except (TypeError, ValueError):
@@ -71,13 +75,22 @@ def add_sweep(
             " VALUES (?, ?, ?, ?, ?, ?, datetime('now')) RETURNING sweep",
             (*identity, json.dumps(environment), git_commit),
         ).fetchone()[0]
-        rows = enumerate(_enter(connection, identity, (trial.configuration for trial in trials)))
-        _insert(
-            connection,
-            "INSERT INTO members (sweep, position, trial)",
-            ((number, position, trial) for position, trial in rows),
-        )
-    return Sweep(number, identity, environment)
+        sweep = Sweep(number, identity, environment)
+        add_members(connection, sweep, trials)
+    return sweep
+
+
+def add_members(connection: sqlite3.Connection, sweep: Sweep, trials: Iterable[Trial]) -> None:
+    """Enter trials that the sweep has not yet behind those that it has, within a transaction."""
+    known = connection.execute("SELECT trial FROM members WHERE sweep = ?", (sweep.number,)).fetchall()
+    there = {trial for (trial,) in known}
+    entered = _enter(connection, sweep.identity, (trial.configuration for trial in trials))
+    rows = enumerate((trial for trial in dict.fromkeys(entered) if trial not in there), len(there))
+    _insert(
+        connection,
+        "INSERT INTO members (sweep, position, trial)",
+        ((sweep.number, position, trial) for position, trial in rows),
+    )
 
 
 def _enter(connection: sqlite3.Connection, identity: Identity, configurations: Iterable[str]) -> list[int]:
@@ -131,7 +144,7 @@ def pending(
         "SELECT id, trial, configuration FROM members JOIN trials USING (trial)"
         f" WHERE sweep = ? AND status NOT IN ({marks}) ORDER BY position",
         (sweep, *statuses),
-    )
+    ).fetchall()
     return {known.get(text) or trial_of(sound(identity, text)): Entry(number, text) for identity, number, text in rows}
 
 

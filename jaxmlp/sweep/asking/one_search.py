@@ -1,0 +1,188 @@
+"""A search in one call: batches of configurations, asked for and trained in turn, in a database and in a study."""
+
+import dataclasses
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxmlp.checks import check_seed, check_whole
+from jaxmlp.data import Dataset
+from jaxmlp.engine import data_hash
+from jaxmlp.errors import InputError
+from jaxmlp.sweep import store
+from jaxmlp.sweep.asking.samplers import load_optuna, make_sampler, new_study
+from jaxmlp.sweep.asking.studies import ask, check_study, give_up, tell, token_of
+from jaxmlp.sweep.asking.suggesting import searched, trials_of
+from jaxmlp.sweep.findings import Results
+from jaxmlp.sweep.one_call import Pool, announced, executor_of, manifest_of
+from jaxmlp.sweep.preparation import Say, SweepConfig, prepared_data, prepared_engine, values_of
+from jaxmlp.sweep.runner import run_sweep
+from jaxmlp.sweep.space import Space, make_space
+from jaxmlp.sweep.store import Asked, reading
+
+__all__ = ["Searched", "search"]
+
+
+class Searched(NamedTuple):
+    """What a search gives.
+
+    Attributes:
+        results: as of any sweep.
+        study: Optuna's; the one that was given, if one was.
+        seconds: of this call: "sampler" (asking and telling), "training" (of the devices), "other" (all the rest:
+            database, packing, compiling).
+    """
+
+    results: Results
+    study: Any
+    seconds: dict[str, float]
+
+
+def search(
+    study: Any, dataset: Dataset, space: Space | Mapping[str, Any], database: str | os.PathLike[str],
+    trials: int = 1000, batch: int = 256, sampler: str | None = None, seed: int = 0, epochs: int = 20,
+    validation: int | None = None, engine: str = "auto", by: str = "loss", pool: Pool | None = None,
+    progress: Callable[[float, float], None] | None = None, say: Say = lambda _: None, git_commit: str | None = None,
+) -> Searched:  # fmt: skip
+    """Search a space with a sampler of Optuna, or go on with a search: batch after batch is asked for and trained.
+
+    What was asked for is in the database before it is trained: killed at any moment, the same call goes on from there,
+    and with a sampler by name it ends with the study that an uninterrupted search has. More ``trials`` go on as well.
+
+    Args:
+        study: an ``optuna.Study`` of one's own, in any storage, whose own sampler is asked unless ``sampler`` names
+            one. It may have other trials, before or meanwhile. None: a new one in memory.
+        dataset: as in `jaxmlp.sweep.run`.
+        space: what is chosen from, as in `run`; lists are categories, ranges (``"log:0.001:1"``) numbers. A
+            configuration is judged by the mean over all ``seeds``.
+        database: the file, made if it is missing.
+        trials: how many configurations to ask for in all.
+        batch: how many at a time.
+        sampler: one of `SAMPLERS`; with a study None for its own, else "tpe".
+        seed: of the sampler by name.
+        epochs: see `SweepConfig`, as ``validation``, ``engine`` and ``by``.
+        validation: how many rows; at least 1.
+        engine: "scan", "fused" or "auto".
+        by: "loss", which a study has to minimize, or "accuracy", which it has to maximize.
+        pool: as in `run`, as the next three.
+        progress: called with the number of networks done and of all.
+        say: called with lines for a person.
+        git_commit: kept in the database.
+
+    Raises:
+        InputError: a value that cannot be used; Optuna, or a package that the sampler wants, is missing; trials failed.
+        KeyboardInterrupt: Ctrl-C: run it again.
+    """
+    begin = time.perf_counter()
+    check_whole("trials", trials, 1)
+    check_whole("batch", batch, 1)
+    check_seed(seed)
+    load_optuna()
+    space = space if isinstance(space, Space) else make_space(values_of(space), searched=True)
+    if not searched(space):
+        raise InputError("the space has one configuration, expected an axis with several values or a range")
+    sampler = "tpe" if study is None and sampler is None else sampler
+    if sampler:
+        make_sampler(sampler, seed, 0, batch)  # before anything is written
+    config = SweepConfig(epochs, validation, 0, engine, by)
+    data = prepared_data(dataset, config)
+    if not len(data.validation.labels):
+        raise InputError("validation is 0, expected rows for the sampler to learn from")
+    engine = prepared_engine(space.kinds(), data, config, pool is None, say)
+    study = new_study(by) if study is None else study
+    check_study(study, by)
+    kept = {"sampler": sampler or f"{type(study.sampler).__name__} of {study.study_name}", "seed": seed, "batch": batch}
+    text = json.dumps({**dataclasses.asdict(space), "search": {**kept, "by": by}}, sort_keys=True)
+    identity, manifest = store.Identity(text, data_hash(data), epochs, 0), manifest_of(dataset, data, engine, by)
+    path = Path(database)
+    with executor_of(pool) as (executor, how), store.opened(path, write=True) as connection:
+        others = store.find_sweeps(connection)
+        sweep, resumed = store.begin(connection, identity, [], manifest, git_commit)
+        for line in announced(sweep, resumed, others, reading.status_counts(connection, sweep.number), manifest):
+            say(line)
+        asking = _Asking(connection, sweep, study, space, batch, by, sampler, seed)
+        with store.claimed(path, sweep.number):
+            options: dict[str, Any] = how
+
+            def train(more: Callable[[float], None]) -> float:
+                return run_sweep(connection, sweep, data, executor, more, engine=engine, by=by, **options)
+
+            asking.search(trials, train, progress)
+        rows = reading.rows_of(connection, sweep.number)
+    seconds = {**asking.seconds, "other": 0.0}
+    seconds["other"] = max(0.0, time.perf_counter() - begin - sum(seconds.values()))
+    return Searched(Results(path, sweep, rows, dataset, by), study, seconds)
+
+
+class _Asking:
+    """A search that runs: what its study knows, and what its database has."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, sweep: store.Sweep, study: Any, space: Space, batch: int, by: str,
+        sampler: str | None, seed: int,
+    ) -> None:  # fmt: skip
+        self.connection, self.sweep, self.study, self.space = connection, sweep, study, space
+        self.batch, self.by, self.sampler, self.seed = batch, by, sampler, seed
+        self.token = token_of(connection, sweep)
+        self.asked = store.asked_of(connection, sweep.number)
+        self.seconds = {"sampler": 0.0, "training": 0.0}
+
+    def search(
+        self, trials: int, train: Callable[[Callable[[float], None]], float],
+        progress: Callable[[float, float], None] | None,
+    ) -> None:  # fmt: skip
+        """Train what was asked for and is not trained, then ask for more, up to ``trials`` configurations in all."""
+        give_up(self.study, self.token, len(self.asked))
+        seeds = len(self.space.seeds)
+
+        def done() -> float:
+            return float(sum(status != "pending" for status, *_ in self._finals().values()))
+
+        def trained() -> None:
+            at, new = done(), 0.0
+
+            def more(count: float) -> None:
+                nonlocal new
+                new += count
+                if progress:
+                    progress(at + new, max(trials, len(self.asked)) * seeds)
+
+            more(0)
+            self.seconds["training"] += train(more)
+            self._check()
+            self._timed(lambda: tell(self.study, self.asked, self._finals(), self.space, self.by, self.token))
+
+        trained()
+        while len(self.asked) < trials:
+            new = self._timed(lambda: self._ask(min(self.batch, trials - len(self.asked))))
+            made = [trial for each in new for trial in trials_of(each.params, self.space)]
+            store.extend(self.connection, self.sweep, new, made)
+            self.asked += new
+            trained()
+
+    def _finals(self) -> dict[str, tuple[str, float | None, float | None]]:
+        return reading.finals(self.connection, self.sweep.number)
+
+    def _ask(self, size: int) -> list[Asked]:
+        number = self.asked[-1].batch + 1 if self.asked else 0
+        if self.sampler:
+            self.study.sampler = make_sampler(self.sampler, self.seed, number, self.batch)
+        return ask(self.study, self.space, len(self.asked), size, number, self.token)
+
+    def _timed(self, call: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        try:
+            return call()
+        finally:
+            self.seconds["sampler"] += time.perf_counter() - start
+
+    def _check(self) -> None:
+        """Raise InputError where trials failed: a sampler cannot learn from them, and the next run tries them again."""
+        failed = sum(status == "failed" for status, *_ in self._finals().values())
+        if failed:
+            row = next(row for row in reading.rows_of(self.connection, self.sweep.number) if row["reason"])
+            raise InputError(f"{failed:,} trials failed ({row['reason']}), expected all to train: run it again")
