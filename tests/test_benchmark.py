@@ -2,12 +2,13 @@ import importlib.util
 import json
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments import benchmark
-from experiments.benchmarks import contender_process, contenders, training_time, workloads
+from experiments.benchmarks import contender_process, contenders, contenders_many, training_time, workloads
 from experiments.benchmarks.workloads import Workload
 from experiments.support import command_line
 from jaxmlp import Config, Dataset, Hyperparameters, make_dataset, train
@@ -55,6 +56,25 @@ def test_the_loops_for_numba_do_the_lectures_updates_without_it_too() -> None:
 def test_batches_are_the_same_too_the_smaller_last_one_included(contender: str) -> None:
     workload = TINY._replace(batch_size=100)
     np.testing.assert_allclose(outcome(contender, workload), ours(workload), rtol=1e-10)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_larger_networks_are_trained_alike_by_all_who_are_timed(
+    optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = Workload((64, 7, 10), 37, "float32", 2)
+    many = contenders_many.Many(3, optimizer, 0.01, 313)
+    monkeypatch.setattr(contenders_many, "LARGER", {workload: many})
+    if importlib.util.find_spec("torch") is None:
+        monkeypatch.delitem(contenders_many.MANY, "PyTorch, batched by hand")
+    monkeypatch.setattr("jaxmlp.runtime.configure_sweep", lambda *_: None)  # other tests need 64 bits
+    with jax.numpy_dtype_promotion("standard"):
+        first, *others = (make(workload)[0]() for make in contenders_many.MANY.values())
+    assert first.first_loss > first.final_loss > 0
+    assert others
+    for other in others:
+        np.testing.assert_allclose(other, first, rtol=1e-5)
+    assert contenders_many.name_of(workload) == f"3 of 64-7-10, batch 37, {optimizer}"
 
 
 def test_the_lectures_own_task_is_what_the_benchmark_trains(digits: Dataset) -> None:

@@ -1,13 +1,23 @@
 """What the benchmarks say and keep of what they measured: of seconds made up here."""
 
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments.benchmarks import classifier_time, sweep_time, timing, training_time, workloads
+from experiments.benchmarks import (
+    classifier_time,
+    larger_time,
+    mixed_sweep,
+    sweep_time,
+    timing,
+    training_time,
+    workloads,
+)
 from experiments.benchmarks.contender_process import ContenderError, Entry
 from experiments.benchmarks.workloads import Workload
 from experiments.support import command_line
@@ -166,6 +176,58 @@ def test_the_ratios_that_count_are_of_pairs_of_one_repetition() -> None:
     ]
 
 
+LARGE = [
+    timing.Row(larger_time.OURS, [2.0, 1.0, 3.0], 0.5, 1_000_000),
+    timing.Row("jit(vmap(scan)), sharded", [4.0, 2.0, 4.0], 1.5, 1_000_000),
+    timing.Row("PyTorch, batched by hand", [3.0, 2.0, 5.0], 0.0, 900_000),
+]
+MIXED = {"first result, nothing compiled before": [4.0, 5.0, 6.0], "last result, in a second process": [3.0, 2.0, 1.0]}
+
+
+def test_larger_networks_are_told_beside_the_best_of_the_others_in_ratios_of_one_repetition() -> None:
+    lines = [re.split("  +", line) for line in larger_time.table("32 of 7-5-3", LARGE).splitlines()]
+    assert lines[0] == ["32 of 7-5-3", "median s", "quartiles", "us", "of the sweep", "compiling s"]
+    assert lines[3] == ["jit(vmap(scan)), sharded", "4.00", "3.00..4.00", "4.0", "2.00", "1.5"]
+    assert lines[4] == ["PyTorch, batched by hand", "3.00", "2.50..4.00", "3.3", "1.67", "0.0"]
+    # 2/3, 1/2 and 3/5 of PyTorch's, which is the best by its median.
+    assert larger_time.facts("32", LARGE) == [
+        "32: a sweep takes 0.60 (0.55..0.63) of the time of PyTorch, batched by hand"
+    ]
+    assert larger_time.facts("32", LARGE[:1]) == []
+
+
+def test_a_mixed_sweep_is_told_in_seconds_to_the_first_and_to_the_last_result() -> None:
+    lines = [re.split("  +", line) for line in mixed_sweep.table(MIXED).splitlines()]
+    assert lines[0][0] == "a sweep of 90 networks of 18 kinds, 5 epochs"
+    assert lines[2:] == [
+        ["first result, nothing compiled before", "5.0", "4.5..5.5"],
+        ["last result, in a second process", "2.0", "1.5..2.5"],
+    ]
+
+
+def test_the_second_process_finds_what_the_first_one_compiled_and_every_repetition_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[tuple[str, str]] = []
+
+    def run(call: list[str], env: dict[str, str], **_: Any) -> Any:
+        assert call[1:3] == ["-m", "experiments.benchmarks.mixed_sweep"]
+        assert not Path(call[3]).exists()
+        assert not {name for name in env if name.startswith("XLA_")}
+        calls.append((env["XDG_CACHE_HOME"], Path(call[3]).name))
+        return SimpleNamespace(stdout=json.dumps({"first result": len(calls), "last result": 10 * len(calls)}))
+
+    monkeypatch.setenv("XLA_FLAGS", "--xla_something")
+    monkeypatch.setattr(mixed_sweep.subprocess, "run", run)
+    assert mixed_sweep.measure(2) == {
+        "first result, nothing compiled before": [1, 3], "last result, nothing compiled before": [10, 30],
+        "first result, in a second process": [2, 4], "last result, in a second process": [20, 40],
+    }  # fmt: skip
+    folders = [folder for folder, _ in calls]
+    assert folders[0] == folders[1] != folders[2] == folders[3]
+    assert len({name for _, name in calls}) == 2
+
+
 def test_a_contenders_first_call_counts_as_compiling_only_and_they_take_turns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -189,15 +251,25 @@ def test_a_contenders_first_call_counts_as_compiling_only_and_they_take_turns(
 
     monkeypatch.setattr(sweep_time, "calls", calls)
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    asked_for: list[int] = []
+    monkeypatch.setattr(larger_time, "measure", lambda count: [asked_for.append(count), {"32 of 7-5-3": LARGE}][1])
+    monkeypatch.setattr(mixed_sweep, "measure", lambda count: [asked_for.append(count), MIXED][1])
     options = ["--epochs", "3", "--networks", "4", "--repetitions", "2"]
     assert sweep_time.main(options) == 0
+    assert asked_for == [2, 2]
+    record = files["benchmark_sweep.json"]
+    assert record["mixed"] == MIXED
+    assert [row["microseconds"] for row in record["larger"]["32 of 7-5-3"]] == pytest.approx([2, 4, 1e6 / 3e5])
+    said = capsys.readouterr().out
+    assert "32 of 7-5-3: a sweep takes 0.60 (0.55..0.63) of the time of PyTorch, batched by hand" in said
+    assert "last result, in a second process" in said
     assert turns == 3 * list(dict.fromkeys(turns))
     assert asked == [(3, 4)]
     rows = files["benchmark_sweep.json"]["rows"]
     assert [row["seconds"] for row in rows] == [[1, 1], [2, 2], [3, 3]]
     assert [row["seconds_before"] for row in rows] == [4, 3, 2]
     assert [row["microseconds"] for row in rows] == pytest.approx([1e6 / 7, 2e6 / 7, 3e6 / 7])
-    assert "the database takes 50 % of its time (50..50)" in capsys.readouterr().out
+    assert "the database takes 50 % of its time (50..50)" in said
 
 
 # The estimator.

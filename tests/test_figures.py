@@ -127,7 +127,7 @@ def test_twins_show_the_spread_of_their_losses_and_how_many_end_at_each_accuracy
 def test_bars_stand_from_the_top_in_their_order_with_their_values_and_the_marked_ones_in_colour() -> None:
     panels = {
         "time": {"ours": 1234.5, "ours too": 99.9, "other": 0.012345},
-        "memory": {"other": 2.0},
+        "memory": {"other": 2.0, "more": 40.0},
         "third": {"x": 1.0},
     }
     first, second, third = bars(panels, ["us", "MB", "-"], "t", "ours").axes
@@ -138,6 +138,7 @@ def test_bars_stand_from_the_top_in_their_order_with_their_values_and_the_marked
     assert [text.get_text() for text in first.get_yticklabels()] == ["ours", "ours too", "other"]
     assert first.yaxis_inverted()
     assert first.get_xscale() == "log"
+    assert (second.get_xscale(), second.get_xlim()) == ("linear", (0, 48))  # 20 times is no more than fits
     assert first.get_xlim() == pytest.approx((0.012345 / 3, 1234.5 * 8))
     assert [(axes.get_title(), axes.get_xlabel()) for axes in (first, second, third)] == [
         ("time", "us"), ("memory", "MB"), ("third", "-"),

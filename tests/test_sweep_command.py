@@ -204,4 +204,9 @@ def test_the_benchmark_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "a network of the first sweep takes " in said
     assert "the database takes " in said
     assert_figure(tmp_path / "benchmark_sweep.png")
-    assert len(json.loads((tmp_path / "benchmark_sweep.json").read_text())["rows"]) >= 7
+    record = json.loads((tmp_path / "benchmark_sweep.json").read_text())
+    assert len(record["rows"]) >= 7
+    assert all(len(rows) >= 2 for rows in record["larger"].values())
+    first, last, first_again, last_again = (seconds[0] for seconds in record["mixed"].values())
+    assert 0 < first < last
+    assert 0 < first_again < last_again < last

@@ -8,11 +8,16 @@ from jaxmlp.figures import OKABE_ITO
 
 __all__ = ["bars"]
 
+WIDE = 20  # a shorter log scale has room for few of its ticks
 
-def bars(panels: Mapping[str, Mapping[str, float]], labels: Sequence[str], title: str, marked: str) -> Figure:
+
+def bars(
+    panels: Mapping[str, Mapping[str, float]], labels: Sequence[str], title: str, marked: str | tuple[str, ...]
+) -> Figure:
     """Panels in up to two columns, each with an axis label: a horizontal bar per name, the first on top.
 
-    Log scale; the value stands at the bar's end. Names that begin with ``marked`` have a colour of their own.
+    Log scale where values differ a lot; the value stands at the bar's end. Names that begin with one of ``marked`` have
+    a colour of their own.
     """
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
@@ -26,8 +31,11 @@ def bars(panels: Mapping[str, Mapping[str, float]], labels: Sequence[str], title
         shown = [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values.values()]
         axes.bar_label(drawn, labels=shown, padding=4)
         axes.invert_yaxis()
-        axes.set_xscale("log")
-        axes.set_xlim(min(values.values()) / 3, max(values.values()) * 8)
+        if max(values.values()) > WIDE * min(values.values()):
+            axes.set_xscale("log")
+            axes.set_xlim(min(values.values()) / 3, max(values.values()) * 8)
+        else:
+            axes.set_xlim(0, max(values.values()) * 1.2)
         axes.set_xlabel(label)
         axes.set_title(name)
     for axes in grid.flat[len(panels) :]:

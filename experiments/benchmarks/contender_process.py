@@ -13,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
 from experiments.benchmarks import contenders, contenders_torch
 from experiments.benchmarks.contenders import Outcome, Prepared
+from experiments.benchmarks.contenders_many import MANY
 from experiments.benchmarks.workloads import LEARNING_RATE, Workload, make
 
 SWEEP = 1024
@@ -157,7 +159,8 @@ def jaxmlp_sweep(workload: Workload, *_: str) -> Prepared:
     return call, 0.0
 
 
-CONTENDERS = {
+CONTENDERS: dict[str, Callable[..., Prepared]] = {
+    **MANY,
     "jaxmlp, automatic": lambda workload, *how: jaxmlp_training(workload, "automatic", *how),
     "jaxmlp, hand-derived": lambda workload, *how: jaxmlp_training(workload, "hand-derived", *how),
     "jaxmlp, a sweep": jaxmlp_sweep,

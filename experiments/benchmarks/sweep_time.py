@@ -3,31 +3,18 @@
 python -m experiments.benchmark sweep
 """
 
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
+from experiments.benchmarks import larger_time, mixed_sweep
 from experiments.benchmarks.bars import bars
 from experiments.benchmarks.sweep_contenders import ALONE, SKLEARN, STORED, TORCH, UNEVALUATED, calls
-from experiments.benchmarks.timing import time_in_turns
+from experiments.benchmarks.timing import Row, time_in_turns
 from experiments.support import command_line
 from jaxmlp import load_digits, runtime
 from jaxmlp.sweep import Data, hold_out
-
-
-class Row(NamedTuple):
-    """A contender: seconds of each repetition, seconds before them (compiling), network-updates per repetition."""
-
-    name: str
-    seconds: list[float]
-    seconds_before: float
-    updates: int
-
-    @property
-    def microseconds(self) -> float:
-        """Per network and update, the median."""
-        return 1e6 * float(np.median(self.seconds)) / self.updates
 
 
 def run(epochs: int = 10, repetitions: int = 5, networks: int = 2048) -> list[Row]:
@@ -73,6 +60,11 @@ def facts(rows: list[Row]) -> list[str]:
     return said
 
 
+def kept(rows: list[Row]) -> list[dict[str, Any]]:
+    """The rows as JSON has them."""
+    return [{**row._asdict(), "microseconds": row.microseconds} for row in rows]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command_line.parser("experiments.benchmark sweep", __doc__, "runs/benchmark")
@@ -87,13 +79,22 @@ def main(arguments: list[str] | None = None) -> int:
         folder = command_line.output_folder(options.out)
         rows = run(options.epochs, options.repetitions, options.networks)
         print("\n".join([table(rows), *facts(rows)]))
+        larger = larger_time.measure(options.repetitions)
+        for name, measured in larger.items():
+            print("\n".join(["", larger_time.table(name, measured), *larger_time.facts(name, measured)]))
+        mixed = mixed_sweep.measure(options.repetitions)
+        print(f"\n{mixed_sweep.table(mixed)}")
         where = runtime.environment()
         record = {
-            "rows": [{**row._asdict(), "microseconds": row.microseconds} for row in rows], "environment": where,
+            "rows": kept(rows), "larger": {name: kept(each) for name, each in larger.items()}, "mixed": mixed,
+            "environment": where,
         }  # fmt: skip
-        panel = {"thousands of networks, 64-20-10, float32": {row.name: row.microseconds for row in rows}}
+        panels = {"thousands of networks, 64-20-10, float32": rows, **larger}
+        values = {name: {row.name: row.microseconds for row in each} for name, each in panels.items()}
+        values["90 networks of 18 kinds"] = {name: float(np.median(seconds)) for name, seconds in mixed.items()}
+        labels = [*["microseconds per network and update"] * len(panels), "seconds of the whole command"]
         title = f"Sweeps, medians: {where['cores']} cores, {where['processor']}"
-        figure = bars(panel, ["microseconds per network and update"], title, marked="sweep")
+        figure = bars(values, labels, title, marked=("sweep", larger_time.OURS, "first", "last"))
         print(command_line.write(folder, {"benchmark_sweep.json": record, "benchmark_sweep.png": figure}))
         return 0
 

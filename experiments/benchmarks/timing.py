@@ -2,11 +2,27 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from experiments.support import command_line
 
-__all__ = ["time_in_turns"]
+__all__ = ["Row", "time_in_turns"]
+
+
+class Row(NamedTuple):
+    """A contender: seconds of each repetition, seconds before them (compiling), network-updates per repetition."""
+
+    name: str
+    seconds: list[float]
+    seconds_before: float
+    updates: int
+
+    @property
+    def microseconds(self) -> float:
+        """Per network and update, the median."""
+        return 1e6 * float(np.median(self.seconds)) / self.updates
 
 
 def time_in_turns(calls: Sequence[Callable[[], Any]], repetitions: int) -> list[tuple[list[float], float, Any]]:
