@@ -17,7 +17,19 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from jaxmlp import Dataset, InputError
-from jaxmlp.sweep import Range, Searched, Space, make_space, results, run, search, search_figures, store, study_of
+from jaxmlp.sweep import (
+    Range,
+    Searched,
+    Space,
+    make_space,
+    preparation,
+    results,
+    run,
+    search,
+    search_figures,
+    store,
+    study_of,
+)
 from jaxmlp.sweep.asking import one_search, samplers, studies, suggesting
 from jaxmlp.sweep.blocks import streaming
 from jaxmlp.sweep.preparation import values_of
@@ -444,3 +456,16 @@ def test_a_search_with_a_study_of_two_directions_is_refused(data: Dataset, tmp_p
     study = optuna.create_study(directions=["minimize", "minimize"])
     with pytest.raises(InputError, match="the study is to minimize and minimize, expected it to minimize the loss"):
         look(study, data, VALUES, tmp_path / "s")
+
+
+@pytest.mark.filterwarnings("always:JAX already runs without its settings")
+def test_where_jax_has_computed_before_the_callers_own_line_is_warned_of(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation.runtime, "compiles_whole_loops", lambda: False)
+    said = "call jaxmlp.runtime.configure_sweep"
+    with pytest.warns(UserWarning, match=said) as told:
+        run(data, {"hidden": 3, "batch_size": 6}, tmp_path / "s", 1, 6)
+    with pytest.warns(UserWarning, match=said) as told_too:
+        look(None, data, {"hidden": [3, 4]}, tmp_path / "s", trials=2)
+    assert [told[0].filename, Path(told_too[0].filename)] == [__file__, Path(__file__)]

@@ -16,7 +16,7 @@ from jaxmlp.engine import Data, data_hash
 from jaxmlp.sweep import store
 from jaxmlp.sweep.findings import Results
 from jaxmlp.sweep.halving import planned
-from jaxmlp.sweep.preparation import Say, SweepConfig, prepared, values_of
+from jaxmlp.sweep.preparation import Say, SweepConfig, prepared_data, prepared_engine, values_of
 from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, run_sweep
 from jaxmlp.sweep.space import Space, make_space
 from jaxmlp.sweep.store import reading
@@ -62,7 +62,8 @@ def run(
     """
     config = SweepConfig(epochs, validation, halving, engine, by)
     space = space if isinstance(space, Space) else make_space(values_of(space))
-    data, trials, engine = prepared(dataset, space, config, pool is None, say)
+    data, trials = prepared_data(dataset, config), space.trials()
+    engine = prepared_engine(trials, data, config, pool is None, say)
     # Only what changes the training makes another sweep.
     chosen = {"by": by} if halving and by != "loss" else {}
     text = json.dumps({**dataclasses.asdict(space), **chosen}, sort_keys=True)

@@ -69,7 +69,7 @@ def prepared_data(dataset: Dataset, config: SweepConfig) -> Data:
     runtime.configure_sweep(dtype)
     if device_mesh().devices.flat[0].platform == "cpu" and not runtime.compiles_whole_loops():
         said = "JAX already runs without its settings for many networks: training takes several times as long"
-        warnings.warn(f"{said}; call jaxmlp.runtime.configure_sweep({dtype!r}) before it computes", stacklevel=4)
+        warnings.warn(f"{said}; call jaxmlp.runtime.configure_sweep({dtype!r}) before it computes", stacklevel=3)
     data = hold_out(Dataset(*dataset), _validation(dataset, config.validation))
     if config.halving and not len(data.validation.labels):
         raise InputError(f"validation is 0, expected rows for halving {config.halving} to choose by")
