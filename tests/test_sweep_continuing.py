@@ -152,6 +152,20 @@ def test_after_ctrl_c_the_next_run_goes_on_and_ends_with_the_same_rows(
     connection.close()
 
 
+def test_a_halving_takes_no_state_that_is_beyond_its_rung(data: Data, tmp_path: Path) -> None:
+    run(tmp_path / "whole", data, halving=2)
+    trials = SPACE.trials()
+    kept: dict[Trial, Kept] = trained(data, trials, epochs=3)  # of a full sweep that Ctrl-C ended
+    with store.opened(tmp_path / "s", write=True) as connection:
+        sweep, _ = store.begin(connection, store.Identity("s", data_hash(data), EPOCHS, 0), trials, {})
+        entries = store.pending(connection, sweep.number)
+        store.keep(connection, [(entries[trial], 3, freeze(state)) for trial, state in kept.items()])
+    run(tmp_path / "s", data, halving=2)
+    with store.opened(tmp_path / "s") as connection:
+        rows = [{**row, "seconds": 0, "sweep": 1} for row in reading.rows_of(connection, 2)]
+    assert rows == [{name: row[name] for name in row if name != "curves"} for row in metrics(tmp_path / "whole")]
+
+
 def test_progress_is_told_in_shares_and_adds_up(data: Data) -> None:
     (block, *_) = pack(SPACE.trials()[:4], data, LANES)
     watched = Watched(block, 4, threading.Event())

@@ -1,9 +1,11 @@
 """Successive halving as a statistician would: by means over seeds, and what the seeds allow to say of a choice."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -168,12 +170,16 @@ def test_survivors_go_on_where_they_stand_and_no_epoch_is_trained_twice(
         trained.append((block.start, epochs, len(block.trials)))
         return train(block, epochs, *rest)
 
+    clock = itertools.count()
     monkeypatch.setattr(streaming, "train_watched", watched)
-    run(random_dataset(5, 64, "float32"), SPACE, tmp_path / "s", 8, 12, halving=2)
+    monkeypatch.setattr(streaming, "time", SimpleNamespace(perf_counter=lambda: next(clock)))  # a second a block
+    found = run(random_dataset(5, 64, "float32"), SPACE, tmp_path / "s", 8, 12, halving=2)
     counts = {(start, end): 0 for start, end, _ in trained}
     for start, end, n in trained:
         counts[start, end] += n
     assert counts == {(0, 2): 24, (2, 4): 12, (4, 8): 6}
+    seconds = {row["epochs_done"]: row["seconds"] for row in found.rows}  # of each trial its share, in every rung
+    assert seconds == pytest.approx({2: 1 / 24, 4: 1 / 24 + 1 / 12, 8: 1 / 24 + 1 / 12 + 1 / 6})
 
 
 def test_by_accuracy_another_configuration_survives_and_it_is_another_sweep(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Made(concurrent.futures.Executor):
             future.set_exception(MemoryError("no room"))
         else:
             outcomes = [self.outcome(number, epochs) for number in numbers]
-            future.set_result((Trained(epochs, outcomes, []), 2.0 * len(numbers), {}))
+            future.set_result((Trained(epochs, outcomes, [], 0.25), 2.0 * len(numbers), {}))
         return future
 
     def rungs(self) -> dict[int, list[int]]:
@@ -104,6 +104,13 @@ def test_halving_leaves_out_who_failed_or_diverged_and_trains_no_one_twice(
     told, _ = sweep_of(tmp_path / "s", data, again, lanes=1)
     assert again.rungs() == {1: [3], 2: [3], 4: [6]}
     assert told == [1, 1, 1]
+
+
+def test_the_devices_seconds_are_those_of_all_blocks_of_all_rungs(data: Data, tmp_path: Path) -> None:
+    with store.opened(tmp_path / "s", write=True) as connection:
+        sweep, _ = store.begin(connection, store.Identity("test", "data", 4, 2), EIGHT, {})
+        assert run_sweep(connection, sweep, data, Made()) == 3 * 0.25  # a block in each of three rungs
+        assert run_sweep(connection, sweep, data, Made()) == 0
 
 
 def test_survivors_are_the_best_share_in_their_own_sequence() -> None:
