@@ -152,6 +152,7 @@ def test_what_is_pruned_failed_or_pending_is_not_there_yet(path: Path) -> None:
         store.fail(connection, entries[2:3], "MemoryError: no")
         # Halving of another sweep left the first out; this one will train it.
         assert next(row["status"] for row in reading.rows_of(connection, sweep.number)) == "pending"
+        assert "pruned" not in reading.status_counts(connection, sweep.number)
         store.prune(connection, sweep.number, [entry.number for entry in entries], 1)
         assert reading.status_counts(connection, sweep.number)["pruned"] == 1
         statuses = [row["status"] for row in reading.rows_of(connection, sweep.number)]

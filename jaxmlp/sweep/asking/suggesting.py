@@ -25,7 +25,7 @@ def choices_of(space: Space, axis: str) -> Range | tuple[Any, ...]:
 def suggest(trial: Any, space: Space) -> None:
     """Let an Optuna trial choose a configuration; momentum only where the optimiser has it.
 
-    Ranges are floats, lists categories.
+    Ranges are floats, lists categories. Raises InputError as `trials_of`.
     """
     optimizer: str = space.optimizer[0]
     for axis in searched(space):
@@ -35,7 +35,10 @@ def suggest(trial: Any, space: Space) -> None:
         if isinstance(values, Range):
             trial.suggest_float(axis, values.low, values.high, log=values.log)
         else:
-            chosen = trial.suggest_categorical(axis, values)
+            try:
+                chosen = trial.suggest_categorical(axis, values)
+            except ValueError:  # Optuna's own check
+                raise _queued(axis, "of another value", ", ".join(map(str, values))) from None
             optimizer = chosen if axis == "optimizer" else optimizer
 
 
@@ -48,12 +51,12 @@ def trials_of(params: Mapping[str, Any], space: Space) -> list[Trial]:
     values = {axis: getattr(space, axis)[0] for axis in AXES}
     for axis, value in params.items():
         choices = choices_of(space, axis)
-        inside = choices.low <= value <= choices.high if isinstance(choices, Range) else value in choices
-        if not inside:
-            expected = (
-                f"{choices.low:g} to {choices.high:g}" if isinstance(choices, Range) else ", ".join(map(str, choices))
-            )
-            raise InputError(f"the study has a trial with {axis} {value!r} in its queue, expected {expected}")
+        if isinstance(choices, Range) and not choices.low <= value <= choices.high:
+            raise _queued(axis, repr(value), f"{choices.low:g} to {choices.high:g}")
         values[axis] = parse_hidden(value) if axis == "hidden" else value
     trial = configured(tuple(values.values()))
     return [dataclasses.replace(trial, seed=seed) for seed in space.seeds]
+
+
+def _queued(axis: str, value: str, expected: str) -> InputError:
+    return InputError(f"the study has a trial with {axis} {value} in its queue, expected {expected}")
