@@ -497,3 +497,35 @@ def test_a_generation_of_cma_es_is_a_batch(data: Dataset, tmp_path: Path) -> Non
     (kept,) = [trial.system_attrs for trial in study.trials if "cma:optimizer:0" in trial.system_attrs][:1]
     state = "".join(kept[name] for name in sorted(kept) if name.startswith("cma:optimizer"))
     assert pickle.loads(bytes.fromhex(state)).population_size == 8
+
+
+def test_a_configuration_of_which_one_seed_diverged_is_pruned_and_one_that_is_training_is_not_told() -> None:
+    space = make_space({"learning_rate": ["log:0.01:1"], "seeds": ["0:2"]}, searched=True)
+    asked = [store.Asked(number, 0, {"learning_rate": 0.1 * (number + 1)}, {}) for number in range(3)]
+    ends = [("done", 0.5, 0.9), ("diverged", None, None), ("done", 0.25, 0.8), ("done", 0.75, 0.6), ("done", 0.1, 0.9)]
+    trials = [trial for each in asked for trial in suggesting.trials_of(each.params, space)]
+    finals = {trial.id: end for trial, end in zip(trials, ends, strict=False)}
+    for by, value in (("loss", 0.5), ("accuracy", 0.7)):
+        study = samplers.new_study(by)
+        studies.tell(study, asked, finals, space, by, "token")
+        assert [(trial.state.name, trial.value) for trial in study.trials] == [("PRUNED", None), ("COMPLETE", value)]
+
+
+def test_a_database_that_was_deleted_begins_anew_in_the_same_study(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
+    look(study, data, VALUES, tmp_path / "s", trials=8)
+    (tmp_path / "s").unlink()
+    monkeypatch.setattr(one_search, "token_of", lambda *of: f"later {studies.token_of(*of)}")  # a second has passed
+    look(study, data, VALUES, tmp_path / "s", trials=8)
+    assert [each.state.name for each in study.trials] == ["COMPLETE"] * 16
+
+
+def test_a_search_is_known_by_the_moment_when_it_was_begun(tmp_path: Path) -> None:
+    with store.opened(tmp_path / "s", write=True) as connection:
+        sweep, _ = store.begin(connection, store.Identity("{}", "d", 2, 0), [], {})
+        first = studies.token_of(connection, sweep)
+        assert studies.token_of(connection, sweep) == first
+        connection.execute("UPDATE sweeps SET started = '2026-01-01 00:00:00'")
+        assert studies.token_of(connection, sweep) != first
