@@ -31,7 +31,8 @@ class SweepConfig(NamedTuple):
     Attributes:
         epochs: of each.
         validation: the last training rows, held out to choose by; None: a fifth of them, of the lecture's digits 300.
-        halving: keep the best share, 1/halving, at epochs/halving^2, epochs/halving, ..; 0: train all to the end.
+        halving: the best share of the configurations, 1/halving, goes on after a quarter of the epochs, and again, see
+            `jaxmlp.sweep.rungs`; 0: all are trained to the end.
         engine: one of `ENGINES`, or "auto".
         by: what chooses, "loss" or "accuracy" of the validation rows, a configuration's mean over its seeds.
     """

@@ -166,8 +166,8 @@ def make_space(values: Mapping[str, Any], others: Sequence[str] = (), searched: 
 
     Args:
         values: by axis.
-        searched: whether a sampler will draw from it, so that ranges need no ``random``.
         others: names that may stand beside them where they come from, for the message on an unknown one.
+        searched: whether a sampler will draw from it, so that ranges need no ``random``.
 
     Raises:
         InputError: an unknown axis, an empty or repeated one, a value that training cannot use, momentum that no

@@ -14,9 +14,9 @@ __all__ = [
     "Interval",
     "alike",
     "configurations",
+    "has_zero",
     "interval",
     "measure_of",
-    "same",
     "varying",
     "write_csv",
 ]
@@ -104,12 +104,12 @@ def alike(found: Sequence[Configuration], by: str = "loss") -> list[int]:
     places: list[int] = []
     for place, item in enumerate(found[1:], 2):
         other = {row["seed"]: row[column] for row in item.rows}
-        if set(other) == set(best) and same([other[seed] - best[seed] for seed in best]):
+        if set(other) == set(best) and has_zero([other[seed] - best[seed] for seed in best]):
             places.append(place)
     return places
 
 
-def same(differences: ArrayLike) -> bool:
+def has_zero(differences: ArrayLike) -> bool:
     """Whether the 95 % interval of the mean of ``differences [n]`` has 0 in it; a single one has no interval."""
     found = interval(differences)
     return found.low <= 0 <= found.high

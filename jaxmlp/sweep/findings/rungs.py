@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.sweep.findings.choosing import AXES, Row, same
+from jaxmlp.sweep.findings.choosing import AXES, Row, has_zero
 from jaxmlp.sweep.store import reading
 from jaxmlp.sweep.store.writing import Sweep
 
@@ -79,7 +79,7 @@ def _rung(step: int, known: Mapping[Any, list[Any]], kept: set[Any], by: str) ->
     alike = 0
     if kept and seeds > 1:
         last = max((values[key] for key in kept), key=np.mean)
-        alike = sum(same(values[key] - last) for key in values.keys() - kept)
+        alike = sum(has_zero(values[key] - last) for key in values.keys() - kept)
     return Rung(step, len(known), len(kept), alike, seeds)
 
 
