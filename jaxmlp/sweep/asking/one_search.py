@@ -15,7 +15,7 @@ from jaxmlp.engine import data_hash
 from jaxmlp.errors import InputError
 from jaxmlp.sweep import store
 from jaxmlp.sweep.asking.samplers import load_optuna, make_sampler, new_study
-from jaxmlp.sweep.asking.studies import ask, check_study, give_up, tell, token_of
+from jaxmlp.sweep.asking.studies import Final, ask, check_study, give_up, tell, token_of
 from jaxmlp.sweep.asking.suggesting import searched, trials_of
 from jaxmlp.sweep.findings import Results
 from jaxmlp.sweep.one_call import Pool, announced, executor_of, manifest_of
@@ -139,11 +139,8 @@ class _Asking:
         give_up(self.study, self.token, len(self.asked))
         seeds = len(self.space.seeds)
 
-        def done() -> float:
-            return float(sum(status != "pending" for status, *_ in self._finals().values()))
-
         def trained() -> None:
-            at, new = done(), 0.0
+            at, new = float(sum(status != "pending" for status, *_ in self._finals().values())), 0.0
 
             def more(count: float) -> None:
                 nonlocal new
@@ -153,8 +150,9 @@ class _Asking:
 
             more(0)
             self.seconds["training"] += train(more)
-            self._check()
-            self._timed(lambda: tell(self.study, self.asked, self._finals(), self.space, self.by, self.token))
+            finals = self._finals()
+            self._check(finals)
+            self._timed(lambda: tell(self.study, self.asked, finals, self.space, self.by, self.token))
 
         trained()
         while len(self.asked) < trials:
@@ -164,7 +162,7 @@ class _Asking:
             self.asked += new
             trained()
 
-    def _finals(self) -> dict[str, tuple[str, float | None, float | None]]:
+    def _finals(self) -> dict[str, Final]:
         return reading.finals(self.connection, self.sweep.number)
 
     def _ask(self, size: int) -> list[Asked]:
@@ -180,9 +178,9 @@ class _Asking:
         finally:
             self.seconds["sampler"] += time.perf_counter() - start
 
-    def _check(self) -> None:
+    def _check(self, finals: Mapping[str, Final]) -> None:
         """Raise InputError where trials failed: a sampler cannot learn from them, and the next run tries them again."""
-        failed = sum(status == "failed" for status, *_ in self._finals().values())
+        failed = sum(status == "failed" for status, *_ in finals.values())
         if failed:
             row = next(row for row in reading.rows_of(self.connection, self.sweep.number) if row["reason"])
             raise InputError(f"{failed:,} trials failed ({row['reason']}), expected all to train: run it again")

@@ -15,7 +15,7 @@ from jaxmlp.sweep.findings import results
 from jaxmlp.sweep.space import Range, Space, space_from
 from jaxmlp.sweep.store import Asked, reading
 
-__all__ = ["ATTRIBUTE", "ask", "check_study", "give_up", "study_of", "tell", "token_of"]
+__all__ = ["ATTRIBUTE", "Final", "ask", "check_study", "give_up", "study_of", "tell", "token_of"]
 
 ATTRIBUTE = "jaxmlp"
 """The user attribute of a study's trials that are ours: ``TOKEN:NUMBER``."""
@@ -82,14 +82,16 @@ def tell(
     optuna = load_optuna()
     known = _ours(study, token)
     for each in asked:
-        found = [finals.get(trial.id, ("pending", None, None)) for trial in trials_of(each.params, space)]
         there = known.get(each.number)
-        if any(status not in ("done", "diverged") for status, *_ in found) or (there and there.state.is_finished()):
+        if there and there.state.is_finished():  # most of them: before anything is made of them
+            continue
+        found = [finals.get(trial.id, ("pending", None, None)) for trial in trials_of(each.params, space)]
+        if any(status not in ("done", "diverged") for status, *_ in found):
             continue
         values = [loss if by == "loss" else accuracy for status, loss, accuracy in found if status == "done"]
-        there_are = [value for value in values if value is not None]
-        good = len(there_are) == len(found)
-        value = math.fsum(there_are) / len(found) if good else None
+        known_values = [value for value in values if value is not None]
+        good = len(known_values) == len(found)
+        value = math.fsum(known_values) / len(found) if good else None
         state = optuna.trial.TrialState.COMPLETE if good else optuna.trial.TrialState.PRUNED
         if there:
             study.tell(there.number, value, state)
