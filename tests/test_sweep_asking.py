@@ -475,6 +475,7 @@ def test_where_jax_has_computed_before_the_callers_own_line_is_warned_of(
     assert [told[0].filename, Path(told_too[0].filename)] == [__file__, Path(__file__)]
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_tpe_keeps_away_from_what_its_batch_has_asked_for_already(found: Searched) -> None:
     seed = int(np.random.SeedSequence((0, 2)).generate_state(1)[0])  # of the third batch of a search with seed 0
     asked: dict[bool, list[dict[str, Any]]] = {}
