@@ -6,7 +6,6 @@ python -m experiments.predict runs/sweep/best.safetensors --data flowers.csv --t
 
 import argparse
 import csv
-import dataclasses
 import io
 import sys
 from pathlib import Path
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from experiments.support import command_line
-from jaxmlp import InputError, Model, figures, load, load_images, load_table, runtime
-from jaxmlp.models import model_of
+from experiments.support.digits_model import learned_from, load_model, prepared
+from jaxmlp import InputError, Model, figures, load_images, load_table, runtime
 from jaxmlp.network import sizes_of
 from jaxmlp.tables import Columns, fingerprint, read_columns, table_of
 
@@ -77,11 +76,9 @@ def run(path: str, data: str | None = None, target: str | None = None, drop: tup
     Raises:
         InputError: not a model file, or a network that is not made for this data.
     """
-    found = load(path)
-    model = found if isinstance(found, Model) else model_of(found)
-    sizes, source = sizes_of(model.params), model.details.get("data")
-    classes = np.arange(sizes[-1]) if model.classes is None else model.classes
-    learned = source["data"] if isinstance(source, dict) else source
+    model = load_model(path)
+    source, learned = model.details.get("data"), learned_from(model)
+    classes = np.arange(sizes_of(model.params)[-1]) if model.classes is None else model.classes
     if data is None and learned not in (None, "digits"):
         raise InputError(
             f"{path!r} holds a network that learned from {learned!r}, expected --data with a table like it"
@@ -103,21 +100,9 @@ def run(path: str, data: str | None = None, target: str | None = None, drop: tup
 
 def of_digits(path: str, model: Model, classes: NDArray[Any], dtype: str) -> Result:
     """The Result on the digits, split as the lecture does."""
-    sizes = sizes_of(model.params)
-    if (sizes[0], sizes[-1]) != (64, 10):
-        raise InputError(f"{path!r} holds a network {sizes}, expected 64 inputs and 10 classes")
-    if classes.tolist() != list(range(10)):
-        raise InputError(f"{path!r} holds a network for the classes {classes.tolist()}, expected the digits 0..9")
-    table, columns = load_table("digits", dtype=dtype), read_columns("digits")
-    ways = {"as they are, 0 to 16": None, "standardised as the lecture does": table.preparation}
-    if model.preparation is not None or model.details.get("data") == "digits":  # what an earlier version wrote
-        ways = {"": model.preparation or table.preparation}
-    results: list[Result] = []
-    for way, preparation in ways.items():
-        used = dataclasses.replace(model, preparation=preparation)
-        note = way and f"the file does not say what its inputs were: the training digits fit it better {way}"
-        results.append(Result(model, classes, _split(used, columns, table.rows), True, note))
-    return max(results, key=lambda result: result.accuracy("training") or 0.0)
+    used, note = prepared(path, model)
+    rows = load_table("digits", dtype=dtype).rows
+    return Result(model, classes, _split(used, read_columns("digits"), rows), True, note)
 
 
 def _check_labels(columns: Columns, classes: NDArray[Any]) -> None:

@@ -72,6 +72,7 @@ class Result(NamedTuple):
         seconds_training: for all epochs with their evaluation, without printing.
         ended: "finished", "interrupted" (Ctrl-C) or "diverged" (a loss that is not finite, in the epoch after
             the last one of the history).
+        snapshots: the parameters after 0, 1, .. epochs as NumPy arrays, where they were asked for.
     """
 
     settings: Settings
@@ -81,6 +82,7 @@ class Result(NamedTuple):
     seconds_compiling: float
     seconds_training: float
     ended: str
+    snapshots: tuple[Params, ...] = ()
 
 
 def choose(what: str, name: str, table: dict[str, Any]) -> Any:
@@ -102,14 +104,16 @@ def epochs_per_call(epochs: int, samples: int, params: Params) -> int:
 
 
 def run(
-    settings: Settings, report: Callable[[int, History], None] | None = None, table: Dataset | None = None
-) -> Result:
+    settings: Settings, report: Callable[[int, History], None] | None = None, table: Dataset | None = None,
+    snapshots: bool = False,
+) -> Result:  # fmt: skip
     """Train the network that ``settings`` describe; prints nothing.
 
     Args:
         settings: checked here.
         report: called after each compiled call, with the number of epochs before it and the History of its own epochs.
         table: the data, of the settings' dtype and sizes; by default the lecture's digits.
+        snapshots: whether the parameters after each epoch are kept; then a compiled call trains one epoch.
 
     Returns:
         The Result. Ctrl-C ends training early: the Result says so, and nothing is raised.
@@ -129,7 +133,7 @@ def run(
     check_training(params, dataset, hyperparameters, config, settings.epochs)
     state = initial_state(params, hyperparameters, config)
     n = len(dataset.labels_train)
-    chunk = epochs_per_call(settings.epochs, n, params)
+    chunk = 1 if snapshots else epochs_per_call(settings.epochs, n, params)
 
     start = time.perf_counter()
     shape = jax.ShapeDtypeStruct((chunk, n), np.int32)
@@ -139,6 +143,7 @@ def run(
     seconds_compiling = time.perf_counter() - start
 
     rows: list[History] = []
+    kept = [jax.tree.map(np.asarray, params)]
     seconds_training, ended = 0.0, "finished"
     try:
         for done in range(0, settings.epochs, chunk):
@@ -147,6 +152,8 @@ def run(
             history = jax.tree.map(np.asarray, history)
             seconds_training += time.perf_counter() - start
             finite = int(np.argmin([*np.isfinite(history.loss), False]))
+            if snapshots and finite:
+                kept.append(jax.tree.map(np.asarray, state.params))
             rows.append(jax.tree.map(lambda column: column[:finite], history))  # noqa: B023 - used at once
             if report:
                 report(done, rows[-1])
@@ -157,4 +164,5 @@ def run(
         ended = "interrupted"
     empty = History(*[np.empty(0)] * 3)
     history = History(*(np.concatenate(columns) for columns in zip(empty, *rows, strict=True)))
-    return Result(settings, table, state.params, history, seconds_compiling, seconds_training, ended)
+    parameters = tuple(kept) if snapshots else ()
+    return Result(settings, table, state.params, history, seconds_compiling, seconds_training, ended, parameters)
