@@ -35,6 +35,10 @@ hypothesis.settings.load_profile("suite")
 DATA = Path(__file__).parent / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chromium", metavar="PATH", help="the browser that tests marked 'browser' must start")
+
+
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     return load_digits("float64")

@@ -221,7 +221,7 @@ FOLDER = Path(lecture.__file__).parent
 WRONG = {
     "__main__": ["--out", __file__], "benchmark": ["gpu", "--device", "cpu"], "bottleneck": ["--learning-rate", "nan"],
     "digits_gallery": ["--out", __file__], "gpu_report": ["--networks", "0"], "gradient_check": ["--batch-size", "0"],
-    "one_hidden_layer": ["--epochs", "0"], "predict": ["nothing"], "sensitivity": ["--twins", "1"],
+    "one_hidden_layer": ["--epochs", "0"], "page": ["nothing"], "predict": ["nothing"], "sensitivity": ["--twins", "1"],
     "sweep": ["report", "--database", "nothing"], "train": ["--hidden", "0"], "two_hidden_layers": ["--seed", "-1"],
     "width_or_luck": ["--seeds", "1"],
 }  # fmt: skip
@@ -229,7 +229,7 @@ WRONG = {
 
 def test_each_module_of_the_folder_is_a_command_and_there_is_nothing_else_in_it() -> None:
     assert {path.stem for path in FOLDER.glob("*.py")} - {"__init__"} == set(WRONG)
-    folders = {"benchmarks", "gradient_cases", "images", "support", "sweep_actions"}
+    folders = {"benchmarks", "gradient_cases", "images", "page_parts", "support", "sweep_actions"}
     assert {path.name for path in FOLDER.iterdir() if path.is_dir()} - {"__pycache__"} == folders
 
 
