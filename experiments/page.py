@@ -58,11 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
     add("--open", action="store_true", help="show the page in the browser")
     command_line.add_no_cache(parser)
     options = parser.parse_args(arguments)
-    if options.model and options.bottleneck:
+    if options.model is not None and options.bottleneck:
         parser.error(f"MODEL is {options.model!r} and --bottleneck is given, expected one of the two")
 
     def body() -> int:
-        if options.model:
+        if options.model is not None:
             show(run(options.model), command_line.output_folder(options.out), options.open)
             return 0
         folder = command_line.output_folder(options.out)

@@ -1,6 +1,7 @@
 """The page in a real Chromium: its numbers beside jaxmlp's in float64, its strokes, links, languages, its safety."""
 
 import base64
+import dataclasses
 import functools
 import itertools
 import json
@@ -244,6 +245,34 @@ def test_strokes_of_the_mouse_are_counted_in_blocks_of_4_x_4_pixels(width: int, 
         assert counts_shown(tab) == counts(lines([dot]))
 
 
+def test_a_stroke_that_leaves_the_frame_ends_where_the_button_is_let_go(tab: Tab) -> None:
+    tab.go("#test=17")
+    points = draw(tab, [(20, 10), (34, 12)])  # the second is outside
+    drawn = counts(lines(points))
+    assert counts_shown(tab.settle()) == drawn
+    for place, _ in places(tab, [(5, 20), (25, 25)]):
+        tab.page.mouse.move(*place)
+    assert counts_shown(tab) == drawn
+
+
+def test_all_places_since_the_last_frame_belong_to_a_stroke(tab: Tab) -> None:
+    tab.go("#test=17")
+    found = places(tab, SEVEN)
+    tab.page.mouse.move(*found[0][0])
+    tab.page.mouse.down()
+    # As a fast hand makes them: one event for three places.
+    tab.ask(
+        """(places) => {
+            const [first, ...rest] = places.map(([x, y]) => ({ clientX: x, clientY: y, isPrimary: true }));
+            const coalescedEvents = [first, ...rest].map((place) => new PointerEvent("pointermove", place));
+            find("pixels").dispatchEvent(new PointerEvent("pointermove", { ...rest.at(-1), coalescedEvents }));
+        }""",
+        [place for place, _ in found[1:]],
+    )
+    tab.page.mouse.up()
+    assert counts_shown(tab.settle()) == counts(lines([point for _, point in found]))
+
+
 def test_a_finger_draws_and_the_page_does_not_scroll(browser: Any, first: Shown) -> None:
     context: Any = {"viewport": {"width": 360, "height": 700}, "has_touch": True, "is_mobile": True}
     with opened(browser, first.path, **context) as tab:
@@ -266,9 +295,11 @@ def test_arrow_keys_draw_too(tab: Tab) -> None:
         press(key)
     drawn = counts(lines([(11, 7), (23, 7), (23, 11)]))
     assert counts_shown(tab.settle()) == drawn
-    for key in [" ", *["ArrowRight"] * 30, " "]:  # the pen stays inside
+    # The pen stays inside, 31.5 at most: five steps back from there it goes down.
+    for key in [*["ArrowRight"] * 30, *["ArrowLeft"] * 5, " ", *["ArrowDown"] * 4, " "]:
         press(key)
-    assert counts_shown(tab) == counts(lines([(11, 7), (23, 7), (23, 11)]) | lines([(23, 8), (31.5, 8)]))
+    both = lines([(11, 7), (23, 7), (23, 11)]) | lines([(26.5, 8), (26.5, 12)])
+    assert counts_shown(tab) == counts(both) != drawn
     press("Backspace")
     assert counts_shown(tab) == drawn
     press("Tab")
@@ -722,11 +753,15 @@ def test_a_model_file_of_one_moment_says_so_and_has_no_slider(browser: Any, mixe
 
 
 def test_softmax_regression_has_a_page_too(browser: Any, folder: Path) -> None:
-    model = Model(random_params(2, (64, 10)), preparation=PREPARATION)
-    save(folder / "flat.safetensors", model)
+    # A constant pixel's deviation is 0 in a table of one's own.
+    preparation = dataclasses.replace(PREPARATION, scale=np.where(PREPARATION.scale < 1e-6, 0, PREPARATION.scale))
+    assert not np.all(preparation.scale)
+    save(folder / "flat.safetensors", Model(random_params(2, (64, 10)), preparation=preparation))
     with opened(browser, written(page.run(str(folder / "flat.safetensors")), folder / "flat.html").path) as tab:
         assert tab.text("#network") == "64-10: 1 layers, 650 weights and biases, softmax at the end."
         assert tab.page.locator(".unit").count() == 10
+        expected = preparation.inputs(load_images()[0][:300].reshape(300, 64))
+        np.testing.assert_array_equal(numbers(tab, f"{ROWS}.map(inputOf)"), expected.ravel())
 
 
 def test_a_large_network_leaves_most_central_differences_out_and_stays_quick(browser: Any, folder: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_classifier_of_digits_is_shown_too(digits: Dataset, tmp_path: Path) ->
     save(tmp_path / "c", made)
     shown = predict.run(str(tmp_path / "c"))
     assert shown.accuracy("test") == made.score(digits.x_test, digits.labels_test)
-    assert shown.note.endswith("the training digits fit it better standardised as the lecture does")
+    assert shown.note.endswith("the training digits fit it best standardised as the lecture does")
     # One that learned from grey values is shown them.
     raw = read_columns("digits")
     assert raw.labels is not None
@@ -85,7 +85,7 @@ def test_a_classifier_of_digits_is_shown_too(digits: Dataset, tmp_path: Path) ->
     save(tmp_path / "raw", made)
     shown = predict.run(str(tmp_path / "raw"))
     assert shown.accuracy("test") == made.score(raw.x[:300], raw.labels[:300])
-    assert shown.note.endswith("the training digits fit it better as they are, 0 to 16")
+    assert shown.note.endswith("the training digits fit it best as they are, 0 to 16")
 
 
 def test_what_cannot_be_shown_is_one_line_and_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

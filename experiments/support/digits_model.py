@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp import InputError, Layer, Model, load, load_table
+from jaxmlp import InputError, Layer, Model, Preparation, load, load_table
 from jaxmlp.models import model_of
 from jaxmlp.network import sizes_of
 from jaxmlp.tables import read_columns
@@ -56,10 +56,14 @@ def prepared(path: str, model: Model) -> tuple[Model, str]:
         return dataclasses.replace(model, preparation=table.preparation), ""
     assert columns.labels is not None
     x, labels = columns.x[table.rows[0]], columns.labels[table.rows[0]]
-    ways = {"as they are, 0 to 16": None, "standardised as the lecture does": table.preparation}
+    ways = {
+        "as they are, 0 to 16": None,
+        "divided by 16": Preparation(np.zeros(64), np.full(64, 16.0)),
+        "standardised as the lecture does": table.preparation,
+    }
     models = {way: dataclasses.replace(model, preparation=preparation) for way, preparation in ways.items()}
     way = max(models, key=lambda way: float(np.mean(_taken(models[way], x) == labels)))
-    return models[way], f"the file does not say what its inputs were: the training digits fit it better {way}"
+    return models[way], f"the file does not say what its inputs were: the training digits fit it best {way}"
 
 
 def _taken(model: Model, x: NDArray[Any]) -> NDArray[np.intp]:
