@@ -366,10 +366,11 @@ def test_what_is_shown_changes_as_one_draws_and_the_link_to_it_shows_the_same_ag
     assert during != before
     link = tab.ask("location.hash")
     assert "test=" not in link
-    seen = counts_shown(tab), during, shown_trace(tab), tab.data("#digit", "digit")
+    seen = counts_shown(tab), during, shown_trace(tab), tab.data("#digit", "digit"), tab.ask("[...drawing.bitmap]")
     assert (tab.text("#verdict"), tab.page.locator("#row").input_value()) == ("", "")
     tab.go(link)
-    assert (counts_shown(tab), probabilities_shown(tab), shown_trace(tab), tab.data("#digit", "digit")) == seen
+    digit, bitmap = tab.data("#digit", "digit"), tab.ask("[...drawing.bitmap]")
+    assert (counts_shown(tab), probabilities_shown(tab), shown_trace(tab), digit, bitmap) == seen
     draw(tab, CROSS)  # on top of it
     assert sum(counts_shown(tab)) > sum(seen[0])
     tab.page.click("#undo")
