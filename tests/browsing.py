@@ -68,7 +68,15 @@ class Tab:
     def wait(self, condition: str) -> "Tab":
         """Wait until an expression is true; the page's policy forbids playwright's own way, which evaluates text."""
         self.ask(
-            f"new Promise((done) => {{ const look = () => ({condition}) ? done() : setTimeout(look, 5); look(); }})"
+            f"""new Promise((done, failed) => {{
+                const end = performance.now() + 30000;
+                const look = () => {{
+                    if ({condition}) done();
+                    else if (performance.now() > end) failed(new Error("it does not come true"));
+                    else setTimeout(look, 5);
+                }};
+                look();
+            }})"""
         )
         return self
 
