@@ -24,8 +24,10 @@ from jaxmlp import (
     engine,
     runtime,
 )
-from jaxmlp.classifier import search, search_blocks, search_fits, stopping
-from jaxmlp.classifier.search_blocks import FitOutcome, Given, Table, train_fits
+from jaxmlp.classifier import stopping
+from jaxmlp.classifier.search import blocks, grid_search
+from jaxmlp.classifier.search import fits as search_fits
+from jaxmlp.classifier.search.blocks import FitOutcome, Given, Table, train_fits
 from jaxmlp.engine import layout
 from jaxmlp.runtime import computing
 from jaxmlp.training import TrainingState
@@ -73,7 +75,7 @@ def test_every_fit_is_the_classifiers_own_and_the_program_is_traced_once(
         outcomes.extend(train_fits(*given))
         return outcomes
 
-    monkeypatch.setattr(search, "train_fits", train)
+    monkeypatch.setattr(grid_search, "train_fits", train)
     # Units that only fill a layer up are worth something where the activation of 0 is: they must be masked.
     base, began = small(**MINIBATCH, n_iter_no_change=2, activation="sigmoid"), time.perf_counter()
     ours = MLPClassifierSweep(base, GRIDS, cv=3, refit=False).fit(X, NAMES, WEIGHTS)
@@ -111,7 +113,7 @@ def test_an_epoch_of_a_group_is_each_lanes_own_on_what_the_group_shares(monkeypa
         return fit._replace(kept=kept, epoch=fit.epoch + 1, running=~stop), loss, loss
 
     monkeypatch.setattr(engine, "train_group", trained)
-    monkeypatch.setattr(search_blocks, "after_epoch", judged)
+    monkeypatch.setattr(blocks, "after_epoch", judged)
     table = Table(jnp.array([[0.25], [0.125], [0.0]]), jnp.array([1, 2, 0]))
     lanes, zero = jnp.array([0.5, 0.75]), jnp.zeros(2, jnp.int32)
     signs, last = jnp.array([1.0, -1.0]), jnp.array([2, 1], jnp.int32)
@@ -120,7 +122,7 @@ def test_an_epoch_of_a_group_is_each_lanes_own_on_what_the_group_shares(monkeypa
     begun = stopping.FitState(TrainingState(params, ()), params, lanes, zero, zero, jnp.ones(2, bool))
     weights, rows = jnp.array([2.0, 3.0, 0.0]), jnp.array([0, 2])
     given = Given(numbers, (np.array([[7.0]]),), weights, rows, 4.0, rows)  # pyright: ignore[reportArgumentType]
-    job = search_blocks.FitJob(stopping.FitConfig(Config(batch_size=2), True, True, True), 3, True)
+    job = blocks.FitJob(stopping.FitConfig(Config(batch_size=2), True, True, True), 3, True)
     orders = jnp.array([[1, 0], [0, 1], [1, 0]])
     step, (losses, shares) = job.begin(jax.tree.map(lambda leaf: leaf[None], begun), given, orders[None], table, True)
     assert (losses.shape, bool(jnp.all(jnp.isnan(losses))), shares.shape) == ((1, 3, 2), True, (1, 2))
@@ -175,7 +177,7 @@ def test_fits_that_are_interleaved_are_the_classifiers_own(optimizer: str, monke
         return original(*given)
 
     monkeypatch.setattr(engine, "train_group", counting)
-    monkeypatch.setattr(search, "train_fits", lambda *given: outcomes.extend(train_fits(*given)) or outcomes)
+    monkeypatch.setattr(grid_search, "train_fits", lambda *given: outcomes.extend(train_fits(*given)) or outcomes)
     base = small(optimizer=optimizer, batch_size=1, max_iter=3, n_iter_no_change=1, tol=1e-3, learning_rate=0.02)
     grid = {"alpha": [0.0, 0.1, 0.4], "hidden_layer_sizes": [(5,), (3,)], "learning_rate": [0.02, 0.05]}
     MLPClassifierSweep(base, grid, cv=3, refit=False).fit(X, NAMES, WEIGHTS)
@@ -199,7 +201,7 @@ def test_small_groups_batches_and_optimisers_from_outside_are_not_interleaved(mo
         settings: dict[str, Any] = {"optimizer": "sgd", "batch_size": 1, **given}
         candidates = [small(**settings, tol=float(number)).get_params() for number in range(count)]
         made = search_fits.fits(candidates, search_fits.Samples(X, LABELS, np.arange(3), WEIGHTS), folds)
-        plan = search_blocks._plan(made, folds, table, 3, layout.device_mesh())  # pyright: ignore[reportPrivateUsage]
+        plan = blocks._plan(made, folds, table, 3, layout.device_mesh())  # pyright: ignore[reportPrivateUsage]
         assert (plan.lanes, plan.job.interleaved) == expected, (count, given)
 
 
@@ -251,7 +253,7 @@ def test_a_fit_that_diverges_scores_nothing_and_disturbs_nobody() -> None:
     ],
 )
 def test_grids_are_checked_before_anything_is_trained(grid: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "train_fits", None)
+    monkeypatch.setattr(grid_search, "train_fits", None)
     with rejects(message):
         MLPClassifierSweep(small(), grid).fit(X, LABELS)
 

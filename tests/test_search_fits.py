@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jaxmlp import Layer
-from jaxmlp.classifier import search_blocks
-from jaxmlp.classifier.search_blocks import FitOutcome, train_fits
-from jaxmlp.classifier.search_fits import Fit, Samples, common_config, fits, programs
+from jaxmlp.classifier.search import blocks as search_blocks
+from jaxmlp.classifier.search.blocks import FitOutcome, train_fits
+from jaxmlp.classifier.search.fits import Fit, Samples, common_config, fits, programs
 from jaxmlp.engine import device_mesh, layout
 from jaxmlp.engine.layout import unpad_params
 from jaxmlp.network import sizes_of

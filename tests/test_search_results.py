@@ -10,9 +10,9 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import LeaveOneGroupOut, ParameterSampler
 
 from jaxmlp import MLPClassifier, MLPClassifierSweep, Params
-from jaxmlp.classifier import search
-from jaxmlp.classifier.search_blocks import FitOutcome
-from jaxmlp.classifier.search_fits import Fit, Folds, Samples
+from jaxmlp.classifier.search import grid_search
+from jaxmlp.classifier.search.blocks import FitOutcome
+from jaxmlp.classifier.search.fits import Fit, Folds, Samples
 from tests.helpers import assert_agree, rejects, told_by
 from tests.test_classifier import LABELS, NAMES, WEIGHTS, X, small
 
@@ -50,7 +50,7 @@ class Lanes:
 def lanes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lanes]:
     def given(*arguments: Any, **keywords: Any) -> Lanes:
         made = Lanes(*arguments, **keywords)
-        monkeypatch.setattr(search, "train_fits", made)
+        monkeypatch.setattr(grid_search, "train_fits", made)
         return made
 
     return given

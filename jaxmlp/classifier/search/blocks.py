@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from jaxmlp import engine, runtime
 from jaxmlp.classifier.one_fit import hyperparameters_of
-from jaxmlp.classifier.search_fits import Fit, Folds, Samples, common_config, programs
+from jaxmlp.classifier.search.fits import Fit, Folds, Samples, common_config, programs
 from jaxmlp.classifier.stopping import FitConfig, FitHyperparameters, FitState, after_epoch, run_epochs, start
 from jaxmlp.data import Dataset
 from jaxmlp.engine import layout

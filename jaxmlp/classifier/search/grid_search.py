@@ -18,8 +18,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from jaxmlp.checks import check_weights
 from jaxmlp.classifier.estimator import MLPClassifier
 from jaxmlp.classifier.one_fit import say
-from jaxmlp.classifier.search_blocks import FitOutcome, train_fits
-from jaxmlp.classifier.search_fits import Folds, Samples, fits
+from jaxmlp.classifier.search.blocks import FitOutcome, train_fits
+from jaxmlp.classifier.search.fits import Folds, Samples, fits
 from jaxmlp.classifier.settings import check_settings
 from jaxmlp.errors import InputError
 from jaxmlp.runtime import computing
