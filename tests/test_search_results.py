@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from sklearn.exceptions import FitFailedWarning
-from sklearn.model_selection import LeaveOneGroupOut, ParameterSampler
+from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, ParameterSampler
 
 from jaxmlp import MLPClassifier, MLPClassifierSweep, Params
 from jaxmlp.classifier.search import grid_search
@@ -141,6 +141,74 @@ def test_the_best_is_fitted_on_all_rows_with_their_weights_and_the_base_stays_as
     assert found.best_estimator_ is not base
     assert base.alpha == 0.0001
     assert 0 <= found.refit_time_ < 1
+
+
+def test_a_function_chooses_the_best_from_the_results(lanes: Callable[..., Lanes]) -> None:
+    lanes([0.9, 0.9, 0.5, 0.5, 0.7, 0.7])
+    found = swept({"alpha": [1, 2, 3]}, refit=lambda results: np.argmin(results["mean_test_score"]))
+    assert (found.best_index_, found.best_params_, found.best_estimator_.alpha) == (1, {"alpha": 2}, 2)
+    assert not hasattr(found, "best_score_")
+    for given, error, message in (
+        (1.0, TypeError, "refit gave 1.0, expected the number of a candidate"),
+        (None, TypeError, "refit gave None, expected the number of a candidate"),
+        (1, IndexError, "refit gave 1, expected a candidate, 0..0"),
+        (-1, IndexError, "refit gave -1, expected a candidate, 0..0"),
+    ):
+        lanes([0.9, 0.9])
+        with pytest.raises(error, match=message):
+            swept({"alpha": [1]}, refit=lambda _: given)  # noqa: B023 - used at once
+
+
+@pytest.mark.parametrize("refit", ["nonsense", "accuracy", None, 1])
+def test_a_refit_that_says_nothing_is_refused_before_anything_trains(refit: Any, lanes: Callable[..., Lanes]) -> None:
+    made = lanes([])
+    with rejects(f"refit is {refit!r}, expected True, False or a function of cv_results_"):
+        swept({"alpha": [1]}, refit=refit)
+    assert made.calls == []
+
+
+def test_folds_may_be_given_as_masks_negative_numbers_lists_and_slices(lanes: Callable[..., Lanes]) -> None:
+    mask = np.arange(40) < 30
+    same = [
+        (mask, ~mask), (mask.tolist(), (~mask).tolist()), (np.arange(-40, -10), np.arange(-10, 0)),
+        (list(range(30)), list(range(30, 40))), (slice(None, 30), slice(30, None)),
+    ]  # fmt: skip
+    made = lanes([0.5] * len(same))
+    swept({"alpha": [1]}, cv=same)
+    ((_, folds, _, _),) = made.calls
+    assert len(folds) == len(same)
+    for training, test in folds:
+        np.testing.assert_array_equal(training, np.arange(30))
+        np.testing.assert_array_equal(test, np.arange(30, 40))
+
+
+@pytest.mark.parametrize(
+    ("cv", "error", "message"),
+    [
+        ([], ValueError, "cv has no fold, expected one or more"),
+        ([([0, 1], [])], ValueError, "fold 0 of cv has no test row, expected one or more"),
+        ([([0, 1], [2]), ([], [3])], ValueError, "fold 1 of cv has no training row, expected one or more"),
+        ([([0, 1], [40])], IndexError, "index 40 is out of bounds"),
+        ([([0, -41], [1])], IndexError, "index -41 is out of bounds"),
+        ([(np.ones(41, bool), [1])], IndexError, "boolean index did not match"),
+    ],
+)
+def test_folds_that_the_data_does_not_have_are_refused(
+    cv: Any, error: type[Exception], message: str, lanes: Callable[..., Lanes]
+) -> None:
+    made = lanes([])
+    with pytest.raises(error, match=message):
+        swept({"alpha": [1]}, cv=cv)
+    assert made.calls == []
+
+
+def test_folds_as_masks_score_as_scikit_learns_search_does() -> None:
+    random = np.random.default_rng(0)
+    folds = [(mask, ~mask) for mask in (random.random((2, 40)) < 0.7)]
+    found = MLPClassifierSweep(small(), {"alpha": [0.1, 1.0]}, cv=folds, refit=False).fit(X, NAMES)
+    theirs: Any = GridSearchCV(small(), {"alpha": [0.1, 1.0]}, cv=folds, refit=False).fit(X, NAMES)
+    for name in ("split0_test_score", "split1_test_score"):
+        np.testing.assert_allclose(found.cv_results_[name], theirs.cv_results_[name])
 
 
 def test_a_scorer_sees_each_fit_with_the_test_rows_of_its_fold(lanes: Callable[..., Lanes]) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from jaxmlp.classifier.one_fit import PreparedFit, prepare, random_of
 from jaxmlp.classifier.settings import Settings, check_settings
 from jaxmlp.classifier.stopping import FitConfig
+from jaxmlp.errors import InputError
 from jaxmlp.optimizers import OPTIMIZERS
 
-__all__ = ["Fit", "Folds", "Samples", "common_config", "fits", "programs"]
+__all__ = ["Fit", "Folds", "Samples", "common_config", "fits", "folds_of", "programs"]
 
 
 class Samples(NamedTuple):
@@ -35,6 +36,25 @@ class Fit(NamedTuple):
 
 
 Folds = Sequence[tuple[NDArray[Any], NDArray[Any]]]
+"""Training and test rows of each fold, numbers from 0."""
+
+
+def folds_of(splits: Iterable[Any], n: int) -> Folds:
+    """The Folds of ``n`` samples from what a splitter or a person gives: row numbers, negative ones too, or masks.
+
+    Raises:
+        IndexError: a row that is not there, a mask of another length (NumPy's own).
+        InputError: no fold, or one without a training or a test row.
+    """
+    rows = np.arange(n)
+    folds = [(rows[training], rows[test]) for training, test in splits]
+    if not folds:
+        raise InputError("cv has no fold, expected one or more")
+    for number, fold in enumerate(folds):
+        for kind, chosen in zip(("training", "test"), fold, strict=True):
+            if not len(chosen):
+                raise InputError(f"fold {number} of cv has no {kind} row, expected one or more")
+    return folds
 
 
 def fits(candidates: Sequence[dict[str, Any]], samples: Samples, folds: Folds) -> list[Fit]:

@@ -2,16 +2,15 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import ParameterGrid, check_cv
+from sklearn.model_selection import check_cv
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -19,7 +18,8 @@ from jaxmlp.checks import check_weights
 from jaxmlp.classifier.estimator import MLPClassifier
 from jaxmlp.classifier.one_fit import say
 from jaxmlp.classifier.search.blocks import FitOutcome, train_fits
-from jaxmlp.classifier.search.fits import Folds, Samples, fits
+from jaxmlp.classifier.search.fits import Folds, Samples, fits, folds_of
+from jaxmlp.classifier.search.results import candidates_of, results_of
 from jaxmlp.classifier.settings import check_settings
 from jaxmlp.errors import InputError
 from jaxmlp.runtime import computing
@@ -42,8 +42,10 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         param_grid: as for ``GridSearchCV``: a dictionary of lists, a list of such dictionaries, or any iterable of
             dictionaries of values, such as ``ParameterSampler``.
         scoring: None for accuracy, computed with the training; a name or function of scikit-learn costs a call per fit.
-        cv: folds: a number, a splitter, or an iterable of (training rows, test rows).
-        refit: train the best candidate on all samples; `predict` and the like need it.
+        cv: folds: a number, a splitter, or an iterable of (training rows, test rows): row numbers, negative ones
+            count from the end, or masks.
+        refit: train the best candidate on all samples; `predict` and the like need it. A function of ``cv_results_``
+            gives the number of the candidate that is to be the best; then there is no ``best_score_``.
         error_score: of a fit whose loss is no longer finite, or "raise".
         verbose: log one line per block of fits, as `MLPClassifier`.
 
@@ -61,7 +63,7 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self, estimator: MLPClassifier, param_grid: Any, *, scoring: Any = None, cv: Any = None, refit: bool = True,
+        self, estimator: MLPClassifier, param_grid: Any, *, scoring: Any = None, cv: Any = None, refit: Any = True,
         error_score: Any = np.nan, verbose: bool = False,
     ) -> None:  # fmt: skip
         self.estimator = estimator
@@ -82,14 +84,19 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             groups: for the splitter.
 
         Raises:
-            InputError: a parameter, weight or label that cannot be used; with ``error_score="raise"`` an infinite loss.
+            InputError: a parameter, weight, label or fold that cannot be used; with ``error_score="raise"`` an infinite
+                loss.
+            IndexError: a fold has a row that is not there; ``refit`` gave a candidate that is not there.
+            TypeError: ``refit`` gave no whole number.
         """
         estimator: Any = self.estimator
         if not isinstance(estimator, MLPClassifier):
             raise InputError(f"estimator is a {type(estimator).__name__}, expected an MLPClassifier")
         if self.error_score != "raise" and not isinstance(self.error_score, (int, float)):
             raise InputError(f"error_score is {self.error_score!r}, expected a number or raise")
-        params = _candidates(self.param_grid, self.estimator.get_params(deep=False))
+        if not isinstance(self.refit, (bool, np.bool_)) and not callable(self.refit):
+            raise InputError(f"refit is {self.refit!r}, expected True, False or a function of cv_results_")
+        params = candidates_of(self.param_grid, self.estimator.get_params(deep=False))
         base = self.estimator.get_params(deep=False)
         candidates = [{**base, **given} for given in params]
         validated: Any = validate_data(self, X, y, accept_sparse="csr", dtype=["float64", "float32"])
@@ -97,7 +104,7 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         x = x if isinstance(x, np.ndarray) else x.toarray()
         splitter: Any = check_cv(self.cv, y, classifier=True)
-        folds = list(splitter.split(x, y, groups))
+        folds = folds_of(splitter.split(x, y, groups), len(x))
         self.classes_, labels = np.unique(y, return_inverse=True)
         weights = check_weights(sample_weight, len(x))
         outcomes = self._outcomes(candidates, Samples(x, labels, self.classes_, weights), folds)
@@ -105,16 +112,28 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.n_splits_ = len(folds)
         shape = (len(candidates), len(folds))
         fit_times = np.asarray([outcome.seconds for outcome in outcomes]).reshape(shape)
-        self.cv_results_ = _results(params, scores.reshape(shape), fit_times, score_times.reshape(shape))
-        self.best_index_ = int(np.argmin(self.cv_results_["rank_test_score"]))
+        self.cv_results_ = results_of(params, scores.reshape(shape), fit_times, score_times.reshape(shape))
+        self.best_index_ = self._chosen()
         self.best_params_ = params[self.best_index_]
-        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        if not callable(self.refit):
+            self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         if self.refit:
             start = time.perf_counter()
             best: Any = clone(self.estimator)
             self.best_estimator_ = best.set_params(**self.best_params_).fit(X, y, sample_weight)
             self.refit_time_ = time.perf_counter() - start
         return self
+
+    def _chosen(self) -> int:
+        """The candidate that is the best: of the first rank, or whichever the function ``refit`` names."""
+        if not callable(self.refit):
+            return int(np.argmin(self.cv_results_["rank_test_score"]))
+        chosen: Any = self.refit(self.cv_results_)
+        if not isinstance(chosen, Integral):
+            raise TypeError(f"refit gave {chosen!r}, expected the number of a candidate")
+        if not 0 <= chosen < len(self.cv_results_["params"]):
+            raise IndexError(f"refit gave {chosen}, expected a candidate, 0..{len(self.cv_results_['params']) - 1}")
+        return int(chosen)
 
     def _outcomes(self, candidates: list[dict[str, Any]], samples: Samples, folds: Folds) -> list[FitOutcome]:
         """One for each fit, candidates outermost; candidates of one dtype and device train together."""
@@ -198,39 +217,3 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _candidates(grid: Any, base: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The dictionaries of a grid; raises InputError for an unknown parameter, or none at all."""
-    iterable: Iterable[Any] = ParameterGrid(grid) if isinstance(grid, (Mapping, list, tuple)) else grid
-    found = [dict(given) for given in iterable]
-    if not found:
-        raise InputError("param_grid has no candidate, expected one or more")
-    for given in found:
-        for name in given:
-            if name not in base:
-                raise InputError(f"param_grid has {name!r}, expected parameters of MLPClassifier")
-    return found
-
-
-def _results(
-    params: list[dict[str, Any]], scores: NDArray[Any], fit_times: NDArray[Any], score_times: NDArray[Any]
-) -> dict[str, Any]:
-    """``cv_results_`` from ``[candidates, folds]`` each."""
-    results: dict[str, Any] = {}
-    for name, times in (("fit", fit_times), ("score", score_times)):
-        results[f"mean_{name}_time"], results[f"std_{name}_time"] = times.mean(axis=1), times.std(axis=1)
-    for name in sorted({name for given in params for name in given}):
-        column = np.ma.MaskedArray(np.empty(len(params), object), mask=True)
-        for number, given in enumerate(params):
-            if name in given:
-                column[number] = given[name]
-        results[f"param_{name}"] = column
-    results["params"] = params
-    for fold in range(scores.shape[1]):
-        results[f"split{fold}_test_score"] = scores[:, fold]
-    mean = scores.mean(axis=1)
-    results["mean_test_score"], results["std_test_score"] = mean, scores.std(axis=1)
-    worst = np.where(np.isnan(mean), np.nanmin(mean, initial=0) - 1, mean)  # a failed candidate is the last
-    results["rank_test_score"] = rankdata(-worst, method="min").astype(np.int32)
-    return results
