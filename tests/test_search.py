@@ -1,5 +1,6 @@
 """The search in one program: what scikit-learn's loop finds with the same classifier, fit by fit."""
 
+import functools
 import itertools
 import time
 from collections.abc import Iterator
@@ -241,6 +242,20 @@ def test_a_fit_that_diverges_scores_nothing_and_disturbs_nobody() -> None:
     assert found.cv_results_["rank_test_score"][0] == 3
     with rejects("no longer finite in 2 of 6 fits"):
         MLPClassifierSweep(small(**settings), grid, cv=2, error_score="raise").fit(X, LABELS)
+
+
+def test_a_network_lost_in_its_very_last_update_is_seen() -> None:
+    # One update an epoch: after the last one no loss is computed any more, and the parameters are infinite.
+    settings: dict[str, Any] = {"activation": "identity", "optimizer": "sgd", "batch_size": 20, "max_iter": 1}
+    grid = {"learning_rate": [1e308, 0.1], "dtype": ["float64"]}
+    huge = 1e3 * X
+    with pytest.warns(FitFailedWarning, match="no longer finite in 2 of 4 fits"):
+        found = MLPClassifierSweep(small(**settings), grid, cv=2, refit=False).fit(huge, LABELS)
+    assert np.isnan(found.cv_results_["mean_test_score"]).tolist() == [True, False]
+    lost = small(**settings | {"batch_size": 40}, learning_rate=1e308, dtype="float64")
+    for method in (lost.fit, functools.partial(lost.partial_fit, classes=np.unique(LABELS))):
+        with rejects("the loss is no longer finite in epoch 1 with learning rate 1e+308"):
+            method(huge, LABELS)
 
 
 @pytest.mark.parametrize(

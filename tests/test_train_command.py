@@ -305,6 +305,16 @@ def test_ctrl_c_and_a_loss_not_finite_keep_the_finite_epochs_before(
     assert len(found.history.test_accuracy) == 3
 
 
+def test_parameters_lost_in_the_very_last_update_are_seen(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = small._replace(x_train=1e9 * small.x_train)
+    monkeypatch.setattr(training_run, "load_table", lambda *_, **__: huge)
+    n_in, classes, n = small.x_train.shape[1], small.y_train.shape[1], len(small.x_train)
+    settings = Settings((), 3, 1e308, 1, n, "identity", n_in=n_in, n_classes=classes)  # one update in all
+    found = training_run.run(settings)
+    assert not np.all(np.isfinite(found.params[0].weights))
+    assert (found.ended, len(found.history.loss), np.isfinite(found.history.loss[0])) == ("diverged", 1, True)
+
+
 def test_epochs_per_call_divide_the_epochs_and_shrink_where_an_epoch_is_long() -> None:
     # 1,000 samples of 10,000 weights are 10^7 products per epoch: 10 epochs per call; of 20,000: 5; of 10^6: 1.
     for weights, most in ((10_000, 10), (20_000, 5), (1_000_000, 1)):

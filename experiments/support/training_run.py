@@ -71,7 +71,7 @@ class Result(NamedTuple):
         seconds_compiling: for tracing and compiling the training program.
         seconds_training: for all epochs with their evaluation, without printing.
         ended: "finished", "interrupted" (Ctrl-C) or "diverged" (a loss that is not finite, in the epoch after
-            the last one of the history).
+            the last one of the history, or parameters that are not finite after the last epoch).
         snapshots: the parameters after 0, 1, .. epochs as NumPy arrays, where they were asked for.
     """
 
@@ -162,6 +162,8 @@ def run(
                 break
     except KeyboardInterrupt:
         ended = "interrupted"
+    if ended == "finished" and not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(state.params)):
+        ended = "diverged"  # in the last update, whose loss no other update computed
     empty = History(*[np.empty(0)] * 3)
     history = History(*(np.concatenate(columns) for columns in zip(empty, *rows, strict=True)))
     parameters = tuple(kept) if snapshots else ()

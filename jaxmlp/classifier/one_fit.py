@@ -143,6 +143,8 @@ def train(
         fit, *rows = fit_epochs(fit, orders, data, validation, given, prepared.config)
         before, done, running = done, int(fit.epoch), bool(fit.running)
         loss, score = (np.asarray(row, np.float64)[: done - before].tolist() for row in rows)
+        if not running and not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(fit.kept or fit.state.params)):
+            loss[-1:] = [np.nan]  # that of the last update's parameters, which no update looked at
         losses += loss
         scores += score
         report(before, loss, score)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from jaxmlp.network import Activation, Activations, Layer, Params, hidden_activations
 
 __all__ = [
-    "GROUPS", "MAX_BYTES", "Layout", "device_mesh", "empty_block", "fetched", "group_bytes", "groups_within",
+    "GROUPS", "MAX_BYTES", "Layout", "device_mesh", "empty_block", "fetched", "finite", "group_bytes", "groups_within",
     "ladder_width", "lanes_of", "lay_out", "masked", "put_network", "shardings", "unpad_params", "zeros",
 ]  # fmt: skip
 
@@ -117,6 +117,12 @@ def unpad_params(params: Params, at: tuple[int, int], sizes: Sequence[int]) -> P
         Layer(layer.weights[at][:n_out, :n_in], layer.biases[at][:n_out])
         for layer, (n_in, n_out) in zip(params, itertools.pairwise(sizes), strict=True)
     )
+
+
+def finite(params: Params) -> NDArray[np.bool_]:
+    """``[G, B]``: whether all parameters of a lane are finite, of leaves ``[G, B, ...]``."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
+    return np.all([np.all(np.isfinite(leaf), axis=tuple(range(2, leaf.ndim))) for leaf in leaves], axis=0)
 
 
 def masked(activation: Activations, masks: Sequence[Array]) -> tuple[Activation, ...]:

@@ -31,7 +31,7 @@ __all__ = ["FitOutcome", "train_fits"]
 
 
 class FitOutcome(NamedTuple):
-    """What became of a fit: its parameters (NumPy's), epochs done, whether the loss was no longer finite.
+    """What became of a fit: its parameters (NumPy's), epochs done, whether the loss or a parameter was not finite.
 
     ``test_accuracy`` is the share of the fold's test rows classified correctly; ``seconds`` the time of its block,
     divided evenly between the block's fits.
@@ -90,8 +90,7 @@ class FitJob:
         del given, on_cpu
         config, dtype, (x, labels) = self.config, shared.x.dtype, shared
 
-        def step(number: Array, fit: FitState, given: Given, orders: Array) -> tuple[FitState, tuple[Array, Array]]:
-            del number
+        def step(_: Array, fit: FitState, given: Given, orders: Array) -> tuple[FitState, tuple[Array, Array]]:
             y = jax.nn.one_hot(labels, self.classes, dtype=dtype) * given.weights[:, None]
             data = Dataset(x, y, labels, x[:0], y[:0], labels[:0])
             numbers = given.hyperparameters
@@ -216,6 +215,7 @@ def _train_block(plan: _Plan, groups: Sequence[list[Fit]], table: Table, mesh: M
         trained = np.arange(epochs)[None, :, None] < (done - before)[:, None, :]
         diverged |= np.any(trained & ~np.isfinite(losses), axis=1)
     found, shares = jax.tree.map(np.asarray, (fit.kept or fit.state.params, shares))
+    diverged |= ~layout.finite(found)  # no loss looked at them after the last update
     seconds = (time.perf_counter() - began) / sum(map(len, groups))
     return [
         FitOutcome(
