@@ -429,7 +429,8 @@ def test_curves_are_those_of_the_history(tab: Tab, first: Shown) -> None:
 
 WRONG_LINKS = [
     "#test=300", "#test=-1", "#test=x", "#test=", "#epoch=-3", "#epoch=1e9", "#unit=9.9", "#unit=1.20", "#unit=1",
-    "#unit=1.-1", "#unit=0.0", "#drawn=zz", "#digit=10", "#lang=fr", "#lang=__proto__", "#%E0%A4%A", "#&&=",
+    "#unit=1.-1", "#unit=0.0", "#unit=1.5e-1",
+    "#drawn=zz", "#digit=10", "#lang=fr", "#lang=__proto__", "#%E0%A4%A", "#&&=",
 ]  # fmt: skip
 
 
@@ -440,6 +441,16 @@ def test_a_link_that_asks_for_what_is_not_there_shows_the_page_as_it_opens(link:
     assert opens[3].startswith("wrong")  # it opens with a mistake, where there is something to see
     tab.go(link)
     assert (probabilities_shown(tab), tab.text("#epoch-shown"), tab.text("#unit-title"), tab.text("#verdict")) == opens
+
+
+def test_the_digit_that_one_says_it_is_stands_in_the_link(tab: Tab) -> None:
+    tab.go("#test=17").page.locator("#label").select_option("6")
+    link, loss = tab.settle().ask("location.hash"), tab.data("#loss", "loss")
+    assert "digit=6" in link
+    tab.go(link)
+    assert (tab.page.locator("#label").input_value(), tab.data("#loss", "loss")) == ("6", loss)
+    tab.page.locator("#label").select_option("7")  # as it is
+    assert "digit" not in tab.settle().ask("location.hash")
 
 
 def test_a_link_followed_within_the_page_is_shown(tab: Tab) -> None:
