@@ -765,6 +765,34 @@ def test_a_model_file_of_one_moment_says_so_and_has_no_slider(browser: Any, mixe
         assert tab.page.locator("#eta").input_value() == "0.05"
         assert "tanh, relu, identity, sigmoid in the hidden layers" in tab.text("#network")
         assert tab.ask("Object.keys(look.planes)") == ["2"]
+        tab.page.locator("#row").select_option("17")
+        assert "test=17" in tab.settle().ask("location.hash")
+        assert "epoch" not in tab.ask("location.hash")
+
+
+def test_bars_are_as_long_as_h_and_blue_where_it_is_negative(browser: Any, mixed: Shown) -> None:
+    with opened(browser, mixed.path, "#test=17") as tab:
+        bars = tab.page.locator(".unit").evaluate_all(
+            """(all) => all.map(({dataset, lastChild}) => {
+                const { transform, backgroundColor } = getComputedStyle(lastChild);
+                return [+dataset.layer, +dataset.h, new DOMMatrix(transform).a, backgroundColor];
+            })"""
+        )
+        for layer in range(1, 6):
+            own = [bar[1:] for bar in bars if bar[0] == layer]
+            largest = max(1, *(abs(h) for h, *_ in own))
+            for h, length, colour in own:
+                assert length == pytest.approx(abs(h) / largest, abs=1e-5)
+                assert colour == ("rgb(0, 114, 178)" if h < 0 else "rgb(213, 94, 0)")
+        assert min(bar[1] for bar in bars) < 0
+        assert max(bar[1] for bar in bars) > 1
+        shares = tab.page.locator("#probabilities li").evaluate_all(
+            "(all) => all.map((li) => [+li.dataset.probability, "
+            "new DOMMatrix(getComputedStyle(li.children[1].firstChild).transform).a, li.className])"
+        )
+        for probability, length, name in shares:
+            assert length == pytest.approx(probability, abs=1e-5)
+            assert name == ("largest" if probability == max(each[0] for each in shares) else "")
 
 
 def test_softmax_regression_has_a_page_too(browser: Any, folder: Path) -> None:
