@@ -598,6 +598,14 @@ def test_an_update_changes_weights_and_loss_as_the_lecture_has_it_and_can_be_tak
     assert tab.text("#updated").startswith("No update yet")
 
 
+def test_an_update_after_which_the_loss_is_not_finite_is_not_made(tab: Tab, first: Shown) -> None:
+    tab.go("#test=2").page.fill("#eta", "1e308")
+    tab.page.click("#update")
+    assert tab.text("#updated") == "The loss would no longer be finite: this update is not made."
+    np.testing.assert_array_equal(numbers(tab, PARAMS), flat(first.content.model.params))
+    assert tab.page.locator("#reset").is_disabled()
+
+
 @pytest.mark.parametrize("rate", ["-1", "", "1e999"])
 def test_a_learning_rate_that_is_none_is_told_and_makes_no_update(rate: str, tab: Tab) -> None:
     tab.go().page.fill("#eta", rate)

@@ -57,7 +57,6 @@ function showBack() {
   showGradients();
 }
 
-const largestIn = (W) => W.reduce((most, row) => Math.max(most, largestOf(row)), 0);
 const paintMatrix = (canvas, W, largest) =>
   paint(canvas, Float64Array.from(W.flatMap((row) => [...row])), W[0].length, largest);
 

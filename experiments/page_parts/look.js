@@ -62,7 +62,7 @@ function buildUnit(l, i) {
 /** What depends on the weights alone. */
 function showWeights() {
   now.params.forEach(({ W }, k) => {
-    const largest = W.reduce((most, row) => Math.max(most, largestOf(row)), 0);
+    const largest = largestIn(W);
     look.units[k].forEach(({ canvas }, i) => paint(canvas, W[i], columnsOf(k + 1), largest));
   });
   const labels = LABELS.slice(DATA.n_test);

@@ -31,6 +31,7 @@ function paint(canvas, values, columns, largest) {
 }
 
 const largestOf = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+const largestIn = (W) => Math.max(...W.map(largestOf));
 
 /** An element of SVG with attributes and, perhaps, text. */
 function svgElement(name, attributes, text = "") {
