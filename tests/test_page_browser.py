@@ -815,6 +815,41 @@ def test_softmax_regression_has_a_page_too(browser: Any, folder: Path) -> None:
         np.testing.assert_array_equal(numbers(tab, f"{ROWS}.map(inputOf)"), expected.ravel())
 
 
+def test_what_is_computed_in_slices_is_of_the_digit_and_the_weights_now_shown(
+    browser: Any, folder: Path, digits: Dataset
+) -> None:
+    # Large enough for many slices, which go on when another digit is there already.
+    params = random_params(5, (64, 100, 60, 10))
+    save(folder / "slices.safetensors", Model(params, preparation=PREPARATION))
+    with opened(browser, written(page.run(str(folder / "slices.safetensors")), folder / "slices.html").path) as tab:
+        tab.ask("""() => {
+            window.seen = { differences: [], taken: [] };
+            const [agreement, accuracies] = [showAgreement, showAccuracies];
+            showAgreement = (...given) => {
+                agreement(...given);
+                const layers = [...document.querySelectorAll("#deltas > .layer")];
+                if (back.numerical) seen.differences.push(...layers.map(({ dataset }) => +dataset.difference));
+            };
+            showAccuracies = () => {
+                accuracies();
+                seen.taken.push(time.taken.slice(0, 300));
+            };
+            chooseRow(3);
+            chooseRow(4);
+            find("update").click();
+            find("update").click();
+            chooseRow(5);
+        }""")
+        tab.settle().page.wait_for_timeout(500)
+        seen = tab.ask("seen")
+        assert len(seen["differences"]) == 3
+        assert max(seen["differences"]) < 1e-7
+        for _ in range(2):
+            _, gradient = automatic_gradient()(params, digits.x_test[4], digits.y_test[4])
+            params = jax.tree.map(lambda p, d: p - 0.2 * d, params, gradient)
+        assert seen["taken"] == [np.argmax(forward(params, digits.x_test), axis=1).tolist()]
+
+
 def test_a_large_network_leaves_most_central_differences_out_and_stays_quick(browser: Any, folder: Path) -> None:
     random, sizes = np.random.default_rng(0), (64, 300, 200, 10)
     layers = [(random.normal(0, n**-0.5, (m, n)), np.zeros(m)) for n, m in itertools.pairwise(sizes)]
