@@ -368,6 +368,7 @@ def test_what_is_shown_changes_as_one_draws_and_the_link_to_it_shows_the_same_ag
     assert "test=" not in link
     seen = counts_shown(tab), during, shown_trace(tab), tab.data("#digit", "digit"), tab.ask("[...drawing.bitmap]")
     assert (tab.text("#verdict"), tab.page.locator("#row").input_value()) == ("", "")
+    assert tab.page.locator("#label").input_value() == tab.data("#digit", "digit")
     tab.go(link)
     digit, bitmap = tab.data("#digit", "digit"), tab.ask("[...drawing.bitmap]")
     assert (counts_shown(tab), probabilities_shown(tab), shown_trace(tab), digit, bitmap) == seen
@@ -377,6 +378,20 @@ def test_what_is_shown_changes_as_one_draws_and_the_link_to_it_shows_the_same_ag
     assert counts_shown(tab) == seen[0]
     tab.page.click("#undo")
     assert counts_shown(tab) == [0] * 64
+
+
+def test_a_row_that_is_chosen_and_a_cleared_frame_leave_nothing_of_the_drawing(tab: Tab) -> None:
+    tab.go("#test=17")
+    draw(tab, SEVEN)
+    tab.page.locator("#label").select_option("4")  # what it is meant to be
+    tab.page.click("#clear")
+    tab.settle()
+    assert tab.page.locator("#label").input_value() == tab.data("#digit", "digit") != "4"
+    draw(tab, SEVEN)
+    tab.page.locator("#row").select_option("18")
+    assert counts_shown(tab.settle()) == load_images()[0][18].ravel().tolist()
+    assert tab.page.locator("#label").input_value() == str(load_images()[1][18])
+    assert counts(lines(draw(tab, CROSS))) == counts_shown(tab.settle())
 
 
 def test_every_epoch_of_the_slider_has_the_accuracies_that_training_recorded(
@@ -424,6 +439,9 @@ def test_curves_are_those_of_the_history(tab: Tab, first: Shown) -> None:
         np.testing.assert_allclose(found[:, 1], expected, atol=0.051)
         place = float(tab.page.locator(f"#{name}-curve line.now").get_attribute("x1"))
         assert place == pytest.approx(found[9, 0], abs=0.051)
+        written_there = tab.page.locator(f"#{name}-curve text[text-anchor='middle']").all_text_contents()
+        assert written_there == ["0", "25", "50", "75", "100", "epoch"]
+        np.testing.assert_allclose(np.diff(found[:, 0]), (found[-1, 0] - found[0, 0]) / 99, atol=0.11)
     assert tab.page.locator("#accuracy-curve polyline").count() == 2
 
 
@@ -512,6 +530,11 @@ def test_deltas_and_both_gradients_are_shown_and_agree(tab: Tab, first: Shown, d
         found = tab.page.locator(f"{place} li").evaluate_all("(all) => all.map((item) => +item.dataset.delta)")
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
         assert 0 < float(tab.data(place, "difference")) < 1e-8
+        own, theirs = (
+            numbers(tab, f"({each}).flatMap(({{W, b}}) => [W, b])")
+            for each in (f"[now.back.gradient[{layer - 1}]]", f"[back.numerical[{layer - 1}]]")
+        )
+        assert float(tab.data(place, "difference")) == np.max(np.abs(own - theirs))
         largest = max(float(np.max(np.abs(leaf))) for leaf in gradient[layer - 1])
         assert re.fullmatch(r"Largest difference: \d\.\de−\d+; largest gradient: ([\d.]+)", tab.text(f"{place} .agree"))
         assert float(tab.text(f"{place} .agree").split()[-1]) == pytest.approx(largest, rel=6e-3)
@@ -611,6 +634,7 @@ def test_a_learning_rate_that_is_none_is_told_and_makes_no_update(rate: str, tab
     tab.go().page.fill("#eta", rate)
     assert tab.page.locator("#update").is_disabled()
     assert tab.text("#updated").startswith("The learning rate is “")
+    assert tab.page.locator("#eta").get_attribute("aria-invalid") == "true"
     tab.page.fill("#eta", "0.5")
     assert tab.page.locator("#update").is_enabled()
 
@@ -807,10 +831,13 @@ def test_softmax_regression_has_a_page_too(browser: Any, folder: Path) -> None:
     # A constant pixel's deviation is 0 in a table of one's own.
     preparation = dataclasses.replace(PREPARATION, scale=np.where(PREPARATION.scale < 1e-6, 0, PREPARATION.scale))
     assert not np.all(preparation.scale)
-    save(folder / "flat.safetensors", Model(random_params(2, (64, 10)), preparation=preparation))
+    zeros = as_params([(np.zeros((10, 64)), np.zeros(10))])
+    save(folder / "flat.safetensors", Model(zeros, preparation=preparation))
     with opened(browser, written(page.run(str(folder / "flat.safetensors")), folder / "flat.html").path) as tab:
         assert tab.text("#network") == "64-10: 1 layers, 650 weights and biases, softmax at the end."
         assert tab.page.locator(".unit").count() == 10
+        assert np.all(colours(tab, ".unit[data-unit='3'] canvas") == 255)
+        assert probabilities_shown(tab) == ["0.100000"] * 10
         expected = preparation.inputs(load_images()[0][:300].reshape(300, 64))
         np.testing.assert_array_equal(numbers(tab, f"{ROWS}.map(inputOf)"), expected.ravel())
 
