@@ -131,9 +131,10 @@ class MLPClassifierSweep(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         chosen: Any = self.refit(self.cv_results_)
         if not isinstance(chosen, Integral):
             raise TypeError(f"refit gave {chosen!r}, expected the number of a candidate")
-        if not 0 <= chosen < len(self.cv_results_["params"]):
-            raise IndexError(f"refit gave {chosen}, expected a candidate, 0..{len(self.cv_results_['params']) - 1}")
-        return int(chosen)
+        index, last = int(chosen), len(self.cv_results_["params"]) - 1
+        if not 0 <= index <= last:
+            raise IndexError(f"refit gave {index}, expected a candidate, 0..{last}")
+        return index
 
     def _outcomes(self, candidates: list[dict[str, Any]], samples: Samples, folds: Folds) -> list[FitOutcome]:
         """One for each fit, candidates outermost; candidates of one dtype and device train together."""
