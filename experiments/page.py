@@ -42,7 +42,7 @@ def show(content: Content, folder: Path, browser: bool) -> None:
     accuracy = content.recorded[-1]["test_accuracy"]
     said = ["-".join(map(str, sizes_of(content.model.params)))]
     said += [] if accuracy is None else [f"test accuracy {100 * accuracy:.3f} %"]
-    said += [f"{len(content.snapshots)} epochs" if len(content.snapshots) > 1 else "one epoch"]
+    said += [f"the weights of {len(content.snapshots)} epochs" if len(content.snapshots) > 1 else "of one epoch"]
     print(f"{', '.join(said)}, {len(text.encode()) / 1000:,.0f} kB")
     print(command_line.write(folder, {"page.html": text}))
     if browser and not webbrowser.open((folder / "page.html").resolve().as_uri()):

@@ -171,7 +171,7 @@ def test_the_command_trains_the_lectures_network_and_writes_a_page_below_a_megab
     np.testing.assert_allclose(data["curves"]["loss"][: len(lines)], lines, atol=5e-4)
     accuracy = f"{100 * data['curves']['test_accuracy'][-1]:.3f} %"
     name = "-".join(map(str, data["sizes"]))
-    assert said == [f"{name}, test accuracy {accuracy}, 23 epochs, {len(text) / 1000:,.0f} kB",
+    assert said == [f"{name}, test accuracy {accuracy}, the weights of 23 epochs, {len(text) / 1000:,.0f} kB",
                     f"wrote {tmp_path / 'page.html'}"]  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html"]
 

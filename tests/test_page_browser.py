@@ -399,7 +399,7 @@ def test_every_epoch_of_the_slider_has_the_accuracies_that_training_recorded(
 ) -> None:
     for shown in (first, third):
         with opened(browser, shown.path, "#test=0&epoch=5") as tab:
-            assert tab.text("#epoch-shown") == "epoch 5"
+            assert (tab.text("#epoch-shown"), tab.page.locator("#epoch").input_value()) == ("epoch 5", "5")
             epochs: list[Any] = shown.content.epochs
             assert (epochs[0], epochs[-1], len(epochs)) == (0, 100, 23)
             for place, epoch in enumerate(epochs):
@@ -443,6 +443,12 @@ def test_curves_are_those_of_the_history(tab: Tab, first: Shown) -> None:
         assert written_there == ["0", "25", "50", "75", "100", "epoch"]
         np.testing.assert_allclose(np.diff(found[:, 0]), (found[-1, 0] - found[0, 0]) / 99, atol=0.11)
     assert tab.page.locator("#accuracy-curve polyline").count() == 2
+
+
+def test_a_curve_of_very_many_epochs_is_drawn(browser: Any, folder: Path, mixed: Shown) -> None:
+    curves: Any = {**mixed.content.curves, "loss": [0.5] * 300_000}
+    with opened(browser, written(mixed.content._replace(curves=curves), folder / "long.html").path) as tab:
+        assert len(tab.page.locator("#loss-curve polyline").get_attribute("points").split()) == 300_000
 
 
 WRONG_LINKS = [
@@ -834,7 +840,7 @@ def test_softmax_regression_has_a_page_too(browser: Any, folder: Path) -> None:
     zeros = as_params([(np.zeros((10, 64)), np.zeros(10))])
     save(folder / "flat.safetensors", Model(zeros, preparation=preparation))
     with opened(browser, written(page.run(str(folder / "flat.safetensors")), folder / "flat.html").path) as tab:
-        assert tab.text("#network") == "64-10: 1 layers, 650 weights and biases, softmax at the end."
+        assert tab.text("#network") == "64-10: 1 layer, 650 weights and biases, softmax at the end."
         assert tab.page.locator(".unit").count() == 10
         assert np.all(colours(tab, ".unit[data-unit='3'] canvas") == 255)
         assert probabilities_shown(tab) == ["0.100000"] * 10

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from experiments.support.digits_model import digits_model
 from experiments.support.training_run import Result
-from jaxmlp import History, Model, Params, load_images
+from jaxmlp import History, Model, Params, load_digits, load_images
 from jaxmlp.models import trained_model
 from jaxmlp.network import sizes_of
 
@@ -21,7 +21,6 @@ __all__ = ["SNAPSHOTS", "Content", "of_file", "of_training", "to_json"]
 
 SNAPSHOTS = (*range(11), 12, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90)
 """Epochs whose parameters a page holds, beside the last: a network learns most in the first ones."""
-N_TEST = 300
 ACCURACIES = History._fields[1:]
 DETAILS, LETTERS = 100, 300
 """How many details of a file are shown, and how much of each."""
@@ -67,9 +66,10 @@ def of_training(result: Result) -> Content:
 def of_file(path: str) -> Content:
     """The Content of a model file; raises InputError if it is damaged or not made for the digits."""
     model, note = digits_model(path)
-    kept = {**(model.classifier or {}), **(model.classifier or {}).get("parameters", {}), **model.details}
+    classifier = dict(model.classifier or {})
+    losses, parameters = classifier.pop("loss_curve", None) or None, classifier.pop("parameters", {})
+    kept = {**classifier, **parameters, **model.details}
     recorded = {name: _number(kept.get(name), 1.0) for name in ACCURACIES}
-    losses = (model.classifier or {}).get("loss_curve") or None
     if losses is not None and not all(math.isfinite(loss) for loss in losses):
         losses = None
     rate, epochs = _number(kept.get("learning_rate")), kept.get("epochs")
@@ -116,7 +116,7 @@ def to_json(content: Content) -> str:
             "scale": _base64(scale),
             "images": "".join("0123456789abcdefg"[int(count)] for count in images.ravel()),
             "labels": "".join(map(str, labels)),
-            "n_test": N_TEST,
+            "n_test": len(load_digits().labels_test),
             "epochs": content.epochs,
             "recorded": content.recorded,
             "curves": content.curves,

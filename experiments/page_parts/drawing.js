@@ -18,13 +18,6 @@ function mark(bitmap, [x0, y0], [x1, y1]) {
   }
 }
 
-/** The pixels that strokes, lists of points, have set. */
-function bitmapOf(strokes) {
-  const bitmap = new Uint8Array(PIXELS * PIXELS);
-  for (const points of strokes) points.forEach((point, k) => mark(bitmap, points[Math.max(0, k - 1)], point));
-  return bitmap;
-}
-
 /** How many pixels are set in each block of 4 x 4: 64 counts, 0 to 16. */
 function count(bitmap) {
   const counts = new Float64Array(SIDE * SIDE);

@@ -26,7 +26,7 @@ function readLink() {
   now.snapshot = epoch === null || EPOCHS.length < 2 ? now.snapshot : nearest(epoch);
   [now.params, now.updates, now.said] = [snapshot(now.snapshot), 0, null];
   now.row = whole("test", DATA.n_test - 1) ?? (bitmap ? null : firstMistake());
-  drawing.clear(now.row === null ? (bitmap ?? drawing.bitmap) : undefined);
+  drawing.clear(now.row === null ? bitmap : undefined);
   now.counts = now.row === null ? count(drawing.bitmap) : countsOf(now.row);
   now.label = whole("digit", N_CLASSES - 1) ?? (now.row === null ? null : LABELS[now.row]);
   compute();

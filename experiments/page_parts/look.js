@@ -3,7 +3,6 @@
 
 /** A unit's weights in rows: an image's rows for the first layer, then ten in a row. */
 const columnsOf = (l) => (l === 1 ? SIDE : Math.min(10, DATA.sizes[l - 1]));
-const activationOf = (l) => (l < LAYERS ? DATA.activation[l - 1] : "softmax");
 
 const look = { units: [], planes: {} };
 
@@ -137,7 +136,7 @@ function formulaOf(l) {
 /** The words of this part. */
 function nameLayers() {
   find("layers").childNodes.forEach((layer, l) => {
-    const activation = l < LAYERS ? `φ = ${activationOf(l)}` : "softmax";
+    const activation = l < LAYERS ? `φ = ${DATA.activation[l - 1]}` : "softmax";
     setText(
       layer.querySelector("h3"),
       l ? words().layer(l, DATA.sizes[l], activation) : words().inputLayer(DATA.sizes[0]),

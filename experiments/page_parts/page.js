@@ -11,8 +11,9 @@ const now = {
   counts: null,
   x: null,
   label: null, // the true digit; null: of a drawing not said yet, the network's answer is taken for it
-  trace: null,
-  back: null,
+  y: null,
+  trace: null, // of the forward pass: g and h
+  back: null, // of the backward pass: loss, deltas, gradient
   unit: null, // [layer, unit]; at first that of layer 1 with the largest delta
   eta: DATA.learning_rate,
 };

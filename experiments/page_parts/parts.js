@@ -15,13 +15,10 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Fills a table's body, or a part of it, with rows of texts; the elements that are there stay. */
-function fillTable(body, rows, cell = "td") {
+/** Fills a table's body with rows of texts; the elements that are there stay. */
+function fillTable(body, rows) {
   while (body.rows.length > rows.length) body.deleteRow(-1);
-  rows.forEach((texts, k) => {
-    const row = body.rows[k] ?? body.insertRow();
-    fillRow(row, texts, cell);
-  });
+  rows.forEach((texts, k) => fillRow(body.rows[k] ?? body.insertRow(), texts));
 }
 
 function fillRow(row, texts, cell = "td") {

@@ -70,7 +70,7 @@ function showCurves(epoch) {
   const percent = (values) => values.map((value) => 100 * value);
   if (losses) {
     const series = [{ values: losses, name: "", kind: "training" }];
-    drawCurves(find("loss-curve"), series, epoch, [0, roundUp(Math.max(...losses))], "");
+    drawCurves(find("loss-curve"), series, epoch, [0, roundUp(largestOf(losses))], "");
   }
   if (training) {
     const series = [

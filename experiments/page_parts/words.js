@@ -8,7 +8,7 @@ const WORDS = {
   en: {
     title: "Draw a digit and look inside the network",
     network: (sizes, activations, parameters) =>
-      `${sizes}: ${sizes.split("-").length - 1} layers, ${parameters} weights and biases` +
+      `${sizes}: ${sizes.split("-").length - 1} layer${sizes.split("-").length > 2 ? "s" : ""}, ${parameters} weights and biases` +
       (activations ? `, ${activations} in the hidden layers, softmax at the end.` : ", softmax at the end."),
     drawTitle: "1. Draw",
     drawHelp:
@@ -16,7 +16,6 @@ const WORDS = {
       "keys move the pen, Space puts it down and lifts it, Backspace takes back a stroke.",
     pixels: "32 × 32 pixels",
     pixelsLabel: "Drawing area, 32 by 32 pixels",
-    pen: (x, y, down) => `pen ${down ? "down" : "up"}, column ${x}, row ${y}`,
     undo: "Take back",
     clear: "Clear",
     counts: "8 × 8 counts, 0 to 16",
@@ -72,7 +71,7 @@ const WORDS = {
     reset: "Take back all updates",
     updated: (before, after, n) => `Update ${n}: loss ${before} before, ${after} after.`,
     diverged: "The loss would no longer be finite: this update is not made.",
-    noUpdate: "No update yet: the weights are those of the file.",
+    noUpdate: "No update yet: the weights are those that training left.",
     badRate: (text) => `The learning rate is “${text}”, expected a number of 0 or more.`,
     timeTitle: "4. Time",
     bar: "Answer and epoch",
@@ -95,8 +94,7 @@ const WORDS = {
     training: "training",
     test: "test",
     aboutTitle: "About this network",
-    aboutHelp:
-      "What the network's file says of it. The page computes everything itself, in float64, and asks no other computer.",
+    aboutHelp: "What is recorded of it. The page computes everything itself, in float64, and asks no other computer.",
   },
   ja: {
     title: "数字を描いて、ニューラルネットワークの中を見る",
@@ -109,7 +107,6 @@ const WORDS = {
       "矢印キーでペンを動かし、スペースキーで下ろす・上げる、Backspace キーで一画戻します。",
     pixels: "32 × 32 画素",
     pixelsLabel: "描画領域、32 × 32 画素",
-    pen: (x, y, down) => `ペンは${down ? "下" : "上"}、${x} 列 ${y} 行`,
     undo: "一画戻す",
     clear: "消去",
     counts: "8 × 8 の個数（0〜16）",
@@ -159,7 +156,7 @@ const WORDS = {
     reset: "更新をすべて取り消す",
     updated: (before, after, n) => `${n} 回目の更新：損失は更新前 ${before}、更新後 ${after}。`,
     diverged: "損失が有限でなくなるため、この更新は行いません。",
-    noUpdate: "まだ更新していません。重みはファイルのものです。",
+    noUpdate: "まだ更新していません。重みは学習で得られたものです。",
     badRate: (text) => `学習率が「${text}」です。0 以上の数を入れてください。`,
     timeTitle: "4. 学習の経過",
     bar: "答えとエポック",
@@ -182,7 +179,7 @@ const WORDS = {
     test: "テスト",
     aboutTitle: "このネットワークについて",
     aboutHelp:
-      "ネットワークのファイルに書かれていること。計算はすべてこのページが float64 で行い、ほかのコンピューターとは通信しません。",
+      "このネットワークについての記録です。計算はすべてこのページが float64 で行い、ほかのコンピューターとは通信しません。",
   },
 };
 

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jaxmlp import InputError, Layer, Model, Preparation, load, load_table
 from jaxmlp.models import model_of
@@ -62,12 +61,8 @@ def prepared(path: str, model: Model) -> tuple[Model, str]:
         "standardised as the lecture does": table.preparation,
     }
     models = {way: dataclasses.replace(model, preparation=preparation) for way, preparation in ways.items()}
-    way = max(models, key=lambda way: float(np.mean(_taken(models[way], x) == labels)))
+    way = max(models, key=lambda way: float(np.mean(models[way].predict(x) == labels)))
     return models[way], f"the file does not say what its inputs were: the training digits fit it best {way}"
-
-
-def _taken(model: Model, x: NDArray[Any]) -> NDArray[np.intp]:
-    return np.argmax(model.probabilities(x), axis=1)
 
 
 def _by_pixel(model: Model, places: list[int]) -> Model:

@@ -20,8 +20,8 @@ def rungs(epochs: int, halving: int) -> list[int]:
 
     It chooses first after a quarter of the epochs, and again whenever they have grown ``halving`` times, up to three
     quarters of all. Earlier, the networks that learn slowly but end best are still behind: of 20 spaces on the digits,
-    choosing from the first epoch on found the best in 12, this in all. From four
-    epochs and three configurations on it takes half the updates at most.
+    choosing from the first epoch on found the best in 12, this in all. From four epochs and three configurations on it
+    takes half the updates at most.
     """
     found = [max(1, epochs // 4)] if halving else []
     while found and found[-1] * halving <= 3 * epochs // 4:
