@@ -13,7 +13,7 @@ from jaxmlp.data import Dataset, load_digits, load_images, make_dataset, standar
 from jaxmlp.errors import InputError
 from jaxmlp.gradients import automatic_gradient
 from jaxmlp.losses import GradientFunction, accuracy, cross_entropy
-from jaxmlp.network import ACTIVATIONS, Activation, Layer, Params, Trace, forward, forward_trace
+from jaxmlp.network import ACTIVATIONS, OUTPUTS, Activation, Layer, Output, Params, Trace, forward, forward_trace
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, sgd
 from jaxmlp.randomness import KeyStream, LectureStream, init_params
 from jaxmlp.training import Config, History, TrainingState, initial_state, train, train_epochs
@@ -41,15 +41,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "ACTIVATIONS", "OPTIMIZERS", "Activation", "Config", "Dataset", "Diagnosis", "DifferentGradientsError", "Finding",
-    "GradientCheck", "GradientFunction", "GradientReport", "HessianVectorProduct", "History", "Hyperparameters",
-    "InputError", "KeyStream", "Layer", "LectureStream", "MLPClassifier", "MLPClassifierSweep", "Model",
-    "NumericalGradient", "Params", "Preparation", "Table", "Tolerance", "Trace", "TrainingState", "WrongGradientError",
-    "accuracy", "automatic_deltas", "automatic_gradient", "automatic_hessian_vector", "check_gradient", "checking",
-    "classifier", "compare_backward", "compare_gradients", "compare_trees", "cross_entropy", "engine", "figures",
-    "forward", "forward_trace", "gradient_check", "hand_derived_gradient", "hand_derived_hessian_vector", "init_params",
-    "initial_state", "load", "load_digits", "load_images", "load_table", "make_dataset", "models", "numerical_gradient",
-    "runtime", "save", "sgd", "standardise", "sweep", "tables", "train", "train_epochs",
+    "ACTIVATIONS", "OPTIMIZERS", "OUTPUTS", "Activation", "Config", "Dataset", "Diagnosis", "DifferentGradientsError",
+    "Finding", "GradientCheck", "GradientFunction", "GradientReport", "HessianVectorProduct", "History",
+    "Hyperparameters", "InputError", "KeyStream", "Layer", "LectureStream", "MLPClassifier", "MLPClassifierSweep",
+    "Model", "NumericalGradient", "Output", "Params", "Preparation", "Table",
+    "Tolerance", "Trace", "TrainingState", "WrongGradientError", "accuracy", "automatic_deltas", "automatic_gradient",
+    "automatic_hessian_vector", "check_gradient", "checking", "classifier", "compare_backward", "compare_gradients",
+    "compare_trees", "cross_entropy", "engine", "figures", "forward", "forward_trace", "gradient_check",
+    "hand_derived_gradient", "hand_derived_hessian_vector", "init_params", "initial_state", "load", "load_digits",
+    "load_images", "load_table", "make_dataset", "models", "numerical_gradient", "runtime", "save", "sgd",
+    "standardise", "sweep", "tables", "train", "train_epochs",
 ]  # fmt: skip
 
 _PACKAGES = ("gradient_check", "checking", "models", "classifier", "tables", "engine", "figures", "runtime", "sweep")

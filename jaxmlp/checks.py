@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from jaxmlp.errors import InputError
 
 __all__ = [
-    "MAX_INT", "Floats", "Integers", "check_dtype", "check_finite", "check_gradient_function", "check_held",
-    "check_kind", "check_labels", "check_number", "check_seed", "check_sizes", "check_weights", "check_whole",
-    "class_weights",
+    "MAX_INT", "Floats", "Integers", "check_dataset", "check_dtype", "check_finite", "check_gradient_function",
+    "check_held", "check_kind", "check_labels", "check_number", "check_orders", "check_seed", "check_sizes",
+    "check_weights", "check_whole", "class_weights",
 ]  # fmt: skip
 
 Floats = NDArray[np.floating[Any]]
@@ -99,6 +99,14 @@ def check_gradient_function(gradient_function: Any, params: Any, x: Any, y: Any)
         raise InputError("the gradient function returns something else, expected (loss, gradient), a pytree as params")
 
 
+def check_orders(orders: NDArray[Any], n: int) -> None:
+    """Raise InputError unless ``orders`` are integers ``[epochs, ...]`` that name rows 0..n-1."""
+    if orders.ndim != 2 or orders.size == 0 or not np.issubdtype(orders.dtype, np.integer):
+        raise InputError(f"orders have dtype {orders.dtype} and shape {orders.shape}, expected integers [epochs, n]")
+    if orders.min() < 0 or orders.max() >= n:
+        raise InputError(f"orders name rows outside 0..{n - 1}, the training rows")
+
+
 def check_finite(x: Floats, name: str) -> None:
     """Raise InputError for the first number of ``x [n, n_in]``, the ``name`` input, that is not finite."""
     bad = np.argwhere(~np.isfinite(x))
@@ -169,3 +177,22 @@ def class_weights(class_weight: Any, classes: NDArray[Any], labels: NDArray[Any]
             raise InputError(f"class_weight names {name!r}, expected one of the classes {classes.tolist()}")
         factors[at[0]] = check_number(f"class_weight of {name!r}", factor, 0, math.inf)
     return factors[labels]
+
+
+def check_dataset(dataset: Any) -> None:
+    """Raise InputError unless shapes and dtypes of a Dataset agree, inputs are finite and labels match the rows."""
+    dtype = check_dtype(dataset.x_train.dtype)
+    (n_in,), (n_classes,) = dataset.x_train.shape[-1:], dataset.y_train.shape[-1:]
+    for name, (x, y, labels) in {"training": dataset[:3], "test": dataset[3:]}.items():
+        n = len(labels)
+        if n < 1 or (x.shape, y.shape, labels.shape) != ((n, n_in), (n, n_classes), (n,)):
+            raise InputError(
+                f"{name} data has shapes {x.shape}, {y.shape}, {labels.shape}, "
+                f"expected [n, {n_in}], [n, {n_classes}], [n] with n >= 1"
+            )
+        if not x.dtype == y.dtype == dtype:
+            raise InputError(f"{name} data has dtypes {x.dtype} and {y.dtype}, expected {dtype} for both")
+        check_finite(np.asarray(x), name)
+        check_labels(np.asarray(labels), n_classes)
+        if not np.array_equal(y, np.asarray(labels)[:, None] == np.arange(n_classes)):
+            raise InputError(f"{name} targets are not the one-hot rows of the labels")

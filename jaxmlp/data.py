@@ -8,10 +8,10 @@ import sklearn.datasets
 from jax import Array
 from numpy.typing import ArrayLike
 
-from jaxmlp.checks import Floats, Integers, check_dtype, check_finite, check_labels
+from jaxmlp.checks import Floats, Integers, check_dataset, check_dtype, check_labels
 from jaxmlp.errors import InputError
 
-__all__ = ["Dataset", "check_dataset", "load_digits", "load_images", "make_dataset", "one_hot", "standardise"]
+__all__ = ["Dataset", "load_digits", "load_images", "make_dataset", "one_hot", "standardise"]
 
 
 class Dataset(NamedTuple):
@@ -91,22 +91,3 @@ def make_dataset(
     dataset = Dataset(*arrays)
     check_dataset(dataset)
     return dataset
-
-
-def check_dataset(dataset: Dataset) -> None:
-    """Raise InputError unless shapes and dtypes agree, inputs are finite and labels match the one-hot rows."""
-    dtype = check_dtype(dataset.x_train.dtype)
-    (n_in,), (n_classes,) = dataset.x_train.shape[-1:], dataset.y_train.shape[-1:]
-    for name, (x, y, labels) in {"training": dataset[:3], "test": dataset[3:]}.items():
-        n = len(labels)
-        if n < 1 or (x.shape, y.shape, labels.shape) != ((n, n_in), (n, n_classes), (n,)):
-            raise InputError(
-                f"{name} data has shapes {x.shape}, {y.shape}, {labels.shape}, "
-                f"expected [n, {n_in}], [n, {n_classes}], [n] with n >= 1"
-            )
-        if not x.dtype == y.dtype == dtype:
-            raise InputError(f"{name} data has dtypes {x.dtype} and {y.dtype}, expected {dtype} for both")
-        check_finite(np.asarray(x), name)
-        check_labels(np.asarray(labels), n_classes)
-        if not np.array_equal(y, one_hot(np.asarray(labels), n_classes, dtype)):
-            raise InputError(f"{name} targets are not the one-hot rows of the labels")

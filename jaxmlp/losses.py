@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxmlp.network import Activations, Params, forward
+from jaxmlp.network import OUTPUTS, Activations, Params, forward, output_of
 
 __all__ = ["GradientFunction", "Loss", "accuracy", "cross_entropy", "made_for", "network_loss"]
 
@@ -30,20 +30,21 @@ def cross_entropy(logits: Array, y: Array) -> Array:
 
     Source: lecture, step 2, loss; log-softmax is shifted by the largest logit.
     """
-    return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(logits), axis=-1))
+    return jnp.mean(OUTPUTS["softmax"].loss(logits, y))
 
 
-def made_for(activation: Activations, function: Any) -> Any:
-    """``function``, marked with its activation: training refuses a gradient that is another network's."""
-    function.activation = activation
+def made_for(activation: Activations, output: str, function: Any) -> Any:
+    """``function``, marked with its network: training refuses a gradient that is another network's."""
+    function.network = activation, output
     return function
 
 
-def network_loss(activation: Activations = "sigmoid") -> Loss:
-    """The loss as a function of the parameters: `cross_entropy` of the logits that `jaxmlp.forward` gives."""
+def network_loss(activation: Activations = "sigmoid", output: str = "softmax") -> Loss:
+    """The loss as a function of the parameters: the mean of the output's loss of `jaxmlp.forward`'s logits."""
+    each = output_of(output).loss
 
     def loss(params: Params, x: Array, y: Array) -> Array:
-        return cross_entropy(forward(params, x, activation), y)
+        return jnp.mean(each(forward(params, x, activation), y))
 
     return loss
 

@@ -1,4 +1,4 @@
-"""The network: parameters as a pytree, forward pass, activation table (lecture, step 2)."""
+"""The network: parameters as a pytree, forward pass, tables of activations and outputs (lecture, step 2)."""
 
 import itertools
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from jaxmlp.checks import check_kind
 from jaxmlp.errors import InputError
 
 __all__ = [
-    "ACTIVATIONS", "Activation", "ActivationName", "Activations", "Layer", "Params", "Trace", "forward",
-    "forward_trace", "hidden_activations", "pre_activation", "sizes_of",
+    "ACTIVATIONS", "OUTPUTS", "Activation", "ActivationName", "Activations", "Layer", "Output", "Params", "Trace",
+    "forward", "forward_trace", "hidden_activations", "output_of", "pre_activation", "sizes_of",
 ]  # fmt: skip
 
 
@@ -37,8 +37,7 @@ class Activation(NamedTuple):
     second_derivative: Callable[[Array], Array]
 
 
-Activations: TypeAlias = ActivationName | Activation | tuple[Activation, ...]
-"""The same by name or as rows of the table."""
+Activations: TypeAlias = ActivationName | Activation | tuple[Activation, ...]  # by name, or rows of the table
 
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(lambda g: g, jnp.ones_like, jnp.zeros_like),
@@ -49,12 +48,28 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
+class Output(NamedTuple):
+    """``value(g_L)`` gives h_L; ``loss(g_L, y)`` each sample's loss ``[...]``, whose derivative by g_L is h_L - y."""
+
+    value: Callable[[Array], Array]
+    loss: Callable[[Array, Array], Array]
+
+
+OUTPUTS: dict[str, Output] = {
+    # Cross-entropy, the lecture's: one class of several, y one-hot or any distribution.
+    "softmax": Output(jax.nn.softmax, lambda g, y: -jnp.sum(y * jax.nn.log_softmax(g), axis=-1)),
+    # Binary cross-entropy, -sum_k (y_k log h_k + (1 - y_k) log(1 - h_k)): several labels at once, y_k 0 or 1.
+    "sigmoid": Output(jax.nn.sigmoid, lambda g, y: jnp.sum(jax.nn.softplus(g) - y * g, axis=-1)),
+    "identity": Output(lambda g: g, lambda g, y: jnp.sum((g - y) ** 2, axis=-1) / 2),  # squares: y any numbers
+}
+
+
 class Trace(NamedTuple):
     """Every quantity of a forward pass; ``[...]`` is the batch shape of ``x``.
 
     Attributes:
         pre_activations: ``g_1 .. g_L``, each ``[..., n_l]``; the last are the logits.
-        activations: ``h_0 .. h_L``, each ``[..., n_l]``; ``h_0`` is ``x``, ``h_L`` the probabilities.
+        activations: ``h_0 .. h_L``, each ``[..., n_l]``; ``h_0`` is ``x``, ``h_L`` the output: probabilities.
     """
 
     pre_activations: tuple[Array, ...]
@@ -81,6 +96,13 @@ def hidden_activations(activation: Activations, n_hidden: int) -> tuple[Activati
     return tuple(rows)
 
 
+def output_of(name: str) -> Output:
+    """The row of the table of outputs; raises InputError for an unknown name."""
+    if name not in OUTPUTS:
+        raise InputError(f"output is {name!r}, expected one of {', '.join(OUTPUTS)}")
+    return OUTPUTS[name]
+
+
 def pre_activation(layer: Layer, h: Array) -> Array:
     """``g = W h + b`` for ``h [..., n_in]``; returns ``[..., n_out]``."""
     return jnp.einsum("oi,...i->...o", layer.weights, h) + layer.biases
@@ -105,15 +127,15 @@ def forward(params: Params, x: Array, activation: Activations = "sigmoid") -> Ar
     return forward_trace(params, x, activation).pre_activations[-1]
 
 
-def forward_trace(params: Params, x: Array, activation: Activations = "sigmoid") -> Trace:
-    """The forward pass with every layer's pre-activation g and activation h; arguments and errors as `forward`.
+def forward_trace(params: Params, x: Array, activation: Activations = "sigmoid", output: str = "softmax") -> Trace:
+    """Every layer's pre-activation g and activation h; arguments and errors as `forward`, output of `OUTPUTS`.
 
     Source: lecture, step 2: ``g_l = W_l h_(l-1) + b_l``, ``h_l = phi(g_l)``, ``h_L = softmax(g_L)``.
     """
     values = [phi.value for phi in hidden_activations(activation, len(params) - 1)]
     g: list[Array] = []
     h: list[Array] = [x]
-    for layer, phi in zip(params, [*values, jax.nn.softmax], strict=True):
+    for layer, phi in zip(params, [*values, output_of(output).value], strict=True):
         g.append(pre_activation(layer, h[-1]))
         h.append(phi(g[-1]))
     return Trace(tuple(g), tuple(h))

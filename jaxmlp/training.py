@@ -19,12 +19,12 @@ import optax
 from jax import Array
 from numpy.typing import NDArray
 
-from jaxmlp.checks import check_gradient_function, check_held, check_kind
-from jaxmlp.data import Dataset, check_dataset
+from jaxmlp.checks import check_dataset, check_gradient_function, check_held, check_kind, check_orders
+from jaxmlp.data import Dataset
 from jaxmlp.errors import InputError
 from jaxmlp.gradients import automatic_gradient
 from jaxmlp.losses import GradientFunction, accuracy
-from jaxmlp.network import ActivationName, Layer, Params, forward, hidden_activations, sizes_of
+from jaxmlp.network import ActivationName, Layer, Params, forward, hidden_activations, output_of, sizes_of
 from jaxmlp.optimizers import Hyperparameters, check_hyperparameters, sgd
 
 __all__ = [
@@ -41,11 +41,13 @@ class Config:
         activation: of the hidden layers, one name, or a tuple of one per hidden layer.
         batch_size: samples per update; the last batch of an epoch has what is left.
         optimizer: makes the optax optimiser from the hyperparameters.
+        output: of the last layer, with its loss: a name of `jaxmlp.OUTPUTS`.
     """
 
     activation: ActivationName = "sigmoid"
     batch_size: int = 1
     optimizer: Callable[[Hyperparameters], optax.GradientTransformation] = sgd
+    output: str = "softmax"
 
 
 class TrainingState(NamedTuple):
@@ -169,6 +171,7 @@ def check_training(
     if (sizes[0], sizes[-1]) != ends:
         raise InputError(f"network {sizes} for data with {ends[0]} inputs and {ends[1]} classes")
     hidden_activations(config.activation, len(params) - 1)
+    output_of(config.output)
     for leaf in jax.tree.leaves(params):
         if leaf.dtype != dataset.x_train.dtype:
             raise InputError(f"parameters are {leaf.dtype}, expected {dataset.x_train.dtype} as the data")
@@ -186,7 +189,7 @@ def train(
         orders: integers ``[epochs, n]``, each row a sequence of training rows (`LectureStream`, `KeyStream`).
         hyperparameters: traced; by default the lecture's.
         config: static; by default one sample per update, sigmoid, plain SGD.
-        gradient_function: any `GradientFunction`; by default the automatic one for ``config.activation``.
+        gradient_function: any `GradientFunction`; by default the automatic one for the network of ``config``.
 
     Returns:
         The trained parameters and the `History`, one row per epoch.
@@ -200,15 +203,13 @@ def train(
     check_kind("orders", orders, (Array, np.ndarray, list), "integers [epochs, n]")
     orders = jnp.asarray(orders)
     check_training(params, dataset, hyperparameters, config, len(orders))
-    if orders.ndim != 2 or orders.size == 0 or not jnp.issubdtype(orders.dtype, jnp.integer):
-        raise InputError(f"orders have dtype {orders.dtype} and shape {orders.shape}, expected integers [epochs, n]")
-    if orders.min() < 0 or orders.max() >= len(dataset.labels_train):
-        raise InputError(f"orders name rows outside 0..{len(dataset.labels_train) - 1}, the training rows")
-    gradient_function = gradient_function or automatic_gradient(config.activation)
-    if (made_for := getattr(gradient_function, "activation", None)) is None:  # a person's own
+    check_orders(np.asarray(orders), len(dataset.labels_train))
+    network = (config.output, *hidden_activations(config.activation, len(params) - 1))
+    gradient_function = gradient_function or automatic_gradient(config.activation, config.output)
+    if (made_for := getattr(gradient_function, "network", None)) is None:  # a person's own
         check_gradient_function(gradient_function, params, dataset.x_train[0], dataset.y_train[0])
-    elif hidden_activations(made_for, len(params) - 1) != hidden_activations(config.activation, len(params) - 1):
-        raise InputError(f"the gradient function is made for {made_for}, expected {config.activation}, as in config")
+    elif (made_for[1], *hidden_activations(made_for[0], len(params) - 1)) != network:
+        raise InputError(f"the gradient function is made for {made_for}, expected {config.activation, config.output}")
     state = initial_state(params, hyperparameters, config)
     state, history = train_epochs(state, dataset, orders, hyperparameters, config, gradient_function)
     return state.params, history

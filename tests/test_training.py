@@ -249,9 +249,9 @@ NUMPY = (
     ("given", "said"),
     [
         ({"config": Config("tanh"), "gradient_function": hand_derived_gradient()},
-         "the gradient function is made for sigmoid, expected tanh, as in config"),
+         "the gradient function is made for ('sigmoid', 'softmax'), expected ('tanh', 'softmax')"),
         ({"config": Config("tanh"), "gradient_function": jax.jit(automatic_gradient("relu"))},
-         "is made for relu, expected tanh"),
+         "is made for ('relu', 'softmax'), expected ('tanh', 'softmax')"),
         ({"gradient_function": by_numpy}, NUMPY),
         ({"gradient_function": lambda one: one}, "the gradient function fails: "),
         ({"gradient_function": lambda *given: (given[1].sum(), [given[0]])}, "function returns something else"),

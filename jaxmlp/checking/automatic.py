@@ -7,19 +7,19 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxmlp.checking.report import HessianVectorProduct
-from jaxmlp.losses import cross_entropy, network_loss
-from jaxmlp.network import ActivationName, Params, hidden_activations, pre_activation
+from jaxmlp.losses import network_loss
+from jaxmlp.network import ActivationName, Params, hidden_activations, output_of, pre_activation
 
 __all__ = ["automatic_deltas", "automatic_hessian_vector"]
 
 
 @functools.cache
-def automatic_hessian_vector(activation: ActivationName = "sigmoid") -> HessianVectorProduct:
+def automatic_hessian_vector(activation: ActivationName = "sigmoid", output: str = "softmax") -> HessianVectorProduct:
     """The `HessianVectorProduct` that JAX makes: the forward-mode derivative of the reverse-mode gradient.
 
     Shapes, dtypes and errors as `jaxmlp.hand_derived_hessian_vector`.
     """
-    loss = network_loss(activation)
+    loss = network_loss(activation, output)
 
     def product(params: Params, direction: Params, x: Array, y: Array) -> Params:
         return jax.jvp(lambda at: jax.grad(loss)(at, x, y), (params,), (direction,))[1]
@@ -27,7 +27,9 @@ def automatic_hessian_vector(activation: ActivationName = "sigmoid") -> HessianV
     return product
 
 
-def automatic_deltas(params: Params, x: Array, y: Array, activation: ActivationName = "sigmoid") -> tuple[Array, ...]:
+def automatic_deltas(
+    params: Params, x: Array, y: Array, activation: ActivationName = "sigmoid", output: str = "softmax"
+) -> tuple[Array, ...]:
     """Every layer's delta = dL/dg by automatic differentiation, by adding a zero to each g and differentiating there.
 
     Args:
@@ -35,12 +37,13 @@ def automatic_deltas(params: Params, x: Array, y: Array, activation: ActivationN
         x: ``[..., n_0]``.
         y: ``[..., n_L]``.
         activation: as in `jaxmlp.forward`.
+        output: a name of `jaxmlp.OUTPUTS`.
 
     Returns:
         ``delta_1 .. delta_L``, each ``[..., n_l]``.
 
     Raises:
-        InputError: an unknown activation or a wrong number of them.
+        InputError: an unknown activation or output, a wrong number of activations.
 
     Source: the definition of delta, `jaxmlp.backprop`; none of its formulas.
     """
@@ -51,6 +54,6 @@ def automatic_deltas(params: Params, x: Array, y: Array, activation: ActivationN
         for layer, (parameters, offset) in enumerate(zip(params, offsets, strict=True)):
             logits = pre_activation(parameters, h) + offset
             h = values[layer](logits) if layer < len(values) else logits
-        return cross_entropy(logits, y)
+        return jnp.mean(output_of(output).loss(logits, y))
 
     return jax.grad(loss)(tuple(jnp.zeros((*x.shape[:-1], len(layer.biases)), x.dtype) for layer in params))

@@ -164,16 +164,16 @@ def _relu_pre_activations(activation: ActivationName, params: Params, x: Array, 
 
 @functools.cache
 def numerical_gradient(
-    activation: ActivationName = "sigmoid", step: float | str = "auto", order: int = 2
+    activation: ActivationName = "sigmoid", step: float | str = "auto", order: int = 2, output: str = "softmax"
 ) -> NumericalGradient:
     """The numerical `GradientFunction` of a network with this activation; arguments as `NumericalGradient`.
 
     Kinks of relu are recognised. It warns when asked in float32.
 
     Raises:
-        InputError: as `NumericalGradient`, and (when called) an unknown activation or a wrong number of them.
+        InputError: as `NumericalGradient`, an unknown output; (when called) an unknown activation or a wrong number.
     """
-    return NumericalGradient(network_loss(activation), step, order, relu_pre_activations(activation), pure=True)
+    return NumericalGradient(network_loss(activation, output), step, order, relu_pre_activations(activation), pure=True)
 
 
 def _differences(of: NumericalGradient, params: Any, steps: Array, x: Array, y: Array) -> tuple[Array, Array, Array]:

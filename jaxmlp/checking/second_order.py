@@ -5,7 +5,9 @@ the product and chain rules, so that each equation (1) to (6) there gives one he
 
     (8)  R{g_l}     = V_l h_(l-1) + W_l R{h_(l-1)} + c_l           R{h_0} = 0
     (9)  R{h_l}     = phi'(g_l) R{g_l}
-    (10) R{delta_L} = h_L * (R{g_L} - sum_k h_L,k R{g_L,k}) / B    the derivative of softmax along R{g_L}
+    (10) R{delta_L} = R{h_L} / B, the derivative of the output along R{g_L}:
+                      h_L * (R{g_L} - sum_k h_L,k R{g_L,k}) of softmax, h_L (1 - h_L) * R{g_L} of sigmoid,
+                      R{g_L} of identity
     (11) R{dL/dW_l} = sum over samples of outer(R{delta_l}, h_(l-1)) + outer(delta_l, R{h_(l-1)})
     (12) R{dL/db_l} = sum over samples of R{delta_l}
     (13) R{delta_l} = (R{delta_(l+1)} W_(l+1) + delta_(l+1) V_(l+1)) * phi'(g_l)
@@ -24,9 +26,17 @@ from jaxmlp.network import ActivationName, Layer, Params, forward_trace, hidden_
 
 __all__ = ["hand_derived_hessian_vector"]
 
+ALONG = {
+    "softmax": lambda h, r_g: h * (r_g - jnp.sum(h * r_g, axis=-1, keepdims=True)),
+    "sigmoid": lambda h, r_g: h * (1 - h) * r_g,
+    "identity": lambda _, r_g: r_g,
+}
+
 
 @functools.cache
-def hand_derived_hessian_vector(activation: ActivationName = "sigmoid") -> HessianVectorProduct:
+def hand_derived_hessian_vector(
+    activation: ActivationName = "sigmoid", output: str = "softmax"
+) -> HessianVectorProduct:  # fmt: skip
     """The hand-derived `HessianVectorProduct` of a network with this activation (one name, or one per hidden layer).
 
     The function takes parameters, a direction like them and one sample ``x [n_0], y [n_L]`` or a batch
@@ -34,14 +44,14 @@ def hand_derived_hessian_vector(activation: ActivationName = "sigmoid") -> Hessi
     second derivative is taken as 0, as everywhere else.
 
     Raises:
-        InputError: (when called) an unknown activation or a wrong number of them.
+        InputError: (when called) an unknown activation or output, a wrong number of activations.
 
     Source: equations (8) to (13) above; B. A. Pearlmutter, Fast exact multiplication by the Hessian, 1994.
     """
 
     def product(params: Params, direction: Params, x: Array, y: Array) -> Params:
         phi = hidden_activations(activation, len(params) - 1)
-        _, h = forward_trace(params, x, activation)
+        _, h = forward_trace(params, x, activation, output)
         n_samples = y.size // y.shape[-1]
         samples = tuple(range(x.ndim - 1))  # the axes to sum over: none for one sample
 
@@ -53,7 +63,7 @@ def hand_derived_hessian_vector(activation: ActivationName = "sigmoid") -> Hessi
                 r_h.append(phi[layer].derivative(h[layer + 1]) * r_g[layer])  # (9)
 
         delta = (h[-1] - y) / n_samples
-        r_delta = h[-1] * (r_g[-1] - jnp.sum(h[-1] * r_g[-1], axis=-1, keepdims=True)) / n_samples  # (10)
+        r_delta = ALONG[output](h[-1], r_g[-1]) / n_samples  # (10)
         result: list[Layer] = []
         for layer in reversed(range(len(params))):  # layer l is params[l - 1], fed by h[l - 1]
             r_dw = jnp.tensordot(r_delta, h[layer], (samples, samples))

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from jaxmlp import runtime
-from jaxmlp.checks import check_held, check_whole
-from jaxmlp.data import Dataset, check_dataset
+from jaxmlp.checks import check_dataset, check_held, check_whole
+from jaxmlp.data import Dataset
 from jaxmlp.engine import Data, device_mesh, hold_out, lanes_of, load_kernel
 from jaxmlp.errors import InputError
 from jaxmlp.sweep.blocks.packing import ENGINES, pack, refusal
