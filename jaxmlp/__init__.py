@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         hand_derived_hessian_vector,
         numerical_gradient,
     )  # fmt: skip
-    from jaxmlp.classifier import MLPClassifier, MLPClassifierSweep
+    from jaxmlp.classifier import MLPClassifier, MLPClassifierSweep, MLPRegressor, MLPRegressorSweep
     from jaxmlp.gradient_check import Diagnosis, Finding, GradientCheck, WrongGradientError, check_gradient
     from jaxmlp.models import Model, load, save
     from jaxmlp.tables import Preparation, Table, load_table
@@ -44,7 +44,7 @@ __all__ = [
     "ACTIVATIONS", "OPTIMIZERS", "OUTPUTS", "Activation", "Config", "Dataset", "Diagnosis", "DifferentGradientsError",
     "Finding", "GradientCheck", "GradientFunction", "GradientReport", "HessianVectorProduct", "History",
     "Hyperparameters", "InputError", "KeyStream", "Layer", "LectureStream", "MLPClassifier", "MLPClassifierSweep",
-    "Model", "NumericalGradient", "Output", "Params", "Preparation", "Table",
+    "MLPRegressor", "MLPRegressorSweep", "Model", "NumericalGradient", "Output", "Params", "Preparation", "Table",
     "Tolerance", "Trace", "TrainingState", "WrongGradientError", "accuracy", "automatic_deltas", "automatic_gradient",
     "automatic_hessian_vector", "check_gradient", "checking", "classifier", "compare_backward", "compare_gradients",
     "compare_trees", "cross_entropy", "engine", "figures", "forward", "forward_trace", "gradient_check",

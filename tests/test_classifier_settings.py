@@ -4,7 +4,7 @@ import contextlib
 import functools
 import math
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -13,11 +13,11 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
-from jaxmlp import OPTIMIZERS, Hyperparameters, MLPClassifier, MLPClassifierSweep, Params
+from jaxmlp import OPTIMIZERS, Hyperparameters, MLPClassifier, MLPClassifierSweep, MLPRegressor, Params
 from jaxmlp.checks import check_weights, class_weights
-from jaxmlp.classifier import estimator
-from jaxmlp.classifier.one_fit import Fitted, PreparedFit
-from jaxmlp.classifier.settings import check_settings
+from jaxmlp.classifier import network_estimator
+from jaxmlp.classifier.one_fit import Fitted, PreparedFit, initial_params
+from jaxmlp.classifier.settings import PARAMETERS, check_settings
 from jaxmlp.classifier.stopping import FitHyperparameters
 from jaxmlp.optimizers import optimizer_of
 from jaxmlp.runtime import computing
@@ -27,7 +27,7 @@ from tests.test_classifier import LABELS, NAMES, VALUES, WEIGHTS, X, small
 DEFAULTS: dict[str, Any] = {
     "hidden_layer_sizes": (100,), "activation": "relu", "optimizer": "adam", "learning_rate": 0.001, "momentum": 0.9,
     "batch_size": "auto", "max_iter": 200, "alpha": 0.0001, "tol": 0.0001, "n_iter_no_change": 10,
-    "early_stopping": False, "validation_fraction": 0.1, "warm_start": False, "random_state": None,
+    "early_stopping": False, "validation_fraction": 0.1, "warm_start": False, "init": "glorot", "random_state": None,
     "class_weight": None, "verbose": False, "device": "auto", "dtype": "auto", "transform_layer": -1,
     "transform_stage": "activation",
 }  # fmt: skip
@@ -36,7 +36,8 @@ PLAIN: dict[str, Any] = {
     "hidden_layer_sizes": (5,), "activation": "relu", "optimizer": "adam", "learning_rate": 0.001, "momentum": 0.9,
     "batch_size": 40, "last_epoch": 200, "alpha": 0.0001, "penalised": True, "tol": 0.0001, "patience": 10,
     "early_stopping": False, "held_out": 0, "weights": np.ones(40), "x64": True, "dtype": "float64", "device": None,
-    "precision": "highest", "seed": 0, "classes": [0, 1, 2], "done": 0, "state": None,
+    "precision": "highest", "init": "glorot", "seed": 0, "labels": LABELS.tolist(), "done": 0, "state": None,
+    "output": "softmax",
 }  # fmt: skip
 """What a fit of ``MLPClassifier((5,), random_state=0)`` on 40 rows comes to."""
 
@@ -48,6 +49,7 @@ class Calls(list[dict[str, Any]]):
         super().__init__()
         self.params: list[Params] = []
         self.losses = [1.0]
+        self.converged = False
 
 
 @pytest.fixture
@@ -59,7 +61,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         prepared: PreparedFit, numbers: FitHyperparameters, report: Any, done: int = 0, state: Any = None
     ) -> Fitted:
         weights = np.asarray(prepared.params[0].weights)
-        drawn = [np.random.RandomState(seed).normal(0, weights.shape[1] ** -0.5, weights.shape) for seed in (0, 1)]
+        sizes = weights.shape[::-1]
+        drawn = {
+            (init, seed): initial_params(init, np.random.RandomState(seed), sizes, "relu", "float32")[0].weights
+            for init in ("glorot", "lecture") for seed in (0, 1)
+        }  # fmt: skip
+        known = next((at for at in drawn if np.allclose(weights, drawn[at], rtol=1e-6)), (None, None))
         names = {made: name for name, made in OPTIMIZERS.items()}
         config, device = prepared.config.training, jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
         found.append({
@@ -69,19 +76,19 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
             "batch_size": config.batch_size, "last_epoch": numbers.last_epoch, "alpha": numbers.alpha,
             "penalised": prepared.config.penalised, "tol": numbers.tol, "patience": numbers.patience,
             "early_stopping": prepared.config.early_stopping, "held_out": len(prepared.validation),
-            "weights": np.asarray(prepared.data.y_train).sum(axis=1), "x64": jax.config.jax_enable_x64,  # pyright: ignore
-            "dtype": str(prepared.data.x_train.dtype), "device": None if device is None else device.platform,
+            "weights": prepared.weights, "x64": jax.config.jax_enable_x64,  # pyright: ignore
+            "dtype": str(prepared.x.dtype), "device": None if device is None else device.platform,
             "precision": jax.config.jax_default_matmul_precision,  # pyright: ignore[reportAttributeAccessIssue]
-            "seed": next((seed for seed in (0, 1) if np.allclose(weights, drawn[seed], rtol=1e-6)), None),
-            "done": done, "state": state,
-            "classes": sorted(set(np.asarray(prepared.data.labels_train).tolist())),
+            "init": known[0], "seed": known[1], "done": done, "state": state, "output": config.output,
+            "labels": np.argmax(prepared.targets.values, axis=1).tolist(),
         })  # fmt: skip
         found.params.append(jax.tree.map(np.asarray, prepared.params))
         losses, scores = list(found.losses), [0.5] * len(found.losses)
         report(done, losses, [math.nan] * len(losses))
-        return Fitted(one_more(found.params[-1]), "the state", done + len(losses), losses, scores)
+        converged = found.converged
+        return Fitted(one_more(found.params[-1]), "the state", done + len(losses), losses, scores, converged)
 
-    monkeypatch.setattr(estimator, "train", train)
+    monkeypatch.setattr(network_estimator, "train", train)
     return found
 
 
@@ -103,9 +110,18 @@ def differences(found: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_defaults_are_those_of_the_documentation_and_every_parameter_is_kept_as_given() -> None:
     assert MLPClassifier().get_params() == DEFAULTS
+    assert set(DEFAULTS) == set(PARAMETERS)
+    of_numbers = {name: value for name, value in DEFAULTS.items() if name != "class_weight"}
+    assert MLPRegressor().get_params() == of_numbers
+    given = {name: object() for name in of_numbers}
+    assert MLPRegressor(**cast(Any, given)).get_params(deep=False) == given
     marks: dict[str, Any] = {name: object() for name in DEFAULTS}
     assert MLPClassifier(**marks).get_params(deep=False) == marks
-    marks = {name: object() for name in ("param_grid", "scoring", "cv", "refit", "error_score", "verbose")}
+    names = (
+        "param_grid", "scoring", "cv", "refit", "error_score", "return_train_score", "n_iter", "random_state",
+        "verbose",
+    )  # fmt: skip
+    marks = {name: object() for name in names}
     search = MLPClassifierSweep(small(), **marks)
     assert {name: value for name, value in search.get_params(deep=False).items() if name != "estimator"} == marks
     plain = MLPClassifierSweep(small(), {})
@@ -138,6 +154,7 @@ def test_the_defaults_are_those_of_the_documentation_and_every_parameter_is_kept
          {"early_stopping": True, "held_out": 10, "batch_size": 30}),
         ({"validation_fraction": 0.25}, {}),
         ({"warm_start": True}, {}),
+        ({"init": "lecture"}, {"init": "lecture"}),
         ({"random_state": 1}, {"seed": 1}),
         # 14 rows of class 1 count 4 each, the 26 others 1: 82 in all, on average 2.05.
         ({"class_weight": {1: 4}},
@@ -166,7 +183,7 @@ def test_each_parameter_changes_what_it_names_and_nothing_else(
 
 
 def test_what_the_data_decide_is_theirs(calls: Calls) -> None:
-    made = small(max_iter=200, n_iter_no_change=10, learning_rate=0.001)
+    made = small(max_iter=200, n_iter_no_change=10, learning_rate=0.001, init="glorot")
     for x, dtype in ((X.astype("float32"), "float32"), (np.round(9 * X).astype(int), "float64")):
         made.fit(x, LABELS)
         assert (calls[-1]["dtype"], calls[-1]["x64"]) == (dtype, dtype == "float64")
@@ -185,7 +202,7 @@ def test_what_the_data_decide_is_theirs(calls: Calls) -> None:
 
 
 def test_a_new_fit_forgets_the_last_and_a_warm_one_keeps_its_parameters_alone(calls: Calls) -> None:
-    made = small(max_iter=200, n_iter_no_change=10)
+    made = small(max_iter=200, n_iter_no_change=10, init="glorot")
     made.fit(X, LABELS).fit(X, LABELS)
     assert differences(calls[1], PLAIN) == {}
     assert (made.n_iter_, made.loss_curve_, made.validation_scores_) == (1, [1.0], None)
@@ -199,8 +216,10 @@ def test_a_new_fit_forgets_the_last_and_a_warm_one_keeps_its_parameters_alone(ca
 
 
 def test_partial_fit_is_one_epoch_more_with_the_state_there_is_and_holds_nothing_out(calls: Calls) -> None:
-    made = small(learning_rate=0.001, early_stopping=True)
-    made.partial_fit(X, NAMES, classes=["cat", "ape", "bee"])
+    made = small(learning_rate=0.001, early_stopping=True, init="glorot")
+    with rejects("partial_fit does not support early_stopping=True, expected False"):
+        made.partial_fit(X, NAMES, classes=["cat", "ape", "bee"])
+    made.set_params(early_stopping=False).partial_fit(X, NAMES, classes=["cat", "ape", "bee"])
     assert set(differences(calls[0], PLAIN)) == {"last_epoch", "patience"}
     assert calls[0]["last_epoch"] == 1
     made.partial_fit(X, NAMES, sample_weight=WEIGHTS)
@@ -209,18 +228,23 @@ def test_partial_fit_is_one_epoch_more_with_the_state_there_is_and_holds_nothing
     assert (made.n_iter_, made.loss_curve_, made.validation_scores_) == (2, [1.0, 1.0], None)
     assert_agree(calls.params[1], one_more(calls.params[0]))
     calls.losses = [3.0, 2.0]
-    made.fit(X, NAMES)
+    made.set_params(early_stopping=True).fit(X, NAMES)
     assert (made.n_iter_, made.loss_curve_, made.validation_scores_) == (2, [3.0, 2.0], [0.5, 0.5])
+    assert (made.best_loss_, made.best_validation_score_, made.loss_) == (None, 0.5, 2.0)
     calls.losses = [1.0]
-    made.partial_fit(X, NAMES)
+    made.set_params(early_stopping=False).partial_fit(X, NAMES)
+    assert (made.best_loss_, made.best_validation_score_, made.n_outputs_, made.n_layers_) == (1.0, None, 3, 3)
     assert (made.n_iter_, made.loss_curve_, made.validation_scores_) == (3, [3.0, 2.0, 1.0], None)
 
 
-@pytest.mark.parametrize(("max_iter", "patience", "told"), [(3, 2, 1), (3, 3, 0), (3, math.inf, 0), (4, 2, 0)])
-def test_that_epochs_ran_out_is_told_where_tol_could_have_ended_them(
-    max_iter: int, patience: float, told: int, calls: Calls
+@pytest.mark.parametrize(
+    ("max_iter", "patience", "converged", "told"),
+    [(3, 2, False, 1), (3, 3, False, 1), (3, math.inf, False, 1), (4, 2, True, 0), (3, 1, True, 0)],
+)
+def test_that_epochs_ran_out_is_told_unless_tol_has_ended_them(
+    max_iter: int, patience: float, converged: bool, told: int, calls: Calls
 ) -> None:
-    calls.losses = [1.0, 1.0, 1.0]
+    calls.losses, calls.converged = [1.0, 1.0, 1.0], converged
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         small(max_iter=max_iter, n_iter_no_change=patience).fit(X, LABELS)
@@ -241,6 +265,7 @@ LIMITS: dict[str, tuple[list[Any], list[Any]]] = {
     "validation_fraction": ([0.001, 0.999], [0, 1, 1.5, -0.5, True]),
     "warm_start": ([True, np.False_], [1, None]),
     "random_state": ([None, 0, 2**32 - 1, np.random.RandomState(0)], [-1, 2**32, 0.5]),
+    "init": (["glorot", "lecture"], ["he", None, 1]),
     "class_weight": ([None, "balanced", {0: 1}, {}], ["balance", [1, 2], 2]),
     "verbose": ([True, 0, 2], ["yes", None, 0.5]),
     "dtype": (["auto", "float32", "float64"], ["float16", None, "f4"]),

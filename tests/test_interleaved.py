@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmlp import hand_derived_gradient
+from jaxmlp import OUTPUTS, hand_derived_gradient
 from jaxmlp.engine import layout, penalised_gradient
 from jaxmlp.engine.interleaved import interleaved_gradient
-from jaxmlp.engine.interleaved_sums import cross_entropy
+from jaxmlp.engine.interleaved_sums import output_loss
 from jaxmlp.network import hidden_activations
 from tests.helpers import assert_agree, random_batch, random_params
 
@@ -51,15 +51,17 @@ def test_each_lane_has_the_gradients_of_its_networks_updates(
         assert_agree(found, (np.mean(seen), total), 1e-12)
 
 
-@pytest.mark.parametrize("updates", [1, 3])
-def test_with_weights_and_a_penalty_they_are_those_of_the_penalised_loss(updates: int) -> None:
+@pytest.mark.parametrize(("updates", "output"), [(1, "softmax"), (3, "softmax"), (3, "sigmoid"), (2, "identity")])
+def test_with_weights_and_a_penalty_they_are_those_of_the_penalised_loss(updates: int, output: str) -> None:
     # The second sample is padding: no weight, no update, no penalty.
     sizes, rate, alpha = (6, 5, 4, 3), np.asarray([0.1, 0.3, 1.0]), np.asarray([0.0, 0.2, 0.7])
     networks = [jax.tree.map(np.asarray, random_params(seed, sizes)) for seed in range(LANES)]
     x, y = map(np.asarray, random_batch(1, sizes, (updates,)))
-    y = y * np.asarray([2.0, 0.0, 0.5])[:updates, None]
+    y = np.concatenate([y, np.asarray([2.0, 0.0, 0.5])[:updates, None]], axis=1)
     phi = hidden_activations("tanh", 2)
-    gradient = interleaved_gradient(phi, jnp.asarray(rate), jnp.ones((6, LANES)), jnp.asarray(alpha), weighted=True)
+    gradient = interleaved_gradient(
+        phi, jnp.asarray(rate), jnp.ones((6, LANES)), jnp.asarray(alpha), weighted=True, output=output
+    )
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).T, *networks)
 
     @jax.jit
@@ -72,7 +74,7 @@ def test_with_weights_and_a_penalty_they_are_those_of_the_penalised_loss(updates
     (losses, layers), known, carried = both(stacked, x, y, squares)
     assert_agree(known, (losses, layers), 1e-12)  # |W|^2 given, not computed
     layers = jax.tree.map(np.transpose, layers)
-    one = [jax.jit(penalised_gradient("tanh", strength, padded=True)) for strength in alpha]
+    one = [jax.jit(penalised_gradient("tanh", strength, True, True, output)) for strength in alpha]
     for lane, network in enumerate(networks):
         now, seen = network, []
         for update in range(updates):
@@ -104,6 +106,19 @@ def test_a_logit_of_1000_overflows_nowhere() -> None:
     # Two lanes: (1000, 0, -1000) of class 1 loses ln(e^1000 + 1 + e^-1000) - 0 = 1000; (0, -1000, 1000) of class 2, 0.
     g = jnp.array([[1000.0, 0.0], [0.0, -1000.0], [-1000.0, 1000.0]])
     y = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    loss, delta = jax.jit(cross_entropy)(g, y)
+    loss, delta = jax.jit(output_loss, static_argnums=0)("softmax", g, y)
     assert loss.tolist() == [1000, 0]
     assert delta.T.tolist() == [[1, -1, 0], [0, 0, 0]]
+    # By sigmoid the first loses ln(1 + e^1000) for the 0 there, ln(2) each for the 0 and 1, and nothing for the last.
+    loss, delta = jax.jit(output_loss, static_argnums=0)("sigmoid", g[:, :1], y[:, :1].at[1].set(0))
+    assert loss.tolist() == pytest.approx([1000 + np.log(2)], rel=1e-15)
+    assert delta[:, 0].tolist() == [1, 0.5, 0]
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_losses_and_their_derivatives_are_those_of_the_table(output: str) -> None:
+    rng = np.random.default_rng(4)
+    g, y = jnp.asarray(rng.normal(0, 2, (21, 3))), jnp.asarray(np.eye(21)[[4, 0, 20]].T)
+    loss, delta = jax.jit(output_loss, static_argnums=0)(output, g, y)
+    assert_agree(loss, OUTPUTS[output].loss(g.T, y.T), 1e-13)
+    assert_agree(delta, OUTPUTS[output].value(g.T).T - y, 1e-13)

@@ -86,6 +86,7 @@ def test_a_classifier_comes_back_and_goes_on(labels: Any, tmp_path: Path) -> Non
     assert found.classes_.dtype == saved.classes_.dtype
     np.testing.assert_array_equal(found.predict(X), saved.predict(X))
     assert (found.loss_curve_, found.validation_scores_) == (saved.loss_curve_, saved.validation_scores_)
+    found = found.set_params(early_stopping=False)
     assert found.partial_fit(X, labels).n_iter_ == saved.n_iter_ + 1
 
 
@@ -200,6 +201,7 @@ def forged(classifier_bytes: bytes) -> dict[str, bytes]:
     made: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     for name, value in {
         "format": 2, "activation": "softplus", "classes": ["str", ["a", "a", "b"]], "details": [], "classifier": [],
+        "output": "identity", "preparation": [],
     }.items():  # fmt: skip
         made[name] = ({**content, name: value}, tensors)
     for value in (
@@ -211,7 +213,8 @@ def forged(classifier_bytes: bytes) -> dict[str, bytes]:
         made[f"activation {value}"] = ({**content, "activation": value}, tensors)
     for name in kept:
         for value in (None, -1, "x", [[]], {"a": 1}, [True], 1e300):
-            if (name, value) not in (("validation_scores", None), ("feature_names", None)):
+            possible = (("validation_scores", None), ("feature_names", None), ("name", None), ("name", "x"))
+            if (name, value) not in possible:
                 made[f"classifier {name} {value}"] = ({**content, "classifier": {**kept, name: value}}, tensors)
     for name in kept["parameters"]:
         for value in ([], {}, {"pairs": [1]}, {"pairs": [[[], 1]]}, "x", -1, 10**30, [[3]]):

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxmlp import Layer, MLPClassifier, Model, load, save
-from jaxmlp.models import files, model_file, model_format
-from jaxmlp.models.classifier_model import classifier_of, model_of
+from jaxmlp import Layer, MLPClassifier, Model, Preparation, load, save
+from jaxmlp.models import estimator_model, files, model_file, model_format
+from jaxmlp.models.estimator_model import estimator_of, model_of
 from tests.helpers import assert_agree, rejects
 
 WEIGHTS, BIASES = np.array([[0.5, -1.0, 2.0], [0.0, 0.25, 4.0]]), np.array([1.0, -0.5])
@@ -101,7 +101,7 @@ def test_headers_and_parameters_of_the_largest_size_are_read_and_larger_ones_are
 SETTINGS: dict[str, Any] = {
     "hidden_layer_sizes": (5, 2), "activation": ("tanh", "relu"), "optimizer": "nesterov", "learning_rate": 0.25,
     "momentum": 0.5, "batch_size": 7, "max_iter": 3, "alpha": 0.125, "tol": 0.75, "n_iter_no_change": math.inf,
-    "early_stopping": True, "validation_fraction": 0.25, "warm_start": True, "random_state": 3,
+    "early_stopping": True, "validation_fraction": 0.25, "warm_start": True, "init": "lecture", "random_state": 3,
     "class_weight": {"ape": 2.0}, "verbose": 1, "device": "auto", "dtype": "float64", "transform_layer": 0,
     "transform_stage": "pre-activation",
 }  # fmt: skip
@@ -114,7 +114,8 @@ def fitted(**settings: Any) -> Any:
     sizes = (4, 5, 2, 3)
     made.params_ = tuple(Layer(rng.normal(size=(n_out, n_in)), rng.normal(size=n_out))  # pyright: ignore
                          for n_in, n_out in itertools.pairwise(sizes))  # fmt: skip
-    made.classes_, made.n_iter_, made.n_features_in_ = np.array(["ape", "bee", "cat"]), 3, 4
+    made.restore(made.params_, 3, "softmax", True, np.array(["ape", "bee", "cat"]))
+    made.n_features_in_ = 4
     made.loss_curve_, made.validation_scores_ = [3.0, 2.0, 1.0], [0.25, 0.5, 0.75]
     return made
 
@@ -122,7 +123,7 @@ def fitted(**settings: Any) -> Any:
 def test_every_parameter_and_every_curve_comes_back_and_the_device_is_the_machines() -> None:
     saved = fitted(**SETTINGS)
     saved.feature_names_in_ = np.array(list("abcd"), object)
-    found: Any = classifier_of(model_format.decode(model_format.encode(model_of(saved))))
+    found: Any = estimator_of(model_format.decode(model_format.encode(model_of(saved))))
     assert found.get_params() == SETTINGS
     assert {name: type(value) for name, value in found.get_params().items()} == {
         name: type(value) for name, value in SETTINGS.items()
@@ -138,9 +139,35 @@ def test_every_parameter_and_every_curve_comes_back_and_the_device_is_the_machin
         ({"hidden_layer_sizes": np.array([5, 2])}, {}),
         ({"class_weight": None, "random_state": np.int64(4)}, {"class_weight": None, "random_state": 4}),
     ):
-        again: Any = classifier_of(model_format.decode(model_format.encode(model_of(fitted(**{**SETTINGS, **more})))))
+        again: Any = estimator_of(model_format.decode(model_format.encode(model_of(fitted(**{**SETTINGS, **more})))))
         assert again.get_params() == {**SETTINGS, **back}
         assert not hasattr(again, "feature_names_in_")
+
+
+def test_a_classifier_of_an_earlier_format_has_the_lectures_initial_weights() -> None:
+    saved = model_of(fitted(**SETTINGS))
+    assert saved.classifier is not None
+    kept = {name: saved.classifier[name] for name in estimator_model.FIELDS}
+    parameters = {name: value for name, value in kept["parameters"].items() if name != "init"}
+    found = estimator_of(dataclasses.replace(saved, classifier={**kept, "parameters": parameters}))
+    assert found.get_params() == SETTINGS
+    assert_agree(found.params_, saved.params)
+
+
+def test_only_what_needs_the_third_version_is_written_in_it() -> None:
+    preparation = Preparation(np.zeros(3), np.ones(3))
+    for more, version in (
+        ({}, 1), ({"preparation": preparation}, 2), ({"output": "identity"}, 3),
+        ({"output": "sigmoid", "preparation": preparation}, 3), ({"classifier": {"a": 1}}, 3),
+    ):  # fmt: skip
+        data = model_format.encode(model(**more))
+        (length,) = struct.unpack("<Q", data[:8])
+        assert model_format.check_header(data[8 : 8 + length], 64)["format"] == version
+        found = model_format.decode(data)
+        assert (found.output, found.preparation is None) == (more.get("output", "softmax"), "preparation" not in more)
+        assert model_format.encode(found) == data
+    with rejects("output is 'logits', expected one of softmax"):
+        model_format.encode(model(output="logits"))
 
 
 def test_files_are_readable_as_others_are_and_no_part_of_one_stays(tmp_path: Path) -> None:
@@ -181,4 +208,4 @@ def test_changed_contents_are_damage_and_another_networks_parameters_are_told() 
         model_of(fitted(**{**SETTINGS, "hidden_layer_sizes": (2, 5)})),
     ):
         with rejects("its classifier's parameters are those of another network"):
-            classifier_of(other)
+            estimator_of(other)

@@ -85,13 +85,14 @@ def test_hessian_products_by_hand_are_the_automatic_ones(output: str) -> None:
         make("tanh", output)(params, direction, x, y)
         for make in (hand_derived_hessian_vector, automatic_hessian_vector)
     ]
-    assert_agree(*pair, 1e-12)
+    assert_agree(pair[0], pair[1], 1e-12)
 
 
 @pytest.mark.parametrize("output", NAMES)
 def test_a_backward_pass_for_it_is_recognised_and_its_mistakes_are_named(output: str) -> None:
     params = jax.tree.map(np.asarray, random_params(0, SIZES))
-    x, y = np.asarray(random_batch(1, SIZES, (6,))[0]), targets(output)
+    x: Any = np.asarray(random_batch(1, SIZES, (6,))[0])
+    y = targets(output)
     right = hand_derived_gradient("tanh", output)
     assert compare_backward(right, params, x, y).findings == ()
 
@@ -114,7 +115,7 @@ def test_training_takes_every_output_and_only_a_gradient_made_for_it(output: str
         train(params, dataset, orders, None, config, gradient)
         for gradient in (None, hand_derived_gradient("tanh", output))
     ]
-    assert_agree(*found, 1e-12)
+    assert_agree(found[0], found[1], 1e-12)
     assert np.all(np.diff(np.asarray(found[0][1].loss)) < 0)
     other = NAMES[NAMES.index(output) - 1]
     with rejects(f"made for ('tanh', '{other}'), expected ('tanh', '{output}')"):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.datasets
+from sklearn.exceptions import ConvergenceWarning
 
 from experiments import predict, train
 from jaxmlp import Dataset, LectureStream, MLPClassifier, Model, load, load_table, save
@@ -72,8 +73,9 @@ def test_a_run_of_the_experiments_is_shown_with_the_accuracy_that_it_had(
 
 
 def test_a_classifier_of_digits_is_shown_too(digits: Dataset, tmp_path: Path) -> None:
-    made = MLPClassifier((3,), max_iter=1, n_iter_no_change=9, random_state=0, batch_size=100)
-    made.fit(np.asarray(digits.x_train), np.asarray(digits.labels_train))
+    made = MLPClassifier((9,), max_iter=9, learning_rate=0.01, random_state=0, batch_size=100)
+    with pytest.warns(ConvergenceWarning):
+        made.fit(np.asarray(digits.x_train), np.asarray(digits.labels_train))
     save(tmp_path / "c", made)
     shown = predict.run(str(tmp_path / "c"))
     assert shown.accuracy("test") == made.score(digits.x_test, digits.labels_test)
@@ -81,7 +83,8 @@ def test_a_classifier_of_digits_is_shown_too(digits: Dataset, tmp_path: Path) ->
     # One that learned from grey values is shown them.
     raw = read_columns("digits")
     assert raw.labels is not None
-    made.set_params(max_iter=20, n_iter_no_change=99).fit(raw.x[300:], raw.labels[300:])
+    with pytest.warns(ConvergenceWarning):
+        made.set_params(max_iter=20).fit(raw.x[300:], raw.labels[300:])
     save(tmp_path / "raw", made)
     shown = predict.run(str(tmp_path / "raw"))
     assert shown.accuracy("test") == made.score(raw.x[:300], raw.labels[:300])

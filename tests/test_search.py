@@ -3,6 +3,7 @@
 import functools
 import itertools
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,16 +27,21 @@ from jaxmlp import (
     runtime,
 )
 from jaxmlp.classifier import stopping
-from jaxmlp.classifier.search import blocks, grid_search
+from jaxmlp.classifier.search import blocks, job, searching
 from jaxmlp.classifier.search import fits as search_fits
-from jaxmlp.classifier.search.blocks import FitOutcome, Given, Table, train_fits
+from jaxmlp.classifier.search.blocks import FitOutcome, train_fits
+from jaxmlp.classifier.search.job import Given, Table
+from jaxmlp.classifier.targets import class_targets
 from jaxmlp.engine import layout
 from jaxmlp.runtime import computing
 from jaxmlp.training import TrainingState
 from tests.helpers import assert_agree, rejects
 from tests.test_classifier import LABELS, NAMES, WEIGHTS, X, small
 
-pytestmark = pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:.* training ended at max_iter:sklearn.exceptions.ConvergenceWarning"),
+]
 
 GRID: dict[str, Any] = {
     "hidden_layer_sizes": [(3,), (5,)], "learning_rate": [0.003, 0.03, 0.3], "alpha": [1e-4, 0.5],
@@ -73,10 +79,10 @@ def test_every_fit_is_the_classifiers_own_and_the_program_is_traced_once(
     outcomes: list[FitOutcome] = []
 
     def train(*given: Any) -> list[FitOutcome]:
-        outcomes.extend(train_fits(*given))
+        outcomes.extend(sorted(train_fits(*given), key=lambda outcome: outcome.fit[:2]))
         return outcomes
 
-    monkeypatch.setattr(grid_search, "train_fits", train)
+    monkeypatch.setattr(searching, "train_fits", train)
     # Units that only fill a layer up are worth something where the activation of 0 is: they must be masked.
     base, began = small(**MINIBATCH, n_iter_no_change=2, activation="sigmoid"), time.perf_counter()
     ours = MLPClassifierSweep(base, GRIDS, cv=3, refit=False).fit(X, NAMES, WEIGHTS)
@@ -91,10 +97,10 @@ def test_every_fit_is_the_classifiers_own_and_the_program_is_traced_once(
             alone = small(**{**base.get_params(), **given}).fit(X[rows], NAMES[rows], WEIGHTS[rows])
             assert_agree(outcome.params, alone.params_, 1e-9)
             assert (outcome.epochs, outcome.diverged) == (alone.n_iter_, False)
-            assert outcome.test_accuracy == pytest.approx(alone.score(X[test], NAMES[test]))
+            assert outcome.test_score == pytest.approx(alone.score(X[test], NAMES[test], WEIGHTS[test]))
             epochs.append(outcome.epochs)
         where, at = divmod(number, 3)
-        assert ours.cv_results_[f"split{at}_test_score"][where] == outcome.test_accuracy
+        assert ours.cv_results_[f"split{at}_test_score"][where] == outcome.test_score
     assert len(epochs) > 20
     assert set(epochs) >= {4, 7}
 
@@ -103,7 +109,9 @@ def test_an_epoch_of_a_group_is_each_lanes_own_on_what_the_group_shares(monkeypa
     # Every argument can be read off: the loss tells what was trained, the epoch's end by which rule.
     def trained(state: Any, settings: Any, order: Any, data: Any, config: Any, *flags: bool) -> Any:
         assert (flags, config.batch_size, settings.masks[0].tolist()) == ((True, True, True), 2, [[7.0]])
-        weight = data.y_train[1, 2] + 10 * data.y_train[0, 1] + 100 * jnp.sum(data.y_train)
+        # Row 0 is of class 1 with a weight of 2, row 1 of class 2 with one of 3.
+        weights, labels = data.y_train[:, 3], data.y_train[:, :3]
+        weight = (weights * labels[:, 2])[1] + 10 * (weights * labels[:, 1])[0] + 100 * jnp.sum(weights)
         lane = settings.hyperparameters.learning_rate + 10 * settings.alpha
         return state, lane + 1000 * weight + 1e6 * order[0].astype(float) + data.x_train[1, 0]
 
@@ -114,18 +122,19 @@ def test_an_epoch_of_a_group_is_each_lanes_own_on_what_the_group_shares(monkeypa
         return fit._replace(kept=kept, epoch=fit.epoch + 1, running=~stop), loss, loss
 
     monkeypatch.setattr(engine, "train_group", trained)
-    monkeypatch.setattr(blocks, "after_epoch", judged)
-    table = Table(jnp.array([[0.25], [0.125], [0.0]]), jnp.array([1, 2, 0]))
+    monkeypatch.setattr(job, "after_epoch", judged)
+    inputs = jnp.array([[[9.0], [9.0], [9.0]], [[0.25], [0.125], [0.0]]])  # of the first fold, and of this
+    table = Table(inputs, jnp.eye(3)[jnp.array([1, 2, 0])], jnp.array([1.0, 1.0, 0.0]))
     lanes, zero = jnp.array([0.5, 0.75]), jnp.zeros(2, jnp.int32)
     signs, last = jnp.array([1.0, -1.0]), jnp.array([2, 1], jnp.int32)
     numbers = stopping.FitHyperparameters(Hyperparameters(lanes, lanes), lanes, signs, zero, last)
     params = (Layer(jnp.zeros((2, 3, 1)), jnp.zeros((2, 3))),)
     begun = stopping.FitState(TrainingState(params, ()), params, lanes, zero, zero, jnp.ones(2, bool))
     weights, rows = jnp.array([2.0, 3.0, 0.0]), jnp.array([0, 2])
-    given = Given(numbers, (np.array([[7.0]]),), weights, rows, 4.0, rows)  # pyright: ignore[reportArgumentType]
-    job = blocks.FitJob(stopping.FitConfig(Config(batch_size=2), True, True, True), 3, True)
+    given = Given(numbers, (np.array([[7.0]]),), weights, rows, 4.0, rows, jnp.int32(1))  # pyright: ignore[reportArgumentType]
+    own = job.FitJob(stopping.FitConfig(Config(batch_size=2), True, True, True), True)
     orders = jnp.array([[1, 0], [0, 1], [1, 0]])
-    step, (losses, shares) = job.begin(jax.tree.map(lambda leaf: leaf[None], begun), given, orders[None], table, True)
+    step, (losses, shares) = own.begin(jax.tree.map(lambda leaf: leaf[None], begun), given, orders[None], table, True)
     assert (losses.shape, bool(jnp.all(jnp.isnan(losses))), shares.shape) == ((1, 3, 2), True, (1, 2))
     found, (losses, shares) = step(jnp.int32(0), begun, given, orders)
     assert found.epoch.tolist() == [2, 2]  # as many as the last of the group needs; `judged` freezes nobody
@@ -152,16 +161,18 @@ def test_a_lane_is_the_classifier_fitted_on_its_fold(settings: dict[str, Any], s
     ]  # fmt: skip
     folds = list(StratifiedKFold(3).split(X, LABELS))
     assert {len(train) for train, _ in folds} == {26, 27}
-    samples = search_fits.Samples(X, LABELS, np.arange(3), WEIGHTS)
+    samples = search_fits.Samples([X], class_targets(LABELS), WEIGHTS, np.ones(40))
+    wanted = [(number, fold, given) for number, given in enumerate(candidates) for fold in range(3)]
     with computing("float64"):
-        outcomes = train_fits(search_fits.fits(candidates, samples, folds), samples, folds, "auto", lambda *_: None)
+        made = search_fits.fits(wanted, samples, folds, {})
+        outcomes = train_fits(made, samples, folds, "auto", lambda _: None, {})
     assert len(outcomes) == 12
     for outcome in outcomes[::5]:
         train, test = folds[outcome.fit.fold]
         alone = MLPClassifier(**outcome.fit.parameters).fit(X[train], LABELS[train], WEIGHTS[train])
         assert outcome.epochs == alone.n_iter_
         assert_agree(outcome.params, alone.params_, 1e-9)
-        assert outcome.test_accuracy == pytest.approx(alone.score(X[test], LABELS[test]))
+        assert outcome.test_score == pytest.approx(alone.score(X[test], LABELS[test]))
 
 
 @pytest.mark.parametrize(
@@ -178,7 +189,7 @@ def test_fits_that_are_interleaved_are_the_classifiers_own(optimizer: str, monke
         return original(*given)
 
     monkeypatch.setattr(engine, "train_group", counting)
-    monkeypatch.setattr(grid_search, "train_fits", lambda *given: outcomes.extend(train_fits(*given)) or outcomes)
+    monkeypatch.setattr(searching, "train_fits", lambda *given: outcomes.extend(train_fits(*given)) or outcomes)
     base = small(optimizer=optimizer, batch_size=1, max_iter=3, n_iter_no_change=1, tol=1e-3, learning_rate=0.02)
     grid = {"alpha": [0.0, 0.1, 0.4], "hidden_layer_sizes": [(5,), (3,)], "learning_rate": [0.02, 0.05]}
     MLPClassifierSweep(base, grid, cv=3, refit=False).fit(X, NAMES, WEIGHTS)
@@ -189,20 +200,22 @@ def test_fits_that_are_interleaved_are_the_classifiers_own(optimizer: str, monke
         alone = MLPClassifier(**outcome.fit.parameters).fit(X[rows], NAMES[rows], WEIGHTS[rows])
         assert_agree(outcome.params, alone.params_, 1e-9)
         assert outcome.epochs == alone.n_iter_
-        assert outcome.test_accuracy == pytest.approx(alone.score(X[test], NAMES[test]))
+        assert outcome.test_score == pytest.approx(alone.score(X[test], NAMES[test], WEIGHTS[test]))
 
 
 def test_small_groups_batches_and_optimisers_from_outside_are_not_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "compiles_whole_loops", lambda: True)
-    folds, table = [(np.arange(20), np.arange(20, 40))], Table(np.zeros((41, 4)), np.zeros(41, np.int32))
+    folds = [(np.arange(20), np.arange(20, 40))]
+    table = Table(np.zeros((1, 41, 4)), np.zeros((41, 3)), np.zeros(41))
     for count, given, expected in (
         (8, {}, (16, True)), (7, {}, (7, False)), (17, {}, (16, True)), (17, {"batch_size": 2}, (9, False)),
         (8, {"optimizer": optax.lion}, (8, False)),
     ):  # fmt: skip
         settings: dict[str, Any] = {"optimizer": "sgd", "batch_size": 1, **given}
         candidates = [small(**settings, tol=float(number)).get_params() for number in range(count)]
-        made = search_fits.fits(candidates, search_fits.Samples(X, LABELS, np.arange(3), WEIGHTS), folds)
-        plan = blocks._plan(made, folds, table, 3, layout.device_mesh())  # pyright: ignore[reportPrivateUsage]
+        samples = search_fits.Samples([X], class_targets(LABELS), WEIGHTS, np.ones(40))
+        made = search_fits.fits([(n, 0, given) for n, given in enumerate(candidates)], samples, folds, {})
+        plan = blocks._plan(made, folds, table, layout.device_mesh())  # pyright: ignore[reportPrivateUsage]
         assert (plan.lanes, plan.job.interleaved) == expected, (count, given)
 
 
@@ -236,11 +249,14 @@ def test_the_best_is_fitted_on_everything_and_answers() -> None:
 def test_a_fit_that_diverges_scores_nothing_and_disturbs_nobody() -> None:
     settings: dict[str, Any] = {"activation": "identity", "optimizer": "sgd", "max_iter": 200}
     grid = {"learning_rate": [1e6, 0.01, 0.1]}
-    with pytest.warns(FitFailedWarning, match="no longer finite in 2 of 6 fits"):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         found = MLPClassifierSweep(small(**settings), grid, cv=2, refit=False).fit(X, LABELS)
+    failures = [str(warning.message) for warning in caught if warning.category is FitFailedWarning]
+    assert [said[:35] for said in failures] == ["2 fits failed out of a total of 6, "]
     assert np.isnan(found.cv_results_["mean_test_score"]).tolist() == [True, False, False]
     assert found.cv_results_["rank_test_score"][0] == 3
-    with rejects("no longer finite in 2 of 6 fits"):
+    with rejects("the loss is no longer finite"):
         MLPClassifierSweep(small(**settings), grid, cv=2, error_score="raise").fit(X, LABELS)
 
 
@@ -249,8 +265,11 @@ def test_a_network_lost_in_its_very_last_update_is_seen() -> None:
     settings: dict[str, Any] = {"activation": "identity", "optimizer": "sgd", "batch_size": 20, "max_iter": 1}
     grid = {"learning_rate": [1e308, 0.1], "dtype": ["float64"]}
     huge = 1e3 * X
-    with pytest.warns(FitFailedWarning, match="no longer finite in 2 of 4 fits"):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         found = MLPClassifierSweep(small(**settings), grid, cv=2, refit=False).fit(huge, LABELS)
+    failures = [str(warning.message) for warning in caught if warning.category is FitFailedWarning]
+    assert [said[:35] for said in failures] == ["2 fits failed out of a total of 4, "]
     assert np.isnan(found.cv_results_["mean_test_score"]).tolist() == [True, False]
     lost = small(**settings | {"batch_size": 40}, learning_rate=1e308, dtype="float64")
     for method in (lost.fit, functools.partial(lost.partial_fit, classes=np.unique(LABELS))):
@@ -263,12 +282,17 @@ def test_a_network_lost_in_its_very_last_update_is_seen() -> None:
     [
         ({"rate": [1]}, "param_grid has 'rate'"),
         ([], "no candidate"),
-        ({"learning_rate": [0.1, -1]}, "learning_rate is -1"),
+        (
+            {"learning_rate": [-1]},
+            "All the 5 fits failed, expected one that does not; InputError of candidate 0, fold 0: ",
+        ),
         ({"class_weight": [{9: 1}]}, "class_weight names 9"),
     ],
 )
-def test_grids_are_checked_before_anything_is_trained(grid: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grid_search, "train_fits", None)
+def test_grids_of_which_nothing_can_be_trained_are_refused(
+    grid: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "train_fits", lambda made, *_: made)
     with rejects(message):
         MLPClassifierSweep(small(), grid).fit(X, LABELS)
 

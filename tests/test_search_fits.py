@@ -10,25 +10,32 @@ import pytest
 from jaxmlp import Layer
 from jaxmlp.classifier.search import blocks as search_blocks
 from jaxmlp.classifier.search.blocks import FitOutcome, train_fits
-from jaxmlp.classifier.search.fits import Fit, Samples, common_config, fits, programs
+from jaxmlp.classifier.search.fits import Failed, Fit, Samples, common_config, fits, programs
+from jaxmlp.classifier.search.job import Table
+from jaxmlp.classifier.targets import class_targets
 from jaxmlp.engine import device_mesh, layout
 from jaxmlp.engine.layout import unpad_params
 from jaxmlp.network import sizes_of
+from jaxmlp.runtime import computing
 from tests.helpers import assert_agree
 from tests.test_classifier import LABELS, WEIGHTS, X, small
 
 FOLDS = [(np.arange(14, 40), np.arange(14)), (np.arange(27), np.arange(27, 40))]
 """26 and 27 rows to train on."""
-SAMPLES = Samples(X, LABELS, np.arange(3), WEIGHTS)
+SAMPLES = Samples([X], class_targets(LABELS), WEIGHTS, np.ones(40))
 
 
 def made(*candidates: dict[str, Any], folds: Any = FOLDS) -> list[Fit]:
-    return fits([small(**given).get_params() for given in candidates], SAMPLES, folds)
+    parameters = [small(**given).get_params() for given in candidates]
+    failed: Failed = {}
+    found = fits([(n, f, p) for n, p in enumerate(parameters) for f in range(len(folds))], SAMPLES, folds, failed)
+    assert failed == {}
+    return found
 
 
 def planned(members: Sequence[Fit]) -> Any:
-    table = search_blocks.Table(np.zeros((41, 4)), np.zeros(41, np.int32))
-    return search_blocks._plan(members, FOLDS, table, 3, device_mesh())  # pyright: ignore[reportPrivateUsage]
+    table = Table(np.zeros((1, 41, 4)), np.zeros((41, 3)), np.zeros(41))
+    return search_blocks._plan(members, FOLDS, table, device_mesh())  # pyright: ignore[reportPrivateUsage]
 
 
 def placed(plan: Any, groups: Any, lanes: int = 3) -> Any:
@@ -45,7 +52,7 @@ def test_each_fit_has_the_rows_and_weights_of_its_fold_and_the_numbers_of_a_fit_
         rows = FOLDS[lane.fold][0]
         weights = WEIGHTS * np.where((LABELS == 1) & (lane.candidate == 1), 3, 1) * np.isin(np.arange(40), rows)
         assert lane.prepared.training.tolist() == rows.tolist()
-        np.testing.assert_allclose(lane.prepared.data.y_train.sum(axis=1), weights / weights[rows].mean(), rtol=1e-12)
+        np.testing.assert_allclose(lane.prepared.weights, weights / weights[rows].mean(), rtol=1e-12)
         alone = np.random.RandomState(0)
         np.testing.assert_array_equal(lane.prepared.params[0].weights, alone.normal(0, 0.5, (5, 4)))
         alone.normal(size=15)
@@ -57,7 +64,7 @@ def test_a_row_drawn_twice_counts_twice() -> None:
     (lane,) = made({}, folds=[(rows, np.arange(6, 9))])
     weights = WEIGHTS * np.bincount(rows, minlength=40)
     assert lane.prepared.training.tolist() == [0, 3, 5]
-    np.testing.assert_allclose(lane.prepared.data.y_train.sum(axis=1), weights * 3 / weights.sum(), rtol=1e-12)
+    np.testing.assert_allclose(lane.prepared.weights, weights * 3 / weights.sum(), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +77,7 @@ def test_a_row_drawn_twice_counts_twice() -> None:
         ({"random_state": 1}, False),
         ({"random_state": None}, False),
         ({"class_weight": "balanced"}, False),
+        ({"init": "glorot"}, False),
         ({"validation_fraction": 0.3}, False),
         ({"hidden_layer_sizes": (6,)}, False),
         ({"activation": "tanh"}, False),
@@ -160,23 +168,23 @@ def test_lanes_lie_in_groups_of_one_task_and_groups_in_calls_of_the_memory_there
 
 def test_calls_take_the_groups_in_turn_and_outcomes_stand_in_the_lanes_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "MAX_BYTES", 1)
-    blocks, reports = list[Any](), list[tuple[int, int]]()
+    blocks, reports = list[Any](), list[int]()
 
     def train(plan: Any, groups: Any, table: Any, _: Any) -> list[FitOutcome]:
         blocks.append(len(groups))
-        assert (table.x.shape, table.labels[-1], plan.job.classes) == ((41, 4), 0, 3)
+        assert (table.x.shape, table.y.shape, table.weights.tolist()) == ((1, 41, 4), (41, 3), [1.0] * 40 + [0])
         assert (plan.capacity, plan.lanes) == (2, 1)
-        np.testing.assert_array_equal(table.x[:-1], X)
-        np.testing.assert_array_equal(table.labels[:-1], LABELS)
-        return [FitOutcome(lane, lane.prepared.params, 1, False, 0.5, 0.0) for group in groups for lane in group]
+        np.testing.assert_array_equal(table.x[0, :-1], X)
+        np.testing.assert_array_equal(table.y, [*np.eye(3)[LABELS], [0, 0, 0]])
+        return [FitOutcome(lane, lane.prepared.params, 1, False, True, 0.5, 0.0) for group in groups for lane in group]
 
     monkeypatch.setattr(search_blocks, "_train_block", train)
     given = made({}, {"activation": "tanh"}, {"random_state": 1})
-    found = train_fits(given, SAMPLES, FOLDS, "auto", lambda *row: reports.append(row))
-    assert [(outcome.fit.candidate, outcome.fit.fold) for outcome in found] == [
+    found = train_fits(given, SAMPLES, FOLDS, "auto", reports.append, {})
+    assert sorted((outcome.fit.candidate, outcome.fit.fold) for outcome in found) == [
         (0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1),
     ]  # fmt: skip
-    assert (blocks, reports) == ([2, 2, 2], [(2, 6), (4, 6), (6, 6)])
+    assert (blocks, reports) == ([2, 2, 2], [2, 2, 2])
 
 
 def test_every_lane_is_placed_with_its_own_numbers_and_every_group_with_its_own_rows() -> None:
@@ -202,7 +210,7 @@ def test_every_lane_is_placed_with_its_own_numbers_and_every_group_with_its_own_
     assert numbers.last_epoch[2].tolist() == [10, 0, 0]
     for number, group in enumerate(groups):
         task = group[0].prepared
-        np.testing.assert_array_equal(shared.weights[number], [*task.data.y_train.sum(axis=1), 0])
+        np.testing.assert_array_equal(shared.weights[number], [*task.weights, 0])
         held_out = len(task.validation)
         assert shared.validation[number, :held_out].tolist() == task.validation.tolist()
         assert set(shared.validation[number, held_out:]) <= {40}
@@ -231,5 +239,40 @@ def test_padding_is_zeros_after_the_rows_and_columns_there_are() -> None:
     assert [layer.weights[1, 1].tolist() for layer in params] == [[[1, 1], [0, 0], [0, 0]], [[2, 0, 0], [2, 0, 0]]]
     assert [mask[1].tolist() for mask in masks] == [[[1, 0, 0], [1, 0, 0], [0, 0, 0]]]
     assert not any(np.any(leaf[0]) or np.any(leaf[1, 2]) for leaf in jax.tree.leaves((params, masks)))
+    layout.put_network(params, masks, (0, slice(1, 3)), [np.ones((1, 2)), np.ones((2, 1))], [[5.0], [6.0, 7.0]])
+    assert [layer.biases[0].tolist() for layer in params] == [
+        [[0, 0, 0], [5, 0, 0], [5, 0, 0]], [[0, 0], [6, 7], [6, 7]],
+    ]  # fmt: skip
     lane = unpad_params(jax.tree.map(lambda leaf: leaf + 1, params), (1, 0), (2, 1, 2))
     assert_agree(lane, (Layer(np.full((1, 2), 2.0), np.ones(1)), Layer(np.full((2, 1), 3.0), np.ones(2))))  # pyright: ignore
+
+
+def test_what_cannot_be_prepared_fails_alone() -> None:
+    parameters = [small(**given).get_params() for given in ({}, {"alpha": -1}, {"class_weight": {9: 1.0}})]
+    failed: Failed = {}
+    wanted = [(number, fold, each) for number, each in enumerate(parameters) for fold in (0, 1)]
+    found = fits(wanted, SAMPLES, FOLDS, failed)
+    assert [(fit.candidate, fit.fold) for fit in found] == [(0, 0), (0, 1)]
+    assert {at: str(error)[:20] for at, error in failed.items()} == {
+        (1, 0): "alpha is -1, expecte", (1, 1): "alpha is -1, expecte",
+        (2, 0): "class_weight names 9", (2, 1): "class_weight names 9",
+    }  # fmt: skip
+
+
+def test_folds_with_inputs_of_their_own_see_these() -> None:
+    samples = SAMPLES._replace(x=[X, 2 * X])
+    found = fits([(0, fold, small().get_params()) for fold in (0, 1)], samples, FOLDS, {})
+    assert [fit.view for fit in found] == [0, 1]
+    np.testing.assert_array_equal(found[1].prepared.x, 2 * X)
+    assert placed(planned(found), [found[:1], found[1:]])[1].view.tolist() == [0, 1]
+
+
+def test_a_program_that_cannot_run_fails_with_its_own_fits_only() -> None:
+    def broken(_: Any) -> Any:
+        raise RuntimeError("no such optimiser")
+
+    failed: Failed = {}
+    with computing("float64"):
+        found = train_fits(made({"optimizer": broken}, {}), SAMPLES, FOLDS, "auto", lambda _: None, failed)
+    assert {(outcome.fit.candidate, outcome.fit.fold) for outcome in found} == {(1, 0), (1, 1)}
+    assert {at: str(error) for at, error in failed.items()} == {(0, f): "no such optimiser" for f in (0, 1)}

@@ -1,5 +1,6 @@
 """What the search makes of its fits: scores, ranks, the choice and the refit, of outcomes that are given."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,11 +11,16 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, ParameterSampler
 
 from jaxmlp import MLPClassifier, MLPClassifierSweep, Params
-from jaxmlp.classifier.search import grid_search
+from jaxmlp.classifier.search import searching
 from jaxmlp.classifier.search.blocks import FitOutcome
-from jaxmlp.classifier.search.fits import Fit, Folds, Samples
+from jaxmlp.classifier.search.fits import Failed, Fit, Folds, Samples
 from tests.helpers import assert_agree, rejects, told_by
 from tests.test_classifier import LABELS, NAMES, WEIGHTS, X, small
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:.* training ended at max_iter:sklearn.exceptions.ConvergenceWarning"),
+]
 
 FOLDS = [(np.arange(10, 40), np.arange(10)), (np.arange(30), np.arange(30, 40))]
 
@@ -35,13 +41,15 @@ class Lanes:
         self.made: list[list[Fit]] = []
 
     def __call__(
-        self, made: list[Fit], samples: Samples, folds: Folds, device: str, report: Callable[[int, int], None]
+        self, made: list[Fit], samples: Samples, folds: Folds, device: str, report: Callable[[int], None], _: Failed
     ) -> list[FitOutcome]:
         self.calls.append((samples, folds, device, jax.config.jax_enable_x64))  # pyright: ignore
         self.made.append(made)
-        report(1, len(made))
+        report(1)
         return [
-            FitOutcome(fit, trained(fit.prepared.params), 4, at in self.diverged, self.accuracies[at], self.seconds[at])
+            FitOutcome(
+                fit, trained(fit.prepared.params), 4, at in self.diverged, True, self.accuracies[at], self.seconds[at]
+            )
             for fit, at in zip(made, self.outcomes, strict=False)
         ]
 
@@ -50,7 +58,7 @@ class Lanes:
 def lanes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lanes]:
     def given(*arguments: Any, **keywords: Any) -> Lanes:
         made = Lanes(*arguments, **keywords)
-        monkeypatch.setattr(grid_search, "train_fits", made)
+        monkeypatch.setattr(searching, "train_fits", made)
         return made
 
     return given
@@ -75,6 +83,7 @@ def test_results_by_hand(lanes: Callable[..., Lanes]) -> None:
     assert results["params"] == [{"alpha": 0.1}, {"alpha": 0.2}, {"alpha": 0.3, "tol": 0.5}, {"alpha": 0.3, "tol": 0.6}]
     assert results["param_alpha"].tolist() == [0.1, 0.2, 0.3, 0.3]
     assert results["param_tol"].tolist() == [None, None, 0.5, 0.6]
+    assert (results["param_alpha"].dtype, results["param_tol"].dtype) == ("float64", "float64")
     assert results["param_tol"].mask.tolist() == [True, True, False, False]
     assert results["split0_test_score"].tolist() == [0.5, 0.9, 0.8, 0.1]
     assert results["split1_test_score"].tolist() == [0.7, 0.7, 0.8, 0.3]
@@ -109,9 +118,12 @@ def test_a_failed_candidate_is_the_last_also_where_scores_are_negative(
     def negative(*_: Any) -> float:
         return next(scores)
 
-    message = f"the loss is no longer finite in {len(diverged)} of 6 fits: their score is {error_score}"
-    with pytest.warns(FitFailedWarning, match=message):
+    message = f"{len(diverged)} fits failed out of a total of 6, their score is {error_score}; InputError of candidate"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         found = swept({"alpha": [1, 2, 3]}, scoring=negative, error_score=error_score)
+    assert message in str(caught[0].message)
+    assert [warning.category for warning in caught] == [FitFailedWarning, *[UserWarning] * int(np.isnan(error_score))]
     assert found.cv_results_["rank_test_score"].tolist() == ranks
     assert found.best_index_ == best
     splits = np.column_stack([found.cv_results_[f"split{fold}_test_score"] for fold in (0, 1)]).ravel()
@@ -120,7 +132,7 @@ def test_a_failed_candidate_is_the_last_also_where_scores_are_negative(
 
 def test_a_failed_fit_is_an_error_where_that_is_asked_for(lanes: Callable[..., Lanes]) -> None:
     lanes([0.5] * 4, [3])
-    with rejects("the loss is no longer finite in 1 of 4 fits, expected smaller learning rates"):
+    with rejects("the loss is no longer finite, expected a smaller learning rate, or inputs scaled"):
         swept({"alpha": [1, 2]}, error_score="raise")
     lanes([0.5] * 2)
     assert swept({"alpha": [1]}, error_score="raise").best_score_ == 0.5
@@ -130,7 +142,12 @@ def test_the_best_is_fitted_on_all_rows_with_their_weights_and_the_base_stays_as
     lanes: Callable[..., Lanes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits: list[Any] = []
-    monkeypatch.setattr(MLPClassifier, "fit", lambda self, *given: fits.append((self.get_params(), given)) or self)
+
+    def fit(self: Any, X: Any, y: Any, sample_weight: Any) -> Any:  # noqa: N803
+        fits.append((self.get_params(), (X, y, sample_weight)))
+        return self
+
+    monkeypatch.setattr(MLPClassifier, "fit", fit)
     lanes([0.5, 0.5, 0.75, 0.75, 0.5, 0.5])
     base = small(tol=0.25)
     found = swept({"alpha": [1, 2, 3]}, base=base, weights=WEIGHTS, refit=True)
@@ -244,6 +261,8 @@ def test_the_score_is_what_was_searched_by() -> None:
     calls: list[Any] = []
 
     class Best(MLPClassifier):
+        fitted_ = True
+
         def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
             calls.append((X, y, sample_weight))
             return 0.125
@@ -252,6 +271,7 @@ def test_the_score_is_what_was_searched_by() -> None:
     assert found.score(X, NAMES, WEIGHTS) == 0.125
     assert [part is given for part, given in zip(calls[0], (X, NAMES, WEIGHTS), strict=True)] == [True] * 3
     found.scoring = lambda estimator, x, y: float(estimator is found.best_estimator_ and x is X and y is NAMES) / 4
+    found.scorer_ = found.scoring
     assert found.score(X, NAMES) == 0.25
 
 
@@ -266,12 +286,13 @@ def test_candidates_of_different_precision_train_apart_and_come_back_in_their_pl
     assert (8 * found.cv_results_["split0_test_score"]).tolist() == [0, 4, 2, 6]
     assert (8 * found.cv_results_["split1_test_score"]).tolist() == [1, 5, 3, 7]
     for (samples, folds, device, x64), group, dtype in zip(made.calls, made.made, ("float32", "float64"), strict=True):
-        assert (samples.x.dtype, x64, device) == (dtype, dtype == "float64", "auto")
+        assert (samples.x[0].dtype, x64, device) == (dtype, dtype == "float64", "auto")
         assert [fit.parameters["dtype"] for fit in group] == [dtype] * 4
         assert [fit.parameters["alpha"] for fit in group] == [0, 0, 1, 1]
-        np.testing.assert_array_equal(samples.labels, LABELS)
+        np.testing.assert_array_equal(samples.targets.labels, LABELS)
         assert samples.weights.tolist() == WEIGHTS.tolist()
-        assert samples.classes.tolist() == ["ape", "bee", "cat"]
+        assert samples.score_weights.tolist() == WEIGHTS.tolist()
+        np.testing.assert_array_equal(samples.targets.classes, ["ape", "bee", "cat"])  # pyright: ignore
         assert [test.tolist() for _, test in folds] == [test.tolist() for _, test in FOLDS]
     devices = lanes([0.5] * 4)
     swept({"device": ["cpu", "auto"]})

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
+from sklearn.metrics import accuracy_score, r2_score
 
 from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params
 from jaxmlp.classifier.stopping import (
@@ -14,7 +15,9 @@ from jaxmlp.classifier.stopping import (
     FitHyperparameters,
     FitState,
     after_epoch,
+    row_count,
     run_epochs,
+    score_of,
     start,
     training_data,
 )
@@ -35,7 +38,9 @@ def numbers(tol: float = 0.0, patience: int = NEVER, last_epoch: int = NEVER) ->
     return FitHyperparameters(Hyperparameters(0.1, 0.9), 0.0, jnp.float64(tol), *counts)
 
 
-DATA = training_data(np.array([[1.0], [-1.0], [2.0], [3.0]]), np.array([1, 0, 0, 1]), 2, np.array([1.0, 2.0, 5.0, 0.5]))
+DATA = training_data(
+    np.array([[1.0], [-1.0], [2.0], [3.0]]), np.eye(2)[[1, 0, 0, 1]], np.array([1.0, 2.0, 5.0, 0.5]), 4
+)
 """Class 1 for positive x, but for row 2."""
 
 
@@ -122,7 +127,7 @@ def test_of_epochs_as_good_the_first_is_kept() -> None:
 
 def test_rows_that_fill_up_what_is_held_out_have_no_weight() -> None:
     data = DATA._replace(y_train=DATA.y_train.copy())  # pyright: ignore[reportAttributeAccessIssue]
-    data.y_train[0] = 0  # pyright: ignore[reportIndexIssue]
+    data.y_train[0, -1] = 0  # pyright: ignore[reportIndexIssue]
     epochs = Epochs([1.0])
     given, config = numbers(), FitConfig(Config(), early_stopping=True)
     begun = start(single(0.5), given, config)
@@ -166,18 +171,25 @@ def by_numpy(params: Params, x: Any, y: Any, alpha: float, samples: int) -> floa
 def test_the_loss_is_the_weighted_sum_and_the_penalty_of_weights_alone_over_the_batch() -> None:
     params = random_params(1, (2, 3))
     rng = np.random.default_rng(2)
-    x, y = rng.normal(0, 1, (4, 2)), np.eye(3)[[0, 2, 1, 1]] * np.array([[0.5], [2], [1], [3]])
-    filled_x, filled_y = np.concatenate([x, np.ones((2, 2))]), np.concatenate([y, np.zeros((2, 3))])
+    x, labels, weights = rng.normal(0, 1, (4, 2)), np.eye(3)[[0, 2, 1, 1]], np.array([[0.5], [2], [1], [3]])
+    y, rows = labels * weights, np.concatenate([labels, weights], axis=1)
+    filled_x, filled_y = np.concatenate([x, np.ones((2, 2))]), np.concatenate([rows, np.zeros((2, 4))])
 
     @jax.jit
-    def found(x: Array, y: Array, filled_x: Array, filled_y: Array) -> list[Any]:
-        plain = [penalised_gradient("identity", alpha)(params, x, y) for alpha in (None, 0.75)]
-        padded = penalised_gradient("identity", 0.75, padded=True)
-        return [*plain, padded(params, filled_x, filled_y), padded(params, filled_x, 0 * filled_y)]
+    def found(x: Array, rows: Array, filled_x: Array, filled_y: Array, count: Array) -> list[Any]:
+        plain = [penalised_gradient("identity", alpha, weighted=True)(params, x, rows) for alpha in (None, 0.75)]
+        padded = penalised_gradient("identity", 0.75, weighted=True, padded=True)
+        counted = penalised_gradient("identity", 0.75, weighted=True, count=count)
+        unweighted = penalised_gradient("identity", 0.75)(params, x, rows[:, :3])
+        filled = [padded(params, filled_x, filled_y), padded(params, filled_x, 0 * filled_y)]
+        return [*plain, *filled, counted(params, filled_x, filled_y), unweighted]
 
-    (bare, _), (loss, gradient), (filled, same), nothing = found(*map(jnp.asarray, (x, y, filled_x, filled_y)))
+    given = map(jnp.asarray, (x, rows, filled_x, filled_y, np.int32(4)))
+    (bare, _), (loss, gradient), (filled, same), nothing, counted, (unweighted, _) = found(*given)
     expected = by_numpy(params, x, y, 0.75, 4)
     assert float(bare) == pytest.approx(by_numpy(params, x, y, 0, 4), rel=1e-12)
+    assert float(unweighted) == pytest.approx(by_numpy(params, x, labels, 0.75, 4), rel=1e-12)
+    assert_agree(counted, (loss, gradient), 1e-12)
     assert float(loss) == pytest.approx(expected, rel=1e-12)
     moved = (Layer(params[0].weights.at[1, 0].add(1e-6), params[0].biases),)
     assert float(gradient[0].weights[1, 0]) == pytest.approx(
@@ -186,3 +198,34 @@ def test_the_loss_is_the_weighted_sum_and_the_penalty_of_weights_alone_over_the_
     assert float(filled) == pytest.approx(expected * 4 / 6, rel=1e-12)  # of 6 rows; its gradient is of 4
     assert_agree(same, gradient, 1e-12)
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(nothing))
+
+
+def test_scores_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    logits, weights = rng.normal(0, 1, (30, 3)), rng.uniform(0.1, 2, 30)
+    labels, several, values = rng.integers(0, 3, 30), rng.integers(0, 2, (30, 3)), rng.normal(0, 1, (30, 3))
+    values[:, 2] = 1.5  # no spread: R2 is 0 unless all are right
+    several[:10] = logits[:10] > 0
+    found = [
+        score_of(output, jnp.asarray(logits), jnp.asarray(y, float), jnp.asarray(weights))
+        for output, y in (("softmax", np.eye(3)[labels]), ("sigmoid", several), ("identity", values))
+    ]
+    expected = [
+        accuracy_score(labels, logits.argmax(axis=1), sample_weight=weights),
+        accuracy_score(several, logits > 0, sample_weight=weights),
+        r2_score(values, logits, sample_weight=weights),
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    same = jnp.full((4, 1), 2.5)
+    assert float(score_of("identity", same, same, jnp.ones(4))) == r2_score(np.asarray(same), np.asarray(same)) == 1
+
+
+def test_rows_are_filled_up_to_few_sizes_by_little() -> None:
+    for n in [*range(1, 5000), 10**4, 2**14, 2**14 + 1, 10**5, 10**6]:
+        for row_bytes in (4, 512, 6272):
+            rows = row_count(n, row_bytes)
+            assert rows >= n
+            assert rows * row_bytes <= max(2**21, 1.25 * n * row_bytes)
+    assert {row_count(n, 240) for n in range(1, 4097)} == {256, 1024, 4096}
+    assert len({row_count(n, 6272) for n in range(1, 2**14 + 1)}) < 60
+    assert len({row_count(n, 6272) for n in range(2**13 + 1, 2**14 + 1)}) == 4

@@ -213,6 +213,7 @@ def test_a_damaged_preparation_is_refused(change: dict[str, Any], said: str) -> 
         preparation_of([], 2)
 
 
+@pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning")
 def test_a_classifiers_preparation_goes_with_it(tmp_path: Path) -> None:
     table = load_table(FRAME, "kind")
     made = MLPClassifier((3,), max_iter=2, n_iter_no_change=9, random_state=0).fit(table.x_train, table.labels_train)

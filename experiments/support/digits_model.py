@@ -16,7 +16,11 @@ __all__ = ["digits_model", "learned_from", "load_model", "prepared"]
 def load_model(path: str) -> Model:
     """The network in a file, a classifier's too; raises InputError if it is none that can be loaded."""
     found = load(path)
-    return found if isinstance(found, Model) else model_of(found)
+    model = found if isinstance(found, Model) else model_of(found)
+    if model.output != "softmax" or (model.classifier or {}).get("steps"):
+        what = "scalers before its network" if model.output == "softmax" else f"the output {model.output}"
+        raise InputError(f"{path!r} has {what}, expected a classifier alone, whose classes exclude each other")
+    return model
 
 
 def learned_from(model: Model) -> Any:

@@ -14,7 +14,14 @@ from jaxmlp.network import ActivationName, hidden_activations
 from jaxmlp.optimizers import Hyperparameters, check_hyperparameters, optimizer_of
 from jaxmlp.training import Config
 
-__all__ = ["Settings", "check_settings"]
+__all__ = ["PARAMETERS", "Settings", "check_settings"]
+
+PARAMETERS = (
+    "hidden_layer_sizes", "activation", "optimizer", "learning_rate", "momentum", "batch_size", "max_iter", "alpha",
+    "tol", "n_iter_no_change", "early_stopping", "validation_fraction", "warm_start", "init", "random_state",
+    "class_weight", "verbose", "device", "dtype", "transform_layer", "transform_stage",
+)  # fmt: skip
+"""Of the classifier; of the regressor all but class_weight."""
 
 
 class Settings(NamedTuple):
@@ -64,6 +71,8 @@ def check_settings(parameters: Mapping[str, Any]) -> Settings:
     weight = p["class_weight"]
     if not (weight is None or isinstance(weight, Mapping) or (isinstance(weight, str) and weight == "balanced")):
         raise InputError(f"class_weight is {weight!r}, expected None, balanced or a factor for each class")
+    if p["init"] not in ("glorot", "lecture"):
+        raise InputError(f"init is {p['init']!r}, expected glorot or lecture")
     _transform_layer(p["transform_layer"], len(hidden))
     if p["transform_stage"] not in ("activation", "pre-activation"):
         raise InputError(f"transform_stage is {p['transform_stage']!r}, expected activation or pre-activation")

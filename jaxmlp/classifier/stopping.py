@@ -1,8 +1,11 @@
 """Fitting: epochs until a rule stops them, in one compiled program.
 
 The classifier runs this program for one network, its search for many side by side. What scikit-learn's networks have
-and the lecture's lack goes into the data and into the gradient, so that the epoch stays the same: a sample's weight
-multiplies its row of targets, the L2 penalty joins the loss.
+and the lecture's lack goes into the data and into the gradient, so that the update stays the same: a sample's weight
+is the last column of its row of targets, the L2 penalty joins the loss.
+
+A new number of samples compiles nothing as long as the arrays have the same shapes: they are filled up to a few sizes
+(`row_count`) with rows of weight 0, how many samples there are is traced, and an epoch ends when they end.
 """
 
 import dataclasses
@@ -20,11 +23,11 @@ from jaxmlp.data import Dataset
 from jaxmlp.engine import penalised_gradient
 from jaxmlp.network import Params, forward
 from jaxmlp.optimizers import Hyperparameters
-from jaxmlp.training import Config, TrainingState, initial_state, train_epoch
+from jaxmlp.training import Config, TrainingState, initial_state, typed, update
 
 __all__ = [
-    "FitConfig", "FitHyperparameters", "FitState", "after_epoch", "epochs_per_call", "fit_epochs", "run_epochs",
-    "start", "training_data",
+    "FitConfig", "FitHyperparameters", "FitState", "after_epoch", "epochs_per_call", "fit_epochs", "row_count",
+    "run_epochs", "score_of", "start", "training_data",
 ]  # fmt: skip
 
 
@@ -35,8 +38,8 @@ class FitConfig:
     Attributes:
         training: for `train_epoch`.
         penalised: whether there is an L2 penalty.
-        early_stopping: whether accuracy on validation rows, rather than the loss, decides when to stop.
-        padded: whether orders may end in rows whose targets are all zero (padding), which train nothing.
+        early_stopping: whether the score on validation rows, rather than the loss, decides when to stop.
+        padded: whether orders may end in rows whose weight is zero (padding), which train nothing.
     """
 
     training: Config
@@ -69,7 +72,7 @@ class FitState(NamedTuple):
     Attributes:
         state: parameters and the optimiser's state.
         kept: the parameters of the best epoch by validation; without early stopping ``()``.
-        best: the lowest loss so far, or the highest validation accuracy with its sign changed.
+        best: the lowest loss so far, or the highest validation score with its sign changed.
         stale: int32, epochs since the last improvement.
         epoch: int32, epochs done.
         running: whether to go on.
@@ -83,11 +86,24 @@ class FitState(NamedTuple):
     running: Array
 
 
-def training_data(x: NDArray[Any], labels: NDArray[Any], n_classes: int, weights: NDArray[Any]) -> Dataset:
-    """Samples ``x [n, n_in]`` with integer ``labels [n]``, their one-hot rows times ``weights [n]``; no test rows."""
-    y = (labels[:, None] == np.arange(n_classes)) * weights[:, None]
-    whole: Any = (x, y.astype(x.dtype), labels.astype(np.int32))
+def training_data(x: NDArray[Any], values: NDArray[Any], weights: NDArray[Any], rows: int) -> Dataset:
+    """Samples ``x [n, n_in]`` with targets ``values [n, n_L]`` and, as their last column, ``weights [n]``.
+
+    Filled up with zeros to ``rows`` rows; without test rows, and without labels.
+    """
+    y = np.concatenate([values, weights[:, None]], axis=1).astype(x.dtype)
+    whole: Any = [np.concatenate([part, np.zeros((rows - len(x), part.shape[1]), x.dtype)]) for part in (x, y)]
+    whole.append(np.zeros(rows, np.int32))
     return Dataset(*whole, *(part[:0] for part in whole))
+
+
+def row_count(n: int, row_bytes: int) -> int:
+    """The number of rows that ``n`` are filled up to: 256, 1024, 4096 up to 2 MB, else a quarter of a power of two."""
+    rows = 256
+    while rows < n:
+        rows *= 4
+    step = 1 << max(0, (n - 1).bit_length() - 3)
+    return rows if rows <= 4096 and rows * row_bytes <= 2**21 else -(-n // step) * step
 
 
 def start(params: Params, given: FitHyperparameters, config: FitConfig) -> FitState:
@@ -99,12 +115,27 @@ def start(params: Params, given: FitHyperparameters, config: FitConfig) -> FitSt
     return FitState(state, kept, jnp.full((), jnp.inf, dtype), zero, zero, jnp.ones((), bool))
 
 
-def _validation_accuracy(params: Params, data: Dataset, rows: Array, config: FitConfig) -> Array:
-    """Share of the weight of ``rows`` that is classified correctly."""
-    y = data.y_train[rows]
-    predicted = jnp.argmax(forward(params, data.x_train[rows], config.training.activation), axis=-1)
-    right = jnp.take_along_axis(y, predicted[:, None], axis=-1)
-    return jnp.sum(right) / jnp.sum(y)
+def score_of(output: str, logits: Array, y: Array, weights: Array) -> Array:
+    """The score of outputs: a share of the samples' weight, or R2 (as scikit-learn's ``score``); to be traced.
+
+    Args:
+        output: "softmax": the share of samples whose largest output is their class; "sigmoid": of those whose labels
+            are all right; "identity": R2, the mean over the outputs.
+        logits: ``[n, n_L]``.
+        y: targets ``[n, n_L]``.
+        weights: ``[n]``; 0 for padding.
+    """
+    total = jnp.sum(weights)
+    if output == "identity":
+        mean = weights @ y / total
+        rest, spread = weights @ (y - logits) ** 2, weights @ (y - mean) ** 2
+        ratio = rest / jnp.where(spread > 0, spread, 1)
+        return jnp.mean(jnp.where(spread > 0, 1 - ratio, jnp.where(rest > 0, 0.0, 1.0).astype(ratio.dtype)))
+    if output == "softmax":
+        right = jnp.argmax(logits, axis=-1) == jnp.argmax(y, axis=-1)
+    else:
+        right = jnp.all((logits > 0) == (y > 0), axis=-1)
+    return jnp.sum(jnp.where(right, weights, 0)) / total
 
 
 def after_epoch(
@@ -118,16 +149,21 @@ def after_epoch(
         state: after the epoch.
         loss: of the epoch, penalty included.
         data: see `training_data`.
-        validation: ``[n_validation]``, rows of ``data`` to choose by; none without early stopping.
+        validation: ``[n_validation]``, rows of ``data`` to choose by, padding included; none without early stopping.
         given: traced settings.
         config: static settings.
 
     Returns:
-        The new FitState, the loss, and the validation accuracy (NaN without early stopping).
+        The new FitState, the loss, and the validation score (NaN without early stopping).
     """
     score = jnp.full_like(loss, jnp.nan)
     if config.early_stopping:
-        score = _validation_accuracy(state.params, data, validation, config)
+        logits, y = (
+            forward(state.params, data.x_train[validation], config.training.activation),
+            data.y_train[validation],
+        )
+        score = score_of(config.training.output, logits, y[:, :-1], y[:, -1])
+        score = jnp.where(jnp.all(jnp.isfinite(logits)), score, jnp.nan)
     value = -score if config.early_stopping else loss
     better = value < fit.best
     stale = jnp.where(value > fit.best - given.tol, fit.stale + 1, 0)
@@ -151,7 +187,7 @@ def run_epochs(
         epoch: trains one epoch in an order ``[n]`` and ends as `after_epoch`.
 
     Returns:
-        FitState, losses and validation accuracies ``[epochs, ...]``; rows of epochs not trained are to be ignored.
+        FitState, losses and validation scores ``[epochs, ...]``; rows of epochs not trained are to be ignored.
     """
 
     def on(carry: tuple[Array, FitState, Array, Array]) -> Array:
@@ -168,18 +204,46 @@ def run_epochs(
 
 @functools.partial(jax.jit, static_argnames=("config",))
 def fit_epochs(
-    fit: FitState, orders: Array, data: Dataset, validation: Array, given: FitHyperparameters, config: FitConfig
-) -> tuple[FitState, Array, Array]:
-    """`run_epochs` of one network, compiled; arguments as `after_epoch`, ``orders [epochs, n]``."""
-    gradient = penalised_gradient(config.training.activation, given.alpha if config.penalised else None)
+    fit: FitState, orders: Array, samples: Array, data: Dataset, validation: Array, given: FitHyperparameters,
+    config: FitConfig,
+) -> tuple[FitState, Array, Array]:  # fmt: skip
+    """`run_epochs` of one network, compiled.
+
+    Args:
+        fit: see FitState.
+        orders: ``[epochs, N]``: the ``samples`` rows in their order, then padding up to a whole number of batches.
+        samples: int32, traced.
+        data: see `training_data`.
+        validation: as `after_epoch`, with the next ones.
+        given: traced settings.
+        config: static settings.
+    """
+    size, training = config.training.batch_size, config.training
+    alpha = given.alpha if config.penalised else None
+    optimizer = training.optimizer(typed(given.hyperparameters, fit.state.params))
 
     def epoch(fit: FitState, order: Array) -> tuple[FitState, Array, Array]:
-        state, loss = train_epoch(fit.state, data, order, given.hyperparameters, config.training, gradient)
-        return after_epoch(fit, state, loss, data, validation, given, config)
+        # On a CPU XLA divides a gather from a large array among threads, which takes longer than a small gather: short
+        # rows are gathered once per epoch.
+        once = size > 1 and data.x_train[0].nbytes <= 1024
+        rows = (data.x_train[order], data.y_train[order]) if once else order
+
+        def batch(number: Array, carry: tuple[TrainingState, Array]) -> tuple[TrainingState, Array]:
+            own = jax.tree.map(lambda whole: jax.lax.dynamic_slice_in_dim(whole, number * size, size), rows)
+            own = own if size > 1 else own[0]
+            x, y = own if once else (data.x_train[own], data.y_train[own])
+            count = jnp.minimum(size, samples - number * size) if size > 1 else None
+            gradient = penalised_gradient(training.activation, alpha, True, output=training.output, count=count)
+            state, loss = update(carry[0], x, y, gradient, optimizer)
+            return state, carry[1] + (loss if count is None else loss * count.astype(loss.dtype))
+
+        carry = fit.state, jnp.zeros((), data.x_train.dtype)
+        state, total = jax.lax.fori_loop(0, (samples + size - 1) // size, batch, carry)
+        return after_epoch(fit, state, total / samples.astype(total.dtype), data, validation, given, config)
 
     return run_epochs(fit, orders, epoch)
 
 
-def epochs_per_call(samples: int, parameters: int) -> int:
-    """How many epochs a compiled call trains at most, 1 to 100: a function of shapes alone, some 0.05 s of work."""
-    return min(100, max(1, 10**8 // (samples * parameters)))
+def epochs_per_call(rows: int, parameters: int) -> int:
+    """How many epochs a compiled call trains at most, 1 to 100: a function of shapes alone, some 0.1 s of work."""
+    return min(100, max(1, 2 * 10**8 // (rows * parameters)))

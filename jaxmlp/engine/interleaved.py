@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxmlp.data import Dataset
-from jaxmlp.engine.interleaved_sums import cross_entropy, dot, product, product_back, sum_of_squares
+from jaxmlp.engine.interleaved_sums import dot, output_loss, product, product_back, sum_of_squares
 from jaxmlp.engine.layout import masked
 from jaxmlp.network import Activation, Layer, Params, hidden_activations
 from jaxmlp.optimizers import Hyperparameters, sgd
@@ -56,7 +56,7 @@ def epoch_interleaved(
         dataset: for all networks.
         config: static.
         alpha: ``[B]``, of an L2 penalty.
-        weighted: whether the rows of ``dataset.y_train`` have sums other than 1: the samples' weights, 0 for padding.
+        weighted: whether the rows of ``dataset.y_train`` have one more column, the samples' weights, 0 for padding.
 
     Returns:
         The state after the epoch, and the mean losses ``[B]``.
@@ -67,7 +67,7 @@ def epoch_interleaved(
     phi = masked(config.activation, [mask.T for mask in masks]) if masks else None
     phi = phi or hidden_activations(config.activation, len(inner))
     rate = jnp.asarray(hyperparameters.learning_rate)
-    gradient = interleaved_gradient(phi, rate, ones, alpha, weighted)
+    gradient = interleaved_gradient(phi, rate, ones, alpha, weighted, config.output)
     optimizer = config.optimizer(typed(hyperparameters, state.params))
     # Only updates by plain gradients add up to one update by the sum of the gradients.
     size = TOGETHER if config.optimizer is sgd and hyperparameters.weight_decay is None else 1
@@ -91,7 +91,12 @@ def epoch_interleaved(
 
 
 def interleaved_gradient(
-    phi: tuple[Activation, ...], rate: Array, ones: Array, alpha: Array | None = None, weighted: bool = False
+    phi: tuple[Activation, ...],
+    rate: Array,
+    ones: Array,
+    alpha: Array | None = None,
+    weighted: bool = False,
+    output: str = "softmax",
 ) -> Callable[..., tuple[Array, Params]]:
     """The gradients by hand of K updates one after the other, `jaxmlp.backprop`'s equations (3) to (6), of B networks.
 
@@ -100,7 +105,8 @@ def interleaved_gradient(
         rate: learning rates ``[B]`` of the updates.
         ones: ``[n, B]``, n the largest width; all 1, in a way that XLA cannot see.
         alpha: ``[B]``, of an L2 penalty ``alpha/2 |W|^2``, or None.
-        weighted: whether rows of ``y`` have sums other than 1; where one is all zero, there is no penalty either.
+        weighted: whether ``y`` has one more column, the samples' weights; where one is 0, there is no penalty either.
+        output: of the last layer.
 
     Returns:
         A function of parameters with weights ``[n_in, n_out, B]`` and biases ``[n_out, B]``, of samples ``x [K, n_0]``
@@ -140,7 +146,9 @@ def interleaved_gradient(
             for layer, row in enumerate(phi, 1):
                 h.append(row.value(g))
                 g = forward(layer, product(params[layer].weights, h[-1]), h[-1])
-            loss, delta = cross_entropy(g, y[number], weighted)
+            loss, delta = output_loss(output, g, y[number][: len(g)])
+            weight = y[number][-1] if weighted else None
+            loss, delta = (loss, delta) if weight is None else (weight * loss, weight * delta)
             deltas: list[Array] = []
             for layer in reversed(range(1, len(params))):
                 delta = once(delta)
@@ -153,7 +161,7 @@ def interleaved_gradient(
                 delta = back * phi[layer - 1].derivative(h[layer])  # (6)
             deltas.insert(0, once(delta))
             if penalty is not None:
-                loss = loss + penalty.update(past, h, deltas, jnp.any(y[number] > 0, axis=0) if weighted else None)
+                loss = loss + penalty.update(past, h, deltas, None if weight is None else weight > 0)
             losses.append(loss)
             for layer, (seen, delta) in enumerate(zip(h, deltas, strict=True)):
                 past[layer].append((seen, delta, delta))

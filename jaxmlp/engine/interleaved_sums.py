@@ -1,4 +1,4 @@
-"""Sums over units with B networks in the last axis: products of weights, and the softmax's cross-entropy.
+"""Sums over units with B networks in the last axis: products of weights, and the losses of outputs.
 
 Each is a loop over the terms, a few per turn. Each term is one vector instruction; partial sums stay in registers and
 are written to memory once. XLA's own reductions over a leading axis are scalar; it repeats written-out sums per reader.
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["cross_entropy", "dot", "product", "product_back", "sum_of_squares"]
+__all__ = ["dot", "output_loss", "product", "product_back", "sum_of_squares"]
 
 TURN = 8
 """Terms that a turn of a loop adds."""
@@ -40,18 +40,24 @@ def sum_of_squares(weights: Array) -> Array:
     return dot(rows, jnp.ones_like(rows))
 
 
-def cross_entropy(g: Array, y: Array, weighted: bool = False) -> tuple[Array, Array]:
-    """Losses ``[B]`` of logits ``g [n_L, B]`` for ``y [n_L, B or 1]``, and their derivative ``softmax(g) - y`` (3).
+def output_loss(output: str, g: Array, y: Array) -> tuple[Array, Array]:
+    """Losses ``[B]`` of logits ``g [n_L, B]`` for ``y [n_L, B or 1]``, and their derivative ``h - y`` (3).
 
-    ``weighted``: ``y`` has the sum w, not 1; the derivative is ``w softmax(g) - y``.
+    ``output``: a name of `jaxmlp.OUTPUTS`.
     """
+    if output == "softmax":
+        return _cross_entropy(g, y)
+    if output == "identity":
+        return dot(g - y, g - y) / 2, g - y
+    losses = jax.nn.softplus(g) - y * g
+    return dot(losses, jnp.ones_like(g)), jax.nn.sigmoid(g) - y
+
+
+def _cross_entropy(g: Array, y: Array) -> tuple[Array, Array]:
     top = _turns(len(g), lambda i, k, top: _each(_rows(g, i, k), _larger, top), g[0])
     shifted = g - top
     exponentials = jnp.exp(shifted)
     total = _turns(len(g), lambda i, k, total: _each(_rows(exponentials, i, k), jnp.add, total), jnp.zeros_like(top))
-    if weighted:
-        weight = dot(y, jnp.ones_like(y))
-        return weight * jnp.log(total) - dot(y, shifted), weight * exponentials / total - y
     return jnp.log(total) - dot(y, shifted), exponentials / total - y
 
 

@@ -103,8 +103,15 @@ def empty_block(shape: tuple[int, int], sizes: Sequence[int], dtype: Any) -> tup
     return tuple(layers), tuple(zeros((*shape, width), dtype) for width in sizes[1:-1])
 
 
-def put_network(params: Any, masks: Any, at: tuple[int, slice], weights: Sequence[NDArray[Any]]) -> None:
-    """Write a network with these ``W_l [n_l, n_(l-1)]`` and zero biases into the lanes ``at`` of an `empty_block`."""
+def put_network(
+    params: Any, masks: Any, at: tuple[int, slice], weights: Sequence[NDArray[Any]], biases: Sequence[Any] = ()
+) -> None:
+    """Write a network with these ``W_l [n_l, n_(l-1)]`` and ``b_l [n_l]`` into the lanes ``at`` of an `empty_block`.
+
+    Without ``biases`` they are zero.
+    """
+    for layer, values in zip(params, biases, strict=False):
+        layer.biases[at][:, : len(values)] = values
     for layer, values in zip(params, weights, strict=True):
         layer.weights[at][:, : values.shape[0], : values.shape[1]] = values
     for mask, values in zip(masks, weights, strict=False):

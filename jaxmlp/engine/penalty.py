@@ -7,37 +7,50 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxmlp.losses import GradientFunction, network_loss
-from jaxmlp.network import Activations, Params
+from jaxmlp.network import Activations, Params, forward, output_of
 
 __all__ = ["penalised_gradient"]
 
 
-def penalised_gradient(activation: Activations, alpha: Any = None, padded: bool = False) -> GradientFunction:
-    """The gradient of the weighted cross-entropy with an L2 penalty: ``(sum_i w_i L_i + alpha/2 |W|^2) / B``.
+def penalised_gradient(
+    activation: Activations,
+    alpha: Any = None,
+    weighted: bool = False,
+    padded: bool = False,
+    output: str = "softmax",
+    count: Any = None,
+) -> GradientFunction:
+    """The gradient of a weighted loss with an L2 penalty: ``(sum_i w_i L_i + alpha/2 |W|^2) / B``.
 
     B is the number of samples in the batch, |W|^2 the sum of all squared weights (not biases): scikit-learn's scaling.
 
     Args:
         activation: of the hidden layers.
         alpha: of the penalty, traced; None leaves it out of the program.
-        padded: whether rows of ``y`` may be all zero (padding); such rows are left out of the loss and of B. The loss
-            that is returned, though not its gradient, is then divided by the number of all rows.
+        weighted: whether ``y`` is ``[B, n_L + 1]``, each row the target and, last, the sample's weight w.
+        padded: whether weights may be 0 (padding); such rows are left out of the loss and of B. The loss that is
+            returned, though not its gradient, is then divided by the number of all rows.
+        output: of the last layer.
+        count: B, traced, where it is known which rows are padding; the loss is then what the gradient is of.
 
     Returns:
-        A `GradientFunction` for use inside a trace; its ``y [B, n_L]`` has ``w_i`` in the place of the one.
+        A `GradientFunction` for use inside a trace.
     """
-    unpenalised = network_loss(activation)
-    if alpha is None and not padded:
-        return jax.value_and_grad(unpenalised)
+    if alpha is None and not weighted:
+        return jax.value_and_grad(network_loss(activation, output))
+    each = output_of(output).loss
 
     def loss(params: Params, x: Array, y: Array) -> tuple[Array, Array]:
-        value = unpenalised(params, x, y)
-        samples: Any = y.size // y.shape[-1]
-        rows = present = samples
-        if padded:
-            present = jnp.sum(jnp.any(y > 0, axis=-1), dtype=value.dtype)
+        rows: Any = y.size // y.shape[-1]
+        samples = present = rows
+        weights = y[..., -1] if weighted else 1
+        losses = each(forward(params, x, activation), y[..., :-1] if weighted else y)
+        if count is not None:
+            samples = count.astype(losses.dtype)
+        elif padded:
+            present = jnp.sum(weights > 0, dtype=losses.dtype)
             samples = jnp.maximum(present, 1)
-            value = value * (rows / samples)
+        value = jnp.sum(weights * losses) / samples
         if alpha is not None:
             squares = sum(jnp.vdot(layer.weights, layer.weights) for layer in params)
             scale = jnp.minimum(present, 1) * alpha if padded else alpha

@@ -99,8 +99,8 @@ def train_group(
         config: static.
         interleaved: whether to take the interleaved pass: for one sample per update, on a CPU with whole loops.
             It puts the networks in the last axis of every array, where optimisers outside `OPTIMIZERS` might mix them.
-        weighted: whether the rows of ``dataset.y_train`` have sums other than 1: the samples' weights.
-        padded: whether some of them are all zero.
+        weighted: whether the rows of ``dataset.y_train`` have one more column, the samples' weights.
+        padded: whether some of these are zero.
     """
     if interleaved:
         return epoch_interleaved(
@@ -109,7 +109,7 @@ def train_group(
 
     def lane(state: TrainingState, settings: Settings, order: Array) -> tuple[TrainingState, Array]:
         phi = masked(config.activation, settings.masks) if settings.masks else config.activation
-        gradient = penalised_gradient(phi, settings.alpha, padded)
+        gradient = penalised_gradient(phi, settings.alpha, weighted, padded, config.output)
         return train_epoch(state, dataset, order, settings.hyperparameters, config, gradient)
 
     return jax.vmap(lane, (0, 0, None if order.ndim == 1 else 0))(state, settings, order)

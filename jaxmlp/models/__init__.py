@@ -1,6 +1,6 @@
 """Trained networks in files that are safe to open."""
 
-from jaxmlp.models.classifier_model import model_of
+from jaxmlp.models.estimator_model import model_of
 from jaxmlp.models.files import whole_file
 from jaxmlp.models.model import Model, trained_model
 from jaxmlp.models.model_file import load, save

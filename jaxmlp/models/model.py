@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jaxmlp.data import Dataset
 from jaxmlp.errors import InputError
-from jaxmlp.network import ActivationName, Params, forward, sizes_of
+from jaxmlp.network import ActivationName, Params, forward, output_of, sizes_of
 from jaxmlp.runtime import computing
 from jaxmlp.tables import Preparation, Table, read_columns
 
@@ -29,8 +29,9 @@ class Model:
         activation: of the hidden layers, one name or a tuple of one per layer.
         classes: the labels of the outputs, numbers, booleans or strings ``[n_L]``; None: 0 .. n_L - 1.
         details: how it was trained: whatever JSON can hold.
-        classifier: the parameters and curves of a classifier, see `jaxmlp.models.classifier_model`.
+        classifier: what makes an estimator of it, see `jaxmlp.models.estimator_model`.
         preparation: how raw samples become inputs; None: they are the inputs.
+        output: of the last layer, a name of `jaxmlp.OUTPUTS`.
     """
 
     params: Params
@@ -39,24 +40,36 @@ class Model:
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     classifier: Mapping[str, Any] | None = None
     preparation: Preparation | None = None
+    output: str = "softmax"
 
     def probabilities(self, x: Any) -> NDArray[Any]:
-        """The probability of each class, ``[n, n_L]``, in the parameters' dtype.
+        """The probability of each class, or of each label of several, ``[n, n_L]``, in the parameters' dtype.
 
         Args:
             x: raw samples ``[n, n_0]``, which the preparation turns into inputs; or a pandas DataFrame, whose columns
                 are found by name.
 
         Raises:
-            InputError: columns that are missing, not numeric or of another number.
+            InputError: columns that are missing, not numeric or of another number; a network that predicts numbers.
         """
-        dtype = np.asarray(self.params[0].weights).dtype
-        with computing(dtype.name):
-            return np.asarray(jax.nn.softmax(_logits(self.params, self.inputs(x), self.activation)))
+        if self.output == "identity":
+            raise InputError("the network predicts numbers, expected one whose outputs are probabilities")
+        return self._outputs(x)
+
+    def _outputs(self, x: Any) -> NDArray[Any]:
+        with computing(np.asarray(self.params[0].weights).dtype.name):
+            logits = _logits(self.params, self.inputs(x), self.activation)
+            return np.asarray(output_of(self.output).value(logits))
 
     def predict(self, x: Any) -> NDArray[Any]:
-        """The label of the likeliest class of each sample, ``[n]``; arguments and errors as `probabilities`."""
-        likeliest = np.argmax(self.probabilities(x), axis=1)
+        """The label of the likeliest class of each sample, ``[n]``; arguments and errors as `probabilities`.
+
+        Of several labels at once 0 or 1 for each, of numbers the numbers: ``[n, n_L]``.
+        """
+        found = self._outputs(x)
+        if self.output != "softmax":
+            return found if self.output == "identity" else (found > 0.5).astype(np.int64)
+        likeliest = np.argmax(found, axis=1)
         return likeliest if self.classes is None else self.classes[likeliest]
 
     def inputs(self, x: Any) -> NDArray[np.float64]:

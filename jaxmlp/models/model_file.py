@@ -6,9 +6,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from jaxmlp.classifier import MLPClassifier
 from jaxmlp.errors import InputError
-from jaxmlp.models.classifier_model import classifier_of, model_of
+from jaxmlp.models.estimator_model import estimator_of, model_of
 from jaxmlp.models.files import whole_file
 from jaxmlp.models.model import Model
 from jaxmlp.models.model_format import MAX_HEADER, check_header, decode, encode
@@ -18,14 +17,16 @@ __all__ = ["load", "save"]
 
 
 def save(
-    path: str | os.PathLike[str], model: Model | MLPClassifier, overwrite: bool = False,
+    path: str | os.PathLike[str], model: Any, overwrite: bool = False,
     preparation: Preparation | None = None,
 ) -> None:  # fmt: skip
     """Write a network to a safetensors file, see `jaxmlp.models.model_format`; whole, or not at all.
 
     Args:
         path: of the file, in a folder that exists.
-        model: a `jaxmlp.Model`, or a fitted `MLPClassifier`, whose settings, classes and curves go with it.
+        model: a `jaxmlp.Model`; or a fitted `MLPClassifier` or `MLPRegressor`, whose settings, classes and curves go
+            with it, a Pipeline of scikit-learn's scalers (standard, min-max, max-abs, robust) and one of these, or a
+            search, of which the best estimator is saved.
         overwrite: whether an existing file may be replaced.
         preparation: what was done to raw samples before the network saw them, as `Table.preparation`, if the model has
             none; without one they are taken to be its inputs as they are.
@@ -33,7 +34,7 @@ def save(
     Raises:
         InputError: a model that a file cannot hold, a path that cannot be written, a file that exists.
     """
-    found = model_of(model) if isinstance(model, MLPClassifier) else model
+    found = model if isinstance(model, Model) else model_of(model)
     content = encode(found if preparation is None else dataclasses.replace(found, preparation=preparation))
     target = Path(path)
     if not overwrite and target.exists():
@@ -45,7 +46,7 @@ def save(
         raise InputError(f"cannot write {str(path)!r}: {error.strerror}") from None
 
 
-def load(path: str | os.PathLike[str]) -> Model | MLPClassifier:
+def load(path: str | os.PathLike[str]) -> Any:
     """Read a file that `save` wrote: the same bits, whether JAX's 64-bit mode is on or off.
 
     Runs nothing, trusts nothing: the header's size, every shape, dtype, name and number is checked, the file's size
@@ -55,15 +56,16 @@ def load(path: str | os.PathLike[str]) -> Model | MLPClassifier:
         path: of the file.
 
     Returns:
-        A `Model` or a fitted `MLPClassifier`, whichever was saved; parameters are NumPy arrays. The classifier has no
-        optimiser state and no random numbers: `partial_fit` goes on from the parameters with both anew.
+        A `Model`, or the fitted `MLPClassifier`, `MLPRegressor` or Pipeline, whichever was saved; parameters are NumPy
+        arrays. An estimator has no optimiser state and no random numbers: `partial_fit` goes on from the parameters
+        with both anew.
 
     Raises:
         InputError: a file that cannot be read, or that `save` did not write.
     """
     try:
         model = decode(_read(path))
-        return model if model.classifier is None else classifier_of(model)
+        return model if model.classifier is None else estimator_of(model)
     except InputError as error:
         raise InputError(f"{str(path)!r} is no model that can be loaded: {error}") from None
 

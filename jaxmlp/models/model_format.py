@@ -4,9 +4,9 @@
     __metadata__: {"jaxmlp": TEXT}                           canonical JSON: sorted keys, no blanks, ASCII
 
 TEXT has ``format`` (the version), ``sha256`` (of the rest of TEXT and of every tensor), ``activation``, ``classes``,
-``details``, ``classifier``, and in version 2 ``preparation``, of the network's inputs. A reader refuses everything
-unexpected, so that a damaged file is an error and not another network. Parameters are finite, in files and when
-written: a network that has diverged is no model.
+``details``, ``classifier``, from version 2 ``preparation``, of the network's inputs (in version 3 it may be null), and
+from version 3 ``output``. A reader refuses everything unexpected, so that a damaged file is an error and not another
+network. Parameters are finite, in files and when written: a network that has diverged is no model.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ from safetensors.numpy import save as to_bytes
 from jaxmlp.checks import check_sizes
 from jaxmlp.errors import InputError
 from jaxmlp.models.model import Model
-from jaxmlp.network import Layer, Params, hidden_activations, sizes_of
+from jaxmlp.network import OUTPUTS, Layer, Params, hidden_activations, output_of, sizes_of
 from jaxmlp.tables import preparation_of
 
 __all__ = ["MAX_HEADER", "VERSION", "Model", "check_header", "decode", "encode"]
 
-VERSION = 2
-"""Of what has a preparation; what has none is written as version 1, which older readers know too."""
+VERSION = 3
+"""Of estimators and outputs other than softmax. Older readers know others: 2 with a preparation, 1 without."""
 MAX_HEADER = 2**24
 """Bytes of the header: 16 MiB hold a million epochs' losses; the parser takes some ten times as much memory."""
 DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
@@ -79,7 +79,10 @@ def encode(model: Model) -> bytes:
     if model.preparation is not None:
         found = model.preparation.to_json()
         preparation_of(found, sizes_of(model.params)[0])
-        content |= {"format": VERSION, "preparation": found}
+        content |= {"format": 2, "preparation": found}
+    if model.classifier is not None or model.output != "softmax":
+        output_of(model.output)
+        content = {"preparation": None, **content, "format": VERSION, "output": model.output}
     content["classes"] = (
         None if model.classes is None else _classes_to_json(model.classes, len(model.params[-1].biases))
     )
@@ -149,7 +152,7 @@ def check_header(header: bytes, payload: int) -> dict[str, Json]:
     version = fields.get("format")
     if type(version) is not int or not 1 <= version <= VERSION:
         raise InputError(f"its format is {str(version)[:20]!r}, expected at most {VERSION}")
-    if set(fields) != {*FIELDS, *["preparation"] * (version > 1)}:
+    if set(fields) != {*FIELDS, *["preparation"] * (version > 1), *["output"] * (version > 2)}:
         raise InputError("its metadata have other entries than expected")
     if payload > 8 * 10**8:
         raise InputError(f"it has {payload:,} bytes of parameters, expected at most 800,000,000")
@@ -190,8 +193,12 @@ def decode(data: bytes) -> Model:
     if not isinstance(details, dict) or not (classifier is None or isinstance(classifier, dict)):
         raise InputError("its details are not those of a model")
     labels = None if classes is None else _classes(classes, len(params[-1].biases))
-    preparation = preparation_of(content["preparation"], sizes_of(params)[0]) if "preparation" in content else None
-    return Model(params, activation, labels, cast(Any, details), cast(Any, classifier), preparation)
+    preparation, output = content.get("preparation"), content.get("output", "softmax")
+    if preparation is not None or content["format"] == 2:
+        preparation = preparation_of(preparation, sizes_of(params)[0])
+    if not isinstance(output, str) or output not in OUTPUTS:
+        raise InputError(f"its output is {output!r:.40}, expected one of {', '.join(OUTPUTS)}")
+    return Model(params, activation, labels, cast(Any, details), cast(Any, classifier), preparation, output)
 
 
 def _tensor(found: Mapping[str, Any], name: str) -> NDArray[Any]:

@@ -1,5 +1,5 @@
-"""The search (grid_search): candidates (results) and folds as fits (fits), trained in the engine's blocks (blocks)."""
+"""The searches (grid_search, searching): candidates and rows as fits, trained in the engine's blocks."""
 
-from jaxmlp.classifier.search.grid_search import MLPClassifierSweep
+from jaxmlp.classifier.search.grid_search import MLPClassifierSweep, MLPRegressorSweep
 
-__all__ = ["MLPClassifierSweep"]
+__all__ = ["MLPClassifierSweep", "MLPRegressorSweep"]

@@ -11,30 +11,41 @@ from numpy.typing import NDArray
 from jaxmlp.classifier.one_fit import PreparedFit, prepare, random_of
 from jaxmlp.classifier.settings import Settings, check_settings
 from jaxmlp.classifier.stopping import FitConfig
+from jaxmlp.classifier.targets import Targets
 from jaxmlp.errors import InputError
 from jaxmlp.optimizers import OPTIMIZERS
 
-__all__ = ["Fit", "Folds", "Samples", "common_config", "fits", "folds_of", "programs"]
+__all__ = ["Failed", "Fit", "Folds", "Samples", "common_config", "fits", "folds_of", "programs"]
 
 
 class Samples(NamedTuple):
-    """``x [n, n_in]`` of the dtype to compute in, ``labels [n]``, the ``classes`` they index, ``weights [n]``."""
+    """All rows.
 
-    x: NDArray[Any]
-    labels: NDArray[Any]
-    classes: NDArray[Any]
+    Attributes:
+        x: of each fold ``[n, n_in]``, or one for all; of the dtype to compute in.
+        targets: what to learn.
+        weights: ``[n]``, to train with.
+        score_weights: ``[n]``, to score with.
+    """
+
+    x: Sequence[NDArray[Any]]
+    targets: Targets
     weights: NDArray[Any]
+    score_weights: NDArray[Any]
 
 
 class Fit(NamedTuple):
-    """One candidate on one fold. Fits with the same ``prepared`` share its initial parameters, rows and orders."""
+    """One candidate on one fold, which sees the inputs ``view``. Those with one ``prepared`` share what it has."""
 
     candidate: int
     fold: int
     parameters: dict[str, Any]
     prepared: PreparedFit
+    view: int
 
 
+Failed = dict[tuple[int, int], Exception]
+"""By the numbers of candidate and fold: why there is no fit."""
 Folds = Sequence[tuple[NDArray[Any], NDArray[Any]]]
 """Training and test rows of each fold, numbers from 0."""
 
@@ -57,31 +68,35 @@ def folds_of(splits: Iterable[Any], n: int) -> Folds:
     return folds
 
 
-def fits(candidates: Sequence[dict[str, Any]], samples: Samples, folds: Folds) -> list[Fit]:
-    """All fits, candidates (all parameters of each) outermost, folds (training and test rows of ``samples``) innermost.
+def fits(
+    wanted: Sequence[tuple[int, int, dict[str, Any]]], samples: Samples, folds: Folds, failed: Failed
+) -> list[Fit]:
+    """The fits that are ``wanted``: numbers of candidate and fold, and all parameters of the candidate.
 
-    Raises InputError for a parameter that cannot be used.
+    What cannot be prepared, for a parameter or data that cannot be used, goes to ``failed``.
     """
-    settings = [check_settings(parameters) for parameters in candidates]
     fresh = random_of(None)  # candidates without a seed share a new one
     shared: dict[Any, PreparedFit] = {}
     made: list[Fit] = []
-    for number, (parameters, checked) in enumerate(zip(candidates, settings, strict=True)):
-        for fold, (training, _) in enumerate(folds):
-            key = (fold, _shared(parameters, checked))
+    for candidate, fold, parameters in wanted:
+        try:
+            checked = check_settings(parameters)
+            key, view = (fold, _shared(parameters, checked)), fold if len(samples.x) > 1 else 0
             if key not in shared:
                 # As a clone does, each fit starts from the state that a RandomState has now.
                 random = fresh if parameters["random_state"] is None else random_of(parameters["random_state"])
-                times = np.bincount(training, minlength=len(samples.labels))
-                x, labels, classes, weights = samples
-                shared[key] = prepare(checked, parameters, x, labels, classes, weights * times, copy.deepcopy(random))
-            made.append(Fit(number, fold, parameters, shared[key]))
+                times = np.bincount(folds[fold][0], minlength=len(samples.weights))
+                x, weights, random = samples.x[view], samples.weights * times, copy.deepcopy(random)
+                shared[key] = prepare(checked, parameters, x, samples.targets, weights, random)
+            made.append(Fit(candidate, fold, parameters, shared[key], view))
+        except Exception as error:  # whatever a person's parameters or data bring about
+            failed[candidate, fold] = error
     return made
 
 
 def _shared(parameters: dict[str, Any], settings: Settings) -> Any:
     """What decides a fit's initial parameters, weights, rows and program."""
-    names = ("random_state", "class_weight", "validation_fraction")
+    names = ("random_state", "class_weight", "validation_fraction", "init")
     values = [parameters[name] for name in names]
     return (
         tuple(value if value is None or isinstance(value, (int, float, str)) else id(value) for value in values),
