@@ -39,6 +39,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chromium", metavar="PATH", help="the browser that tests marked 'browser' must start")
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests have recorded as "shown": counts and measurements."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            if name == "shown":
+                terminalreporter.write_line(value)
+
+
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     return load_digits("float64")

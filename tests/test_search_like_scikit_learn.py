@@ -124,7 +124,7 @@ def test_scores_are_weighted_where_the_scorer_takes_weights(scored: Any) -> None
     theirs: Any = GridSearchCV(small(), grid, scoring=scored, cv=3, refit=False)
     same(ours, theirs.fit(X, NAMES, sample_weight=WEIGHTS))
     blind = MLPClassifierSweep(small(), grid, scoring=lambda *given: get_scorer(scored or "accuracy")(*given), cv=3)
-    with pytest.warns(UserWarning, match="scoring takes no sample_weight: its scores are unweighted"):
+    with pytest.warns(UserWarning, match="does not support sample_weight: its scores are unweighted"):
         alone = blind.fit(X, NAMES, WEIGHTS).cv_results_["mean_test_score"]
     assert not np.allclose(ours.cv_results_["mean_test_score"], alone, rtol=1e-9)
 

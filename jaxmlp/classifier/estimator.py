@@ -121,8 +121,9 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
             InputError: as `fit`; labels that are not among the classes; balanced class weights; early stopping.
         """
         first, several = not hasattr(self, "params_"), type_of_target(y) == "multilabel-indicator"
-        if isinstance(self.class_weight, str):
-            raise InputError(f"class_weight is {self.class_weight!r} in partial_fit, expected a factor for each class")
+        weight = self.parameters()["class_weight"]
+        if isinstance(weight, str):
+            raise InputError(f"class_weight is {weight!r} in partial_fit, expected a factor for each class")
         if first and classes is None and not several:
             raise InputError("classes are None at the first partial_fit, expected all labels")
         known: Any = self.classes_ if not first and classes is None else classes

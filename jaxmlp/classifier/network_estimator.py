@@ -30,10 +30,6 @@ trace_of = jax.jit(forward_trace, static_argnums=(2, 3))
 class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A network that fits and transforms; see `MLPClassifier` and `MLPRegressor`, which say what it learns."""
 
-    activation: Any
-    device: str
-    transform_layer: int
-    transform_stage: str
     numeric = False
     """Whether targets are numbers."""
 
@@ -118,11 +114,12 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             InputError: a network without hidden layers, a layer that is not there.
         """
         check_is_fitted(self, "params_")
-        check_settings(self.parameters())
+        parameters = self.parameters()
+        check_settings(parameters)
         if len(self.params_) == 1:
             raise InputError("the network has no hidden layer to transform to, expected one or more")
-        layer = range(len(self.params_) - 1)[self.transform_layer]
-        if self.transform_stage == "activation":
+        layer = range(len(self.params_) - 1)[parameters["transform_layer"]]
+        if parameters["transform_stage"] == "activation":
             return self._evaluate(X, lambda trace: trace.activations[layer + 1])
         return self._evaluate(X, lambda trace: trace.pre_activations[layer])
 
@@ -192,15 +189,16 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         check_is_fitted(self, "params_")
         dtype = str(self.params_[0].weights.dtype)
         x = validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=False)
-        activation = self.activation if isinstance(self.activation, str) else tuple(self.activation)
-        with computing(dtype, self.device):
+        given = self.parameters()
+        activation = given["activation"] if isinstance(given["activation"], str) else tuple(given["activation"])
+        with computing(dtype, given["device"]):
             params = jax.device_put(self.params_)
             traces = ((trace_of(params, part, activation, self.out_activation_), rows) for part, rows in pieces(x))
             return np.concatenate([np.asarray(chosen(trace))[:rows] for trace, rows in traces])
 
     @property
     def _n_features_out(self) -> int:
-        return sizes_of(self.params_)[1:-1][self.transform_layer]
+        return sizes_of(self.params_)[1:-1][self.parameters()["transform_layer"]]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

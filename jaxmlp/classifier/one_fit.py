@@ -137,8 +137,8 @@ def prepare(
         sizes = (x.shape[1], *settings.hidden, targets.values.shape[1])
         params = initial_params(parameters["init"], random, sizes, settings.config.training.activation, str(x.dtype))
     if settings.config.early_stopping:
-        fraction, labels = parameters["validation_fraction"], targets.labels
-        strata = None if labels is None else labels[training]
+        fraction, labels, classes = parameters["validation_fraction"], targets.labels, targets.classes
+        strata = None if labels is None or classes is None else classes[labels[training]]  # errors name the class
         training, validation = map(
             np.asarray, train_test_split(training, test_size=fraction, stratify=strata, random_state=random)
         )

@@ -50,7 +50,7 @@ def model_of(estimator: Any) -> Model:
         "kind": "MLPRegressor" if network.numeric else "MLPClassifier", "column": network.column,
         "steps": [[name, *scaler_to_json(step)] for name, step in steps[:-1]], "name": steps[-1][0] if steps else None,
     }  # fmt: skip
-    activation = network.activation if isinstance(network.activation, str) else tuple(network.activation)
+    activation = given["activation"] if isinstance(given["activation"], str) else tuple(given["activation"])
     classes, preparation = (getattr(network, name, None) for name in ("classes_", "preparation_"))
     return Model(network.params_, activation, classes, {}, kept, preparation, network.out_activation_)
 

@@ -11,7 +11,7 @@ from jaxmlp.checks import check_whole
 from jaxmlp.classifier.network_estimator import NetworkEstimator
 from jaxmlp.errors import InputError
 
-__all__ = ["Candidate", "before_of", "candidates_of", "drawn", "network_of"]
+__all__ = ["Candidate", "before_of", "candidates_of", "drawn"]
 
 
 class Candidate(NamedTuple):
@@ -55,6 +55,8 @@ def drawn(grid: Any, n_iter: Any, random_state: Any) -> list[dict[str, Any]]:
 
 def candidates_of(estimator: Any, params: Sequence[dict[str, Any]], kind: type) -> list[Candidate]:
     """The candidates of their parameters; raises InputError for a parameter that the estimator doesn't have."""
+    if not isinstance(estimator, Pipeline):  # of which a candidate may have another last step
+        network_of(estimator, kind)
     known = estimator.get_params()
     made: list[Candidate] = []
     for given in params:

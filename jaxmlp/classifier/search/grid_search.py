@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin, TransformerMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from jaxmlp.classifier.estimator import MLPClassifier
@@ -11,6 +12,19 @@ from jaxmlp.classifier.regressor import MLPRegressor
 from jaxmlp.classifier.search.searching import Searching
 
 __all__ = ["MLPClassifierSweep", "MLPRegressorSweep"]
+
+
+def refitted(search: Any) -> bool:
+    """Whether there is, or will be, a best estimator; raises AttributeError where there is none to come."""
+    if not search.refit:
+        raise AttributeError(f"refit is {search.refit!r}, expected True: the best estimator predicts")
+    return True
+
+
+def best_of(search: Any) -> Any:
+    """The best estimator of a search that is fitted."""
+    check_is_fitted(search, "best_estimator_")
+    return search.best_estimator_
 
 
 class _Answers:
@@ -40,23 +54,21 @@ class _Answers:
         """
         return self._search(X, y, sample_weight, groups)
 
-    def _best(self) -> Any:
-        check_is_fitted(self, "best_estimator_")
-        return self.best_estimator_
-
+    @available_if(refitted)
     def predict(self, X: Any) -> NDArray[Any]:
         """The best estimator's predictions; see `MLPClassifier` and `MLPRegressor`, also for the next ones."""
-        return self._best().predict(X)
+        return best_of(self).predict(X)
 
+    @available_if(refitted)
     def transform(self, X: Any) -> NDArray[Any]:
         """Values of its hidden layer."""
-        return self._best().transform(X)
+        return best_of(self).transform(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The score that the best was chosen by."""
-        best = self._best()
+        best = best_of(self)
         if self.scoring is None:
-            return best.score(X, y, sample_weight=sample_weight)
+            return best.score(X, y, **({} if sample_weight is None else {"sample_weight": sample_weight}))
         scorer: Any = self.scorer_[self.refit] if isinstance(self.scorer_, dict) else self.scorer_
         found = scorer(best, X, y)
         return found[self.refit] if isinstance(found, dict) else found
@@ -114,16 +126,18 @@ class MLPClassifierSweep(_Answers, ClassifierMixin, TransformerMixin, Searching)
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """The classes, sorted."""
-        return self.targets_.classes  # pyright: ignore[reportReturnType]
+        """The classes of the best estimator, sorted."""
+        return self.best_estimator_.classes_
 
+    @available_if(refitted)
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Probabilities ``[n, n_classes]``."""
-        return self._best().predict_proba(X)
+        return best_of(self).predict_proba(X)
 
+    @available_if(refitted)
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Their logarithms."""
-        return self._best().predict_log_proba(X)
+        return best_of(self).predict_log_proba(X)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -30,10 +30,10 @@ class Scorers(NamedTuple):
 
     def say_who_takes_no_weights(self) -> None:
         """Warn of each scorer that does not take the samples' weights, as scikit-learn's searches do."""
-        for name, scorer in (self.by_name or {"scoring": self.one}).items():
+        for name, scorer in (self.by_name or {"": self.one}).items():
             if not _takes_weights(scorer):
-                said = f"{name} takes no sample_weight: its scores are unweighted, though training is not"
-                warnings.warn(said, UserWarning, stacklevel=4)
+                said = f"The scoring {name}{'=' * bool(name)}{scorer} does not support sample_weight"
+                warnings.warn(f"{said}: its scores are unweighted, though training is not", UserWarning, stacklevel=4)
 
     def scores(
         self, estimator: Any, X: Any, y: Any, weights: NDArray[Any] | None, error_score: Any
@@ -81,7 +81,8 @@ def scorers_of(scoring: Any, estimator: Any, network: Any, refit: Any) -> Scorer
     """
     one = scoring is None or isinstance(scoring, str)
     if one or callable(scoring):
-        if not (isinstance(refit, (bool, np.bool_)) or callable(refit) or (not one and isinstance(refit, str))):
+        named = isinstance(refit, str) and (not one or refit == scoring)
+        if not (isinstance(refit, (bool, np.bool_)) or callable(refit) or named):
             raise InputError(f"refit is {refit!r}, expected True, False or a function of cv_results_")
         usual = type(network).score in (ClassifierMixin.score, RegressorMixin.score)
         own = usual and scoring in (None, "r2" if network.numeric else "accuracy")

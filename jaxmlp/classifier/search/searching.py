@@ -19,7 +19,7 @@ from jaxmlp.checks import check_weights
 from jaxmlp.classifier.network_estimator import NetworkEstimator
 from jaxmlp.classifier.reports import say
 from jaxmlp.classifier.search.blocks import FitOutcome, train_fits
-from jaxmlp.classifier.search.candidates import Candidate, before_of, candidates_of, drawn, network_of
+from jaxmlp.classifier.search.candidates import Candidate, before_of, candidates_of, drawn
 from jaxmlp.classifier.search.fits import Failed, Samples, fits, folds_of
 from jaxmlp.classifier.search.results import by_metric, results_of
 from jaxmlp.classifier.search.rows import Rows, View, dense, fitted, inputs_of, views_of
@@ -53,12 +53,12 @@ class Searching(MetaEstimatorMixin, BaseEstimator):
         self.verbose = verbose
 
     def _search(self, X: Any, y: Any, sample_weight: ArrayLike | None, groups: Any) -> Self:
-        network = network_of(self.estimator, self.kind)
         if self.error_score != "raise" and not isinstance(self.error_score, (int, float)):
             raise InputError(f"error_score is {self.error_score!r}, expected a number or raise")
-        scorers = scorers_of(self.scoring, self.estimator, network, self.refit)
         params = drawn(self.param_grid, self.n_iter, self.random_state)
         candidates = candidates_of(self.estimator, params, self.kind)
+        _, first, network = candidates[0]
+        scorers = scorers_of(self.scoring, first, network, self.refit)
         rows = self._rows(network, X, y, sample_weight, groups)
         self.targets_, self.n_splits_ = rows.targets, len(rows.folds)
         if sample_weight is not None:
@@ -91,6 +91,8 @@ class Searching(MetaEstimatorMixin, BaseEstimator):
         targets, n = network.targets_of(checked), len(checked)
         splitter: Any = check_cv(self.cv, checked, classifier=targets.classes is not None)
         folds, weights = folds_of(splitter.split(found[0], checked, groups), n), check_weights(sample_weight, n)
+        if len(folds) != (said := splitter.get_n_splits(found[0], checked, groups)):
+            raise InputError(f"cv splits into {len(folds)} folds, expected {said}, as its get_n_splits says")
         return Rows(found[0], checked, inputs, targets, weights, weights if sample_weight is not None else None, folds)
 
     def _outcomes(
@@ -99,8 +101,12 @@ class Searching(MetaEstimatorMixin, BaseEstimator):
         """By candidate and fold. Those of one dtype, device and inputs train together."""
         kinds: dict[Any, list[tuple[int, int, dict[str, Any]]]] = {}
         for number, candidate in enumerate(candidates):
-            parameters = candidate.network.parameters()
             seen = views[number] if views else ()
+            try:
+                parameters = candidate.network.parameters()
+            except Exception as error:  # of a subclass, which may make them from others
+                failed |= {(number, fold): error for fold in range(len(rows.folds))}
+                continue
             for fold in range(len(rows.folds)):
                 if (number, fold) not in failed:
                     x: Any = seen[fold].x if views else rows.inputs  # pyright: ignore[reportOptionalMemberAccess]
