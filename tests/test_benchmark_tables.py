@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.neural_network import MLPClassifier as ScikitLearns
+from sklearn.neural_network import MLPRegressor as TheirRegressor
 
 from experiments.benchmarks import (
+    classifier_data,
     classifier_time,
     larger_time,
     mixed_sweep,
@@ -21,7 +24,7 @@ from experiments.benchmarks import (
 from experiments.benchmarks.contender_process import ContenderError, Entry
 from experiments.benchmarks.workloads import Workload
 from experiments.support import command_line
-from jaxmlp import MLPClassifier
+from jaxmlp import MLPClassifier, MLPRegressor
 from tests.commands import catch_writes
 
 # Training.
@@ -302,12 +305,14 @@ def test_scikit_learn_gets_the_same_hyperparameters_by_its_own_names() -> None:
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
     assert classifier_time.theirs({}, 5).get_params()["solver"] == "adam"
-    made = classifier_time.contenders({"max_iter": 3})
-    for name, dtype in (("jaxmlp, float64", "float64"), ("jaxmlp, float32", "float32")):
-        classifier = made[name](4)
-        assert isinstance(classifier, MLPClassifier)
-        parameters = classifier.get_params()
-        assert (parameters["max_iter"], parameters["random_state"], parameters["dtype"]) == (3, 4, dtype)
+    for numeric, ours, other in ((False, MLPClassifier, ScikitLearns), (True, MLPRegressor, TheirRegressor)):
+        made = classifier_time.contenders({"max_iter": 3}, numeric)
+        for name, contender in made.items():
+            estimator = contender.make(4)
+            assert type(estimator) is (ours if name.startswith("jaxmlp") else other)
+            parameters = estimator.get_params()
+            assert (parameters["max_iter"], parameters["random_state"]) == (3, 4)
+            assert name.endswith(contender.dtype)
 
 
 def test_the_estimators_options_are_heard_and_both_parts_kept(
@@ -317,7 +322,7 @@ def test_the_estimators_options_are_heard_and_both_parts_kept(
     asked: list[Any] = []
     monkeypatch.setattr(classifier_time, "run", lambda *how: asked.append(how) or [FITTED[:2], FITTED[2:]])
     assert classifier_time.main(["--seeds", "3", "--repetitions", "4"]) == classifier_time.main([]) == 0
-    assert asked == [(3, 4), (10, 2)]
+    assert asked == [(3, 4), (20, 2)]
     out = capsys.readouterr().out
     assert f"{classifier_time.table(FITTED[:2])}\n\n{classifier_time.table(FITTED[2:])}\n" in out
     record = files["benchmark_estimator.json"]
@@ -335,6 +340,7 @@ def test_fits_are_scored_on_the_quarter_they_were_not_trained_on(monkeypatch: py
             self.seed = seed
 
         def fit(self, x: Any, labels: Any) -> None:
+            assert x.dtype == "float64"
             clock[0] += 5 if not fitted else 2
             counts = np.bincount(labels).tolist()
             fitted.append((self.seed, counts, float(np.abs(x.mean(axis=0)).max()), x[0].tolist()))
@@ -343,8 +349,8 @@ def test_fits_are_scored_on_the_quarter_they_were_not_trained_on(monkeypatch: py
             assert len(x) == len(labels)
             return len(x)
 
-    monkeypatch.setattr(classifier_time, "CASES", (classifier_time.Case("c", "wine", {}),))
-    monkeypatch.setattr(classifier_time, "contenders", lambda _: {"a": Fake})
+    monkeypatch.setattr(classifier_time, "CASES", (classifier_data.Case("c", "wine", {}),))
+    monkeypatch.setattr(classifier_time, "contenders", lambda *_: {"a": classifier_time.Contender(Fake, "float64")})
     monkeypatch.setattr(classifier_time, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     rows = classifier_time.fits(2, command_line.bar(0, "run"))
     assert [seed for seed, *_ in fitted] == [0, 0, 1]
@@ -366,3 +372,63 @@ def test_fits_are_scored_on_the_quarter_they_were_not_trained_on(monkeypatch: py
 def test_nothing_cannot_be_measured(main: Any, option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"--{option}", "0"]) == 2
     assert capsys.readouterr().err == f"error: {option} is 0, expected 1 or more\n"
+
+
+def test_scikit_learn_has_one_thread_or_all_whichever_was_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, limits, used = [0.0], list[Any](), list[Any]()
+
+    class Fake:
+        def fit(self, *_: Any) -> None:
+            used.append(limits[-1])
+            clock[0] += slow if limits[-1] == 1 else 2.0
+
+        def score(self, *_: Any) -> float:
+            return 0.5
+
+    class Limits:
+        def __init__(self, threads: Any) -> None:
+            limits.append(threads)
+
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(classifier_time, "CASES", (classifier_data.Case("c", "diabetes", {}),))
+    made = {
+        f"{who}, float32": classifier_time.Contender(lambda _: Fake(), "float32") for who in ("ours", "scikit-learn")
+    }
+    monkeypatch.setattr(classifier_time, "contenders", lambda *_: made)
+    monkeypatch.setattr(classifier_time, "threadpool_limits", Limits)
+    monkeypatch.setattr(classifier_time, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    for slow, name, faster in ((1.0, "1 thread", 1), (3.0, "all threads", None)):
+        used.clear()
+        rows = classifier_time.fits(2, command_line.bar(0, "run"))
+        assert [row.name for row in rows] == ["ours, float32", f"scikit-learn, float32, {name}"]
+        assert used == [None, 1, None, *[None, faster] * 2]
+        assert rows[1].seconds == [min(slow, 2.0)] * 2
+
+
+def test_rows_are_compared_with_scikit_learn_in_the_same_dtype() -> None:
+    rows = [
+        classifier_time.Row("c", f"{name}, {dtype}", [seconds], 0.0, [0.5])
+        for dtype, name, seconds in (
+            ("float64", "jaxmlp", 1.0), ("float64", "scikit-learn", 3.0),
+            ("float32", "jaxmlp", 1.0), ("float32", "scikit-learn", 2.0),
+        )
+    ]  # fmt: skip
+    lines = classifier_time.table(rows).splitlines()[2:]
+    assert [line.split("  ")[-1].strip() for line in lines][1::2] == ["50.00", "50.00"]
+    assert [[cell.strip() for cell in line.split("  ") if cell.strip()][4] for line in lines] == [
+        "3.0",
+        "1.0",
+        "2.0",
+        "1.0",
+    ]
+
+
+@pytest.mark.parametrize("name", ["tabular", "friedman", "diabetes", "wine"])
+def test_data_sets_are_rows_and_targets(name: str) -> None:
+    x, y = classifier_data.load(name)
+    assert len(x) == len(y) == {"tabular": 20_000, "friedman": 2_000, "diabetes": 442, "wine": 178}[name]
+    assert x.shape[1] == {"tabular": 30, "friedman": 10, "diabetes": 10, "wine": 13}[name]
+    assert not classifier_data.missing(name)
