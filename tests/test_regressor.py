@@ -79,6 +79,8 @@ def test_predictions_have_the_shape_and_the_dtype_of_the_targets_and_the_data() 
         regressor().partial_fit(X, NUMBERS).partial_fit(X, VALUES)
     with rejects("y has 1 columns, expected 2, as before"):
         regressor(warm_start=True).fit(X, NUMBERS).fit(X, VALUES)
+    with rejects("expected a smaller one, or inputs and targets scaled to a standard deviation of 1"):
+        regressor().fit(X, np.full(40, 1e308))
     with pytest.raises(ValueError, match=r"dtype='numeric'|could not convert"):
         regressor().fit(X, NAMES)
 

@@ -282,6 +282,9 @@ def test_a_network_lost_in_its_very_last_update_is_seen() -> None:
     [
         ({"rate": [1]}, "param_grid has 'rate'"),
         ([], "no candidate"),
+        ("alpha", "param_grid is or has 'alpha', expected a dictionary of lists"),
+        (3, "param_grid is or has 3, expected a dictionary of lists"),
+        (iter(["alpha"]), "param_grid is or has 'alpha', expected a dictionary of lists"),
         (
             {"learning_rate": [-1]},
             "All the 5 fits failed, expected one that does not; InputError of candidate 0, fold 0: ",

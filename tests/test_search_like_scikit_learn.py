@@ -143,6 +143,8 @@ def test_regressors_and_several_labels_are_searched_too() -> None:
     alone = MLPClassifierSweep(small(), {"alpha": [0.1, 1.0]}, cv=KFold(3)).fit(X, SEVERAL)
     same(alone, GridSearchCV(small(), {"alpha": [0.1, 1.0]}, cv=KFold(3)).fit(X, SEVERAL))
     assert alone.classes_.tolist() == [0, 1]
+    with rejects("param_grid has 'alpha', expected parameters of Pipeline, such as mlpregressor__alpha"):
+        MLPRegressorSweep(model, {"alpha": [1]}).fit(x, y)
     with rejects("estimator is a MLPRegressor, expected an MLPClassifier"):
         MLPClassifierSweep(MLPRegressor(), {"alpha": [1]}).fit(X, LABELS)
     with rejects("estimator is a StandardScaler, expected an MLPRegressor, or a Pipeline that ends in one"):

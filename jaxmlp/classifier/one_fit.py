@@ -215,7 +215,8 @@ def train(
         said = (
             f"the loss is no longer finite in epoch {epoch} with learning rate {given.hyperparameters.learning_rate!s}"
         )
-        raise InputError(f"{said}, expected a smaller one, or inputs scaled to a standard deviation of 1")
+        scaled = "inputs and targets" if prepared.targets.output == "identity" else "inputs"
+        raise InputError(f"{said}, expected a smaller one, or {scaled} scaled to a standard deviation of 1")
     return Fitted(found, state.optimizer_state, done, losses, scores, int(fit.stale) > int(given.patience))
 
 

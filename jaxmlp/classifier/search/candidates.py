@@ -44,10 +44,15 @@ def drawn(grid: Any, n_iter: Any, random_state: Any) -> list[dict[str, Any]]:
         InputError: no candidate; a grid that is none (scikit-learn's own TypeError or ValueError).
     """
     if n_iter is not None:
-        found: Iterable[Any] = ParameterSampler(grid, check_whole("n_iter", n_iter, 1), random_state=random_state)
+        found: Any = ParameterSampler(grid, check_whole("n_iter", n_iter, 1), random_state=random_state)
     else:
         found = ParameterGrid(grid) if isinstance(grid, (Mapping, list, tuple)) else grid
-    params = [dict(given) for given in found]
+    params = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
+    for given in params:
+        if not isinstance(given, Mapping):
+            expected = "a dictionary of lists, a list of these, or dictionaries of values"
+            raise InputError(f"param_grid is or has {given!r:.40}, expected {expected}")
+    params = [dict(given) for given in params]
     if not params:
         raise InputError("param_grid has no candidate, expected one or more")
     return params
@@ -62,7 +67,9 @@ def candidates_of(estimator: Any, params: Sequence[dict[str, Any]], kind: type) 
     for given in params:
         for name in given:
             if name.partition("__")[0] not in known:
-                raise InputError(f"param_grid has {name!r}, expected parameters of {type(estimator).__name__}")
+                kind_of = type(estimator).__name__
+                such = f", such as {estimator.steps[-1][0]}__alpha" if isinstance(estimator, Pipeline) else ""
+                raise InputError(f"param_grid has {name!r}, expected parameters of {kind_of}{such}")
         whole, values = cast(Any, (clone(estimator), clone(given, safe=False)))  # pyright: ignore[reportArgumentType]
         whole.set_params(**values)
         made.append(Candidate(given, whole, network_of(whole, kind)))
