@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import (
+    classifier_data,
     classifier_time,
     contender_process,
     contenders,
@@ -95,7 +96,7 @@ def test_a_search_is_that_of_grid_search_cv_and_its_first_run_is_compiling(monke
             clock.now += {"float64": 2, "float32": 1, "theirs": 8}[self.name] + 10 * (len(called) < 3)
             return self
 
-    search = classifier_time.Search("s", {**classifier_time.LECTURE, "max_iter": 1}, [0.1, 0.2])
+    search = classifier_data.Search("s", {**classifier_data.LECTURE, "max_iter": 1}, [0.1, 0.2])
     monkeypatch.setattr(classifier_time, "SEARCHES", (search,))
     monkeypatch.setattr(classifier_time, "MLPClassifierSweep", Search)
     monkeypatch.setattr(classifier_time, "GridSearchCV", Search)

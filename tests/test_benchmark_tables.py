@@ -298,7 +298,7 @@ def test_the_estimator_is_told_beside_scikit_learns() -> None:
 
 
 def test_scikit_learn_gets_the_same_hyperparameters_by_its_own_names() -> None:
-    found = classifier_time.theirs({**classifier_time.LECTURE, "max_iter": 3}, 5).get_params()
+    found = classifier_time.theirs({**classifier_data.LECTURE, "max_iter": 3}, 5).get_params()
     expected = {
         "hidden_layer_sizes": (20,), "activation": "logistic", "solver": "sgd", "learning_rate_init": 0.2,
         "batch_size": 1, "alpha": 0.0, "max_iter": 3, "random_state": 5, "momentum": 0, "nesterovs_momentum": False,

@@ -13,14 +13,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier as ScikitLearns
 from sklearn.neural_network import MLPRegressor as TheirRegressor
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from experiments.benchmarks.bars import bars
-from experiments.benchmarks.classifier_data import CASES, LECTURE, REGRESSION, load, missing
+from experiments.benchmarks.classifier_data import (
+    CASES,
+    GRID,
+    REGRESSION,
+    SEARCHES,
+    load,
+    missing,
+    split_of,
+)
 from experiments.benchmarks.contender_process import environment
 from experiments.support import command_line
 from jaxmlp import MLPClassifier, MLPClassifierSweep, MLPRegressor, runtime
@@ -28,24 +36,6 @@ from jaxmlp.sweep import choosing
 
 THEIRS = "scikit-learn"
 ACTIVATIONS = {"sigmoid": "logistic"}
-RATES = [0.02, 0.05, 0.1, 0.2, 0.4, 0.8]
-ADAM_RATES = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02]
-GRID = {"hidden_layer_sizes": [(10,), (20,), (30,)], "alpha": [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]}
-
-
-class Search(NamedTuple):
-    """90 candidates: `GRID` times six learning rates, on digits, five folds."""
-
-    name: str
-    parameters: dict[str, Any]
-    rates: list[float]
-
-
-SEARCHES = (
-    Search("lecture's settings, 1 sample per update, 1 epoch", {**LECTURE, "max_iter": 1}, RATES),
-    Search("sgd, 32 samples per update, 5 epochs", {**LECTURE, "batch_size": 32, "max_iter": 5}, RATES),
-    Search("adam, 200 samples per update, 10 epochs", {"max_iter": 10}, ADAM_RATES),
-)
 
 
 class Row(NamedTuple):
@@ -93,17 +83,6 @@ def contenders(parameters: dict[str, Any], numeric: bool = False) -> dict[str, C
         made[f"jaxmlp, {dtype}"] = Contender(lambda seed: ours(**parameters, random_state=seed), dtype)
         made[f"{THEIRS}, {dtype}"] = Contender(lambda seed: theirs(parameters, seed, numeric), dtype)
     return made
-
-
-def split_of(x: NDArray[Any], y: NDArray[Any], seed: int, numeric: bool) -> list[NDArray[Any]]:
-    """Training and test rows, a quarter: both x, then both y; standardised by the training rows, numbers too."""
-    parts: Any = train_test_split(x, y, test_size=0.25, stratify=None if numeric else y, random_state=seed)
-    train, test, *ys = parts
-    scaler = StandardScaler().fit(train)
-    if numeric:
-        ys = [(part - ys[0].mean()) / ys[0].std() for part in ys]
-    inputs: list[Any] = [scaler.transform(train), scaler.transform(test)]
-    return inputs + list(ys)
 
 
 def timed(contender: Contender, seed: int, split: list[NDArray[Any]], threads: int | None) -> tuple[float, float]:
@@ -188,7 +167,10 @@ def searches(repetitions: int) -> list[Row]:
 
 def run(seeds: int = 20, repetitions: int = 2) -> list[list[Row]]:
     """Run the fits and the searches; prints nothing."""
-    with command_line.bar(len(CASES) * (seeds + 1) + 1, "run") as progress, warnings.catch_warnings():
+    with (
+        command_line.bar(sum(not missing(case.data) for case in CASES) * (seeds + 1) + 1, "run") as progress,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         first = fits(seeds, progress)
         # Not with multiprocessing: joblib's workers would keep that process from ending.
@@ -252,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
             panels.setdefault(row.case, {})[row.name] = float(np.median(row.seconds))
         labels = ["seconds per fit"] * len({row.case for row in parts[0]})
         labels += ["seconds: 90 candidates on 5 folds of the digits"] * len(SEARCHES)
-        title = f"MLPClassifier with the same hyperparameters, medians: {where['cores']} cores, {where['processor']}"
+        title = f"the estimators with the same hyperparameters, medians: {where['cores']} cores, {where['processor']}"
         fitted, searched = ([row._asdict() for row in part] for part in parts)
         record = {"fits": fitted, "searches": searched, "environment": where}
         figure = bars(panels, labels, title, marked="jaxmlp")

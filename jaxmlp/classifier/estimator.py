@@ -62,7 +62,8 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
     of all, divided by their number. A weight of 0 leaves the sample out.
 
     One compilation serves all learning rates, momenta, tolerances, max_iter and positive alphas, and, on data of one
-    width, numbers of samples that are filled up to the same size: 256, 1024, 4096, 16384, then four to each doubling.
+    width, numbers of samples that are filled up to the same size: 256, 1024 or 4096 up to 2 MB, else a quarter of a
+    power of two.
 
     A process that was forked (``os.fork``, multiprocessing's "fork") after JAX has computed hangs at its first fit or
     prediction, since JAX's threads are not there: start it with "spawn" or "forkserver". A warning says so in time.
