@@ -167,6 +167,8 @@ def test_a_scorer_gets_the_table_and_the_columns_it_knows() -> None:
     seen: list[Any] = []
 
     def scorer(estimator: Any, x: Any, y: Any) -> float:
+        assert isinstance(y, pandas.Series)
+        assert list(x.index) == list(y.index)
         seen.append((type(x).__name__, list(x.columns), estimator.feature_names_in_.tolist(), len(x), len(y)))
         return float(np.mean(estimator.predict(x) == y))
 

@@ -22,8 +22,7 @@ class Rows(NamedTuple):
     """The data of a search.
 
     Attributes:
-        X: as a person gave it.
-        y: targets, ``[n]`` or ``[n, K]``.
+        X, y: as a person gave them, indexable.
         inputs: ``[n, n_in]``, what networks see; None if there are steps before them.
         targets: what to learn.
         weights: ``[n]``, to train with.
@@ -32,7 +31,7 @@ class Rows(NamedTuple):
     """
 
     X: Any
-    y: NDArray[Any]
+    y: Any
     inputs: NDArray[Any] | None
     targets: Targets
     weights: NDArray[Any]
@@ -41,7 +40,11 @@ class Rows(NamedTuple):
 
     def part(self, rows: NDArray[Any]) -> tuple[Any, Any, NDArray[Any] | None]:
         """X, y and the weights to score with of some rows."""
-        return rows_of(self.X, rows), self.y[rows], None if self.score_weights is None else self.score_weights[rows]
+        return (
+            rows_of(self.X, rows),
+            rows_of(self.y, rows),
+            None if self.score_weights is None else self.score_weights[rows],
+        )
 
 
 class View(NamedTuple):
@@ -62,7 +65,7 @@ def rows_of(data: Any, rows: NDArray[Any]) -> Any:
     return data[rows] if hasattr(data, "shape") else [data[row] for row in rows]
 
 
-def views_of(candidates: Sequence[Candidate], X: Any, y: Any, folds: Folds, failed: Failed) -> list[list[View | None]]:
+def views_of(candidates: Sequence[Candidate], rows: Rows, failed: Failed) -> list[list[View | None]]:
     """What each candidate's network sees in each fold, where there are steps before it: fitted on the training rows.
 
     Candidates with the same steps share one View. Where a step fails, the fit goes to ``failed``.
@@ -72,10 +75,10 @@ def views_of(candidates: Sequence[Candidate], X: Any, y: Any, folds: Folds, fail
     for number, candidate in enumerate(candidates):
         key: Any = joblib.hash(before_of(candidate.estimator))
         row: list[View | None] = []
-        for fold, (training, test) in enumerate(folds):
+        for fold, (training, test) in enumerate(rows.folds):
             if (key, fold) not in made:
                 try:
-                    made[key, fold] = _view(before_of(candidate.estimator), X, y, training, test)
+                    made[key, fold] = _view(before_of(candidate.estimator), rows, training, test)
                 except Exception as error:  # whatever a step or a person's data bring about
                     made[key, fold] = error
             view = made[key, fold]
@@ -86,13 +89,13 @@ def views_of(candidates: Sequence[Candidate], X: Any, y: Any, folds: Folds, fail
     return found
 
 
-def _view(before: Pipeline | None, X: Any, y: Any, training: NDArray[Any], test: NDArray[Any]) -> View:
+def _view(before: Pipeline | None, rows: Rows, training: NDArray[Any], test: NDArray[Any]) -> View:
     steps: Any = clone(before)
-    seen = steps.fit_transform(rows_of(X, training), y[training])
+    seen = steps.fit_transform(*rows.part(training)[:2])
     names = np.asarray(seen.columns, object) if hasattr(seen, "columns") else None
     kinds: Any = {"accept_sparse": True, "dtype": ["float64", "float32"]}
-    parts = [dense(check_array(part, **kinds)) for part in (seen, steps.transform(rows_of(X, test)))]
-    x = np.zeros((len(y), parts[0].shape[1]), parts[0].dtype)
+    parts = [dense(check_array(part, **kinds)) for part in (seen, steps.transform(rows_of(rows.X, test)))]
+    x = np.zeros((len(rows.weights), parts[0].shape[1]), parts[0].dtype)
     x[training], x[test] = parts
     return View(x, steps, names)
 

@@ -64,7 +64,7 @@ class Searching(MetaEstimatorMixin, BaseEstimator):
         if sample_weight is not None:
             scorers.say_who_takes_no_weights()
         failed: Failed = {}
-        views = views_of(candidates, rows.X, rows.y, rows.folds, failed) if before_of(self.estimator) else None
+        views = views_of(candidates, rows, failed) if before_of(self.estimator) else None
         outcomes = self._outcomes(candidates, views, rows, failed)
         self._say(outcomes, failed, len(candidates) * len(rows.folds))
         self.cv_results_ = self._results(candidates, outcomes, views, scorers, rows)
@@ -93,7 +93,8 @@ class Searching(MetaEstimatorMixin, BaseEstimator):
         folds, weights = folds_of(splitter.split(found[0], checked, groups), n), check_weights(sample_weight, n)
         if len(folds) != (said := splitter.get_n_splits(found[0], checked, groups)):
             raise InputError(f"cv splits into {len(folds)} folds, expected {said}, as its get_n_splits says")
-        return Rows(found[0], checked, inputs, targets, weights, weights if sample_weight is not None else None, folds)
+        scored = weights if sample_weight is not None else None
+        return Rows(found[0], found[1], inputs, targets, weights, scored, folds)
 
     def _outcomes(
         self, candidates: Sequence[Candidate], views: Sequence[Sequence[View | None]] | None, rows: Rows, failed: Failed
@@ -122,7 +123,7 @@ class Searching(MetaEstimatorMixin, BaseEstimator):
             if self.verbose:
                 say(f"{shown:,} of {len(candidates) * len(rows.folds):,} fits")
 
-        weights = np.ones(len(rows.y)) if rows.score_weights is None else rows.score_weights
+        weights = np.ones(len(rows.weights)) if rows.score_weights is None else rows.score_weights
         for (dtype, device, *_), wanted in kinds.items():
             x = inputs_of(views[wanted[0][0]] if views else None, wanted, rows).astype(dtype)
             samples = Samples(x, rows.targets, rows.weights, weights)
