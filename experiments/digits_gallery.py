@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from experiments.support import command_line
 from jaxmlp import figures, load_images
 from jaxmlp.checks import Floats, Integers
+from jaxmlp.showing import fields, shown
 
 
+@shown(fields)
 class Gallery(NamedTuple):
     """All images ``[1797, 8, 8]``, their labels ``[1797]`` and the figure of the first ten."""
 

@@ -15,7 +15,7 @@ from experiments.page_parts.assembly import assemble
 from experiments.page_parts.content import Content, of_file, of_training, to_json
 from experiments.support import command_line, training_run
 from jaxmlp import History, InputError
-from jaxmlp.network import sizes_of
+from jaxmlp.checks import sizes_of
 
 
 def run(path: str) -> Content:

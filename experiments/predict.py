@@ -19,10 +19,12 @@ from sklearn.metrics import confusion_matrix
 from experiments.support import command_line
 from experiments.support.digits_model import learned_from, load_model, prepared
 from jaxmlp import InputError, Model, figures, load_images, load_table, runtime
-from jaxmlp.network import sizes_of
+from jaxmlp.checks import sizes_of
+from jaxmlp.showing import fields, shown
 from jaxmlp.tables import Columns, fingerprint, read_columns, table_of
 
 
+@shown(fields)
 class Part(NamedTuple):
     """Rows that belong together, and what the network makes of them.
 

@@ -33,9 +33,11 @@ from jaxmlp import (
     runtime,
     train_epochs,
 )  # fmt: skip
+from jaxmlp.showing import fields, shown
 from jaxmlp.training import check_training
 
 
+@shown(fields)
 class Sensitivity(NamedTuple):
     """What the training of the twins gave; the arrays are float64.
 

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from experiments import sweep
 from experiments.support import command_line
 from jaxmlp import InputError, figures, runtime
+from jaxmlp.showing import fields, shown
 from jaxmlp.sweep import choosing, make_space
 
 NETWORKS = ("20", "20,10")
 
 
+@shown(fields)
 class Comparison(NamedTuple):
     """Final test accuracies ``[seeds]``, shares 0..1, of both networks; the interval of second minus first, in points.
 

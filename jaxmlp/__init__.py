@@ -6,16 +6,18 @@ once, the tools (tables, gradient checks, sweeps, the classifier, model files, f
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from jaxmlp.backprop import hand_derived_gradient
+from jaxmlp.checks import InputError
 from jaxmlp.data import Dataset, load_digits, load_images, make_dataset, standardise
-from jaxmlp.errors import InputError
 from jaxmlp.gradients import automatic_gradient
 from jaxmlp.losses import GradientFunction, accuracy, cross_entropy
 from jaxmlp.network import ACTIVATIONS, OUTPUTS, Activation, Layer, Output, Params, Trace, forward, forward_trace
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, sgd
 from jaxmlp.randomness import KeyStream, LectureStream, init_params
+from jaxmlp.showing import params_page, reveal_params
 from jaxmlp.training import Config, History, TrainingState, initial_state, train, train_epochs
 
 if TYPE_CHECKING:
@@ -67,3 +69,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+# A notebook would show parameters, which are a plain tuple, by their repr.
+if shell := getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)():
+    reveal_params(shell, Layer, params_page)

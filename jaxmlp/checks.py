@@ -10,17 +10,19 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp.errors import InputError
-
 __all__ = [
-    "MAX_INT", "Floats", "Integers", "check_dataset", "check_dtype", "check_finite", "check_gradient_function",
-    "check_held", "check_kind", "check_labels", "check_number", "check_orders", "check_seed", "check_sizes",
-    "check_weights", "check_whole", "class_weights",
+    "MAX_INT", "Floats", "InputError", "Integers", "check_dataset", "check_dtype", "check_finite",
+    "check_gradient_function", "check_held", "check_kind", "check_labels", "check_number", "check_orders", "check_seed",
+    "check_sizes", "check_weights", "check_whole", "class_weights", "sizes_of",
 ]  # fmt: skip
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 MAX_INT = 2**31 - 1
+
+
+class InputError(ValueError):
+    """A value that jaxmlp cannot work with; the message is one line: the value and what was expected."""
 
 
 def check_dtype(dtype: str | np.dtype[Any] | type | None) -> np.dtype[Any]:
@@ -51,6 +53,23 @@ def check_sizes(sizes: Sequence[Any]) -> tuple[int, ...]:
     if count > 10**8:
         raise InputError(f"sizes {tuple(sizes)} make {count:,} parameters, expected at most 100,000,000")
     return tuple(int(width) for width in sizes)
+
+
+def sizes_of(params: Any) -> tuple[int, ...]:
+    """Widths ``(n_0, .., n_L)`` of the network that ``params`` belong to.
+
+    Raises:
+        InputError: no layer, or a layer whose shapes do not fit: weights ``[n_out, n_in]``, biases ``[n_out]``,
+            ``n_in`` the ``n_out`` of the layer before.
+    """
+    if not params:
+        raise InputError("parameters have no layer, expected one or more")
+    sizes = (params[0].weights.shape[-1], *(layer.weights.shape[0] for layer in params))
+    for number, ((n_in, n_out), layer) in enumerate(zip(itertools.pairwise(sizes), params, strict=True), 1):
+        weights, biases = layer.weights.shape, layer.biases.shape
+        if (weights, biases) != ((n_out, n_in), (n_out,)):
+            raise InputError(f"layer {number} has shapes {weights} and {biases}, expected {n_out, n_in} and {(n_out,)}")
+    return sizes
 
 
 def check_seed(seed: Any) -> int:

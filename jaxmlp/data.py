@@ -8,12 +8,13 @@ import sklearn.datasets
 from jax import Array
 from numpy.typing import ArrayLike
 
-from jaxmlp.checks import Floats, Integers, check_dataset, check_dtype, check_labels
-from jaxmlp.errors import InputError
+from jaxmlp.checks import Floats, InputError, Integers, check_dataset, check_dtype, check_labels
+from jaxmlp.showing import dataset_line, dataset_page, shown
 
 __all__ = ["Dataset", "load_digits", "load_images", "make_dataset", "one_hot", "standardise"]
 
 
+@shown(dataset_line, dataset_page)
 class Dataset(NamedTuple):
     """Samples and their classes, split into training and test rows: a pytree of arrays.
 

@@ -54,8 +54,7 @@ def accuracy(logits: Array, labels: Array) -> Array:
 
     Where several are the largest, the first counts. A row with a NaN counts as wrong.
     """
-    # Same result as argmax(logits) == labels. Written as comparisons because XLA's argmax on a CPU costs more than
-    # computing the logits.
+    # Same result as argmax(logits) == labels, which on a CPU costs XLA more than computing the logits.
     own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
     earlier = jax.lax.broadcasted_iota(labels.dtype, logits.shape, 1) < labels[:, None]
     right = jnp.all((own > logits) | ((own == logits) & ~earlier), axis=-1)

@@ -1,6 +1,5 @@
 """The network: parameters as a pytree, forward pass, tables of activations and outputs (lecture, step 2)."""
 
-import itertools
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
@@ -8,15 +7,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxmlp.checks import check_kind
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError, check_kind
+from jaxmlp.showing import fields, params_page, shown
 
 __all__ = [
     "ACTIVATIONS", "OUTPUTS", "Activation", "ActivationName", "Activations", "Layer", "Output", "Params", "Trace",
-    "forward", "forward_trace", "hidden_activations", "output_of", "pre_activation", "sizes_of",
+    "forward", "forward_trace", "hidden_activations", "output_of", "pre_activation",
 ]  # fmt: skip
 
 
+@shown(fields, lambda layer: params_page((layer,)))
 class Layer(NamedTuple):
     """One layer: ``weights [n_out, n_in]`` and ``biases [n_out]``, of one dtype."""
 
@@ -64,6 +64,7 @@ OUTPUTS: dict[str, Output] = {
 }
 
 
+@shown(fields)
 class Trace(NamedTuple):
     """Every quantity of a forward pass; ``[...]`` is the batch shape of ``x``.
 
@@ -89,8 +90,7 @@ def hidden_activations(activation: Activations, n_hidden: int) -> tuple[Activati
         if isinstance(row, str) and row not in ACTIVATIONS:
             raise InputError(f"activation is {row!r}, expected one of {', '.join(ACTIVATIONS)}")
         rows.append(ACTIVATIONS[row] if isinstance(row, str) else row)
-    if one:
-        rows *= n_hidden
+    rows *= n_hidden if one else 1
     if len(rows) != n_hidden:
         raise InputError(f"{len(rows)} activations given, expected one, or one for each of {n_hidden} hidden layers")
     return tuple(rows)
@@ -139,20 +139,3 @@ def forward_trace(params: Params, x: Array, activation: Activations = "sigmoid",
         g.append(pre_activation(layer, h[-1]))
         h.append(phi(g[-1]))
     return Trace(tuple(g), tuple(h))
-
-
-def sizes_of(params: Params) -> tuple[int, ...]:
-    """Widths ``(n_0, .., n_L)`` of the network that ``params`` belong to.
-
-    Raises:
-        InputError: no layer, or a layer whose shapes do not fit: weights ``[n_out, n_in]``, biases ``[n_out]``,
-            ``n_in`` the ``n_out`` of the layer before.
-    """
-    if not params:
-        raise InputError("parameters have no layer, expected one or more")
-    sizes = (params[0].weights.shape[-1], *(layer.weights.shape[0] for layer in params))
-    for number, ((n_in, n_out), layer) in enumerate(zip(itertools.pairwise(sizes), params, strict=True), 1):
-        weights, biases = layer.weights.shape, layer.biases.shape
-        if (weights, biases) != ((n_out, n_in), (n_out,)):
-            raise InputError(f"layer {number} has shapes {weights} and {biases}, expected {n_out, n_in} and {(n_out,)}")
-    return sizes

@@ -10,8 +10,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from jaxmlp.checks import check_kind
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError, check_kind
 
 __all__ = [
     "OPTIMIZERS", "Hyperparameters", "adam", "check_hyperparameters", "momentum", "nesterov", "optimizer_of", "sgd",

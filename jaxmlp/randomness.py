@@ -17,7 +17,7 @@ from jax import Array
 from jaxmlp.checks import check_dtype, check_seed, check_sizes
 from jaxmlp.network import Layer, Params
 
-__all__ = ["KeyStream", "LectureStream", "init_params"]
+__all__ = ["KeyStream", "LectureStream", "init_params", "lecture_orders"]
 
 
 class LectureStream:
@@ -30,7 +30,7 @@ class LectureStream:
     def __init__(self, seed: int | np.random.RandomState) -> None:
         self.random = seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(check_seed(seed))
 
-    def params(self, sizes: Sequence[int], dtype: str) -> Params:
+    def params(self, sizes: Sequence[int], dtype: str = "float32") -> Params:
         """Initial weights ``normal(0, 1/sqrt(n_in), (n_out, n_in))`` in float64, cast to ``dtype``; biases zero."""
         sizes, dtype_ = check_sizes(sizes), check_dtype(dtype)
         return tuple(
@@ -47,6 +47,13 @@ class LectureStream:
         return jnp.asarray(np.asarray(draws, np.int32).reshape(epochs, n_train))
 
 
+def lecture_orders(seed: int, sizes: Sequence[int], epochs: int, n_train: int) -> Array:
+    """The orders ``[epochs, n_train]`` that the lecture draws after the initial weights of a network of these sizes."""
+    stream = LectureStream(seed)
+    stream.params(sizes, "float32")
+    return stream.orders(epochs, n_train)
+
+
 class KeyStream:
     """The same from ``jax.random.key(seed)``: one key for the initial weights, one for each epoch's order."""
 
@@ -54,7 +61,7 @@ class KeyStream:
         self._params_key, self._order_key = jax.random.split(jax.random.key(check_seed(seed)))
         self._epoch = 0
 
-    def params(self, sizes: Sequence[int], dtype: str) -> Params:
+    def params(self, sizes: Sequence[int], dtype: str = "float32") -> Params:
         """`init_params` from this seed; the same at every call."""
         return init_params(self._params_key, sizes, dtype)
 

@@ -19,13 +19,23 @@ import optax
 from jax import Array
 from numpy.typing import NDArray
 
-from jaxmlp.checks import check_dataset, check_gradient_function, check_held, check_kind, check_orders
+from jaxmlp.checks import (
+    InputError,
+    check_dataset,
+    check_gradient_function,
+    check_held,
+    check_kind,
+    check_orders,
+    check_whole,
+    sizes_of,
+)  # fmt: skip
 from jaxmlp.data import Dataset
-from jaxmlp.errors import InputError
 from jaxmlp.gradients import automatic_gradient
 from jaxmlp.losses import GradientFunction, accuracy
-from jaxmlp.network import ActivationName, Layer, Params, forward, hidden_activations, output_of, sizes_of
+from jaxmlp.network import ActivationName, Layer, Params, forward, hidden_activations, output_of
 from jaxmlp.optimizers import Hyperparameters, check_hyperparameters, sgd
+from jaxmlp.randomness import lecture_orders
+from jaxmlp.showing import history_line, history_page, shown
 
 __all__ = [
     "Config", "History", "Hyperparameters", "TrainingState", "check_training", "initial_state", "sgd", "train",
@@ -57,6 +67,7 @@ class TrainingState(NamedTuple):
     optimizer_state: Any
 
 
+@shown(history_line, history_page)
 class History(NamedTuple):
     """One row per epoch, each ``[epochs]`` of the parameters' dtype.
 
@@ -162,8 +173,7 @@ def check_training(
     check_dataset(dataset)
     check_hyperparameters(hyperparameters)
     check_held("learning rate", hyperparameters.learning_rate, dataset.x_train.dtype)
-    if epochs < 1:
-        raise InputError(f"epochs are {epochs}, expected 1 or more")
+    check_whole("epochs", epochs, 1)
     n = len(dataset.labels_train)
     if not 1 <= config.batch_size <= n:
         raise InputError(f"batch size is {config.batch_size}, expected 1..{n}, the number of training samples")
@@ -178,18 +188,21 @@ def check_training(
 
 
 def train(
-    params: Params, dataset: Dataset, orders: Array, hyperparameters: Hyperparameters | None = None,
-    config: Config | None = None, gradient_function: GradientFunction | None = None,
+    params: Params, dataset: Dataset, orders: Array | None = None, hyperparameters: Hyperparameters | None = None,
+    config: Config | None = None, gradient_function: GradientFunction | None = None, *, epochs: int | None = None,
+    seed: int | None = None,
 ) -> tuple[Params, History]:  # fmt: skip
     """Train a network in one compiled call.
 
     Args:
         params: initial parameters, L layers.
         dataset: checked here; its dtype is the parameters'.
-        orders: integers ``[epochs, n]``, each row a sequence of training rows (`LectureStream`, `KeyStream`).
+        orders: integers ``[epochs, n]``, as `LectureStream` and `KeyStream` draw them; by default the lecture's.
         hyperparameters: traced; by default the lecture's.
         config: static; by default one sample per update, sigmoid, plain SGD.
         gradient_function: any `GradientFunction`; by default the automatic one for the network of ``config``.
+        epochs: how many, without ``orders``; by default 20.
+        seed: of the default orders, 0..2**32-1; by default 0.
 
     Returns:
         The trained parameters and the `History`, one row per epoch.
@@ -200,9 +213,13 @@ def train(
     Source: lecture, step 3.
     """
     hyperparameters, config = hyperparameters or Hyperparameters(), config or Config()
-    check_kind("orders", orders, (Array, np.ndarray, list), "integers [epochs, n]")
-    orders = jnp.asarray(orders)
-    check_training(params, dataset, hyperparameters, config, len(orders))
+    if orders is not None and (epochs, seed) != (None, None):
+        raise InputError(f"epochs are {epochs} and seed is {seed}, expected neither beside orders, which say both")
+    epochs = 20 if epochs is None else epochs
+    check_training(params, dataset, hyperparameters, config, epochs)
+    if orders is None:
+        orders = lecture_orders(0 if seed is None else seed, sizes_of(params), epochs, len(dataset.labels_train))
+    orders = jnp.asarray(check_kind("orders", orders, (Array, np.ndarray, list), "integers [epochs, n]"))
     check_orders(np.asarray(orders), len(dataset.labels_train))
     network = (config.output, *hidden_activations(config.activation, len(params) - 1))
     gradient_function = gradient_function or automatic_gradient(config.activation, config.output)

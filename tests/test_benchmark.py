@@ -136,7 +136,7 @@ def test_contenders_start_without_jax() -> None:
 @pytest.mark.slow
 def test_a_gpu_that_is_not_there_is_refused_and_auto_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # where there is one
-    with rejects("device is 'gpu', but JAX finds none: expected a driver for it, and pip install"):
+    with rejects("device is 'gpu', but JAX finds none: expected a driver for it, and: "):
         contender_process.on_gpu("gpu")
     assert not contender_process.on_gpu("auto")
     assert not contender_process.on_gpu("cpu")

@@ -99,7 +99,7 @@ def test_sensitivity_writes_its_figure_and_answer(tmp_path: Path, capsys: pytest
         (["--learning-rate", "-0.1"], "learning rate is -0.1"),
         (["--learning-rate", "nan"], "learning rate is nan"),
         (["--learning-rate", "inf"], "learning rate is inf"),
-        (["--epochs", "0"], "epochs are 0"),
+        (["--epochs", "0"], "epochs is 0"),
         (["--batch-size", "0"], "batch size is 0"),
         (["--batch-size", "1498"], "batch size is 1498, expected 1..1497"),
         (["--activation", "softplus"], "'softplus'"),

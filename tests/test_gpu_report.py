@@ -10,6 +10,7 @@ import pytest
 
 from experiments import gpu_report
 from experiments.support import fused_compile, gpu_compile
+from jaxmlp.runtime import install_command
 from tests.helpers import rejects
 
 needs_gpu_compiler = pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no compiler for GPUs on macOS")
@@ -81,7 +82,7 @@ def test_without_the_plugin_the_report_says_what_to_install(
     assert gpu_report.main(["--out", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: jax-cuda13-plugin is missing, expected beside jax")
-    assert "pip install 'jaxmlp[gpu-report]'" in said
+    assert install_command("gpu-report") in said
     monkeypatch.setattr(gpu_compile.metadata, "version", lambda _: "0.1")  # pyright: ignore[reportUnknownArgumentType]
     with rejects("jax-cuda13-plugin is 0.1, expected jax's own version"):
         gpu_compile.h100()

@@ -10,7 +10,7 @@ from experiments import gradient_check
 from experiments.gradient_cases.planted_mistakes import MISTAKES, planted_gradient
 from experiments.gradient_cases.random_networks import FLOAT32_LIMITS, LIMITS, measure, random_network
 from jaxmlp.checking import StepSweep
-from jaxmlp.network import sizes_of
+from jaxmlp.checks import sizes_of
 from tests.helpers import assert_agree
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from jaxmlp import ACTIVATIONS, forward, forward_trace, init_params
-from jaxmlp.checks import check_sizes
+from jaxmlp.checks import check_sizes, sizes_of
 from jaxmlp.engine.layout import masked
-from jaxmlp.network import sizes_of
 from tests import oracle
 from tests.helpers import DEPTHS, assert_agree, random_batch, random_params, rejects, worked_by_hand
 

@@ -11,7 +11,8 @@ from jax import Array
 from jaxmlp import Dataset, LectureStream, NumericalGradient, automatic_gradient, numerical_gradient
 from jaxmlp.checking import numerical
 from jaxmlp.checking.numerical import relu_pre_activations
-from jaxmlp.network import forward_trace, sizes_of
+from jaxmlp.checks import sizes_of
+from jaxmlp.network import forward_trace
 from tests.helpers import assert_agree, random_batch, random_params, rejects
 
 X, Y = jnp.zeros(1), jnp.zeros(1)

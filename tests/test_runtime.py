@@ -1,8 +1,10 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +16,7 @@ import optax
 import pytest
 import sklearn
 
+import jaxmlp
 from jaxmlp import (
     Config,
     Hyperparameters,
@@ -30,6 +33,7 @@ from jaxmlp.runtime import (
     configure_sweep,
     device,
     environment,
+    install_command,
     loop_options,
     merge_flags,
 )
@@ -287,7 +291,7 @@ def test_a_gpu_that_is_not_there_is_refused_with_what_to_install(platforms: str)
     """
     said = fresh_python(program)
     assert said.startswith("device is 'gpu', but JAX finds none")
-    assert "pip install 'jaxmlp[cuda13]'" in said
+    assert install_command("cuda13") in said
 
 
 def test_devices_and_precision_are_set_before_jax_starts_and_memory_is_left_alone() -> None:
@@ -406,3 +410,42 @@ def test_the_cache_lies_in_the_users_own_folder(monkeypatch: pytest.MonkeyPatch,
     assert cache_folder() == tmp_path / "local" / "jaxmlp" / "cache"
     monkeypatch.delenv("LOCALAPPDATA")
     assert cache_folder() == tmp_path / "AppData" / "Local" / "jaxmlp" / "cache"
+
+
+@pytest.mark.parametrize(
+    ("url", "installer", "words"),
+    [
+        ({"url": "file:///my%20code/jaxmlp", "dir_info": {"editable": True}}, "pip", "-e '/my code/jaxmlp[tables]'"),
+        ({"url": "file:///code/jaxmlp", "dir_info": {}}, "pip", "'/code/jaxmlp[tables]'"),
+        (
+            {"url": "https://h/j.git", "vcs_info": {"vcs": "git", "commit_id": "1", "requested_revision": "main"}},
+            "uv", "'jaxmlp[tables] @ git+https://h/j.git@main'",
+        ),
+        (
+            {"url": "https://h/j.git", "vcs_info": {"vcs": "git", "commit_id": "1"}}, "pip",
+            "'jaxmlp[tables] @ git+https://h/j.git'",
+        ),
+        ({"url": "https://h/j.whl", "archive_info": {}}, "pip", "'jaxmlp[tables] @ https://h/j.whl'"),
+        (None, "pip", "'jaxmlp[tables]'"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_installed_as_jaxmlp_was(
+    url: Any, installer: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"direct_url.json": url and json.dumps(url), "INSTALLER": f"{installer}\n"}
+    found = SimpleNamespace(read_text=files.get)
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _: found)
+    monkeypatch.setattr("sys.executable", "/py/bin/python")
+    how = {"pip": "/py/bin/python -m pip install", "uv": "uv pip install --python /py/bin/python"}[installer]
+    assert install_command("tables") == f"{how} {words}"
+    assert install_command("", "torch") == f"{how} torch"
+    assert install_command("tables", "a==1") == f"{how} {words} a==1"
+
+
+def test_a_clone_that_was_never_installed_is_installed_from_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.distribution", missing)
+    root = Path(jaxmlp.__file__).parents[1]
+    assert shlex.split(install_command("tables"))[-2:] == ["-e", f"{root}[tables]"]

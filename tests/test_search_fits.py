@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmlp import Layer
+from jaxmlp.checks import sizes_of
 from jaxmlp.classifier.search import blocks as search_blocks
 from jaxmlp.classifier.search.blocks import FitOutcome, train_fits
 from jaxmlp.classifier.search.fits import Failed, Fit, Samples, common_config, fits, programs
@@ -15,7 +16,6 @@ from jaxmlp.classifier.search.job import Table
 from jaxmlp.classifier.targets import class_targets
 from jaxmlp.engine import device_mesh, layout
 from jaxmlp.engine.layout import unpad_params
-from jaxmlp.network import sizes_of
 from jaxmlp.runtime import computing
 from tests.helpers import assert_agree
 from tests.test_classifier import LABELS, WEIGHTS, X, small

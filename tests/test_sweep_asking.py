@@ -18,6 +18,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from jaxmlp import Dataset, InputError
+from jaxmlp.runtime import install_command
 from jaxmlp.sweep import (
     Range,
     Searched,
@@ -408,7 +409,7 @@ def test_trials_that_fail_end_it_and_are_tried_again_by_the_next_call(
 @pytest.mark.parametrize(
     ("missing", "call", "said"),
     [
-        ("optuna", lambda: samplers.new_study("loss"), "a search needs the package optuna: pip install"),
+        ("optuna", lambda: samplers.new_study("loss"), f"needs the package optuna: {install_command('optuna')}"),
         ("cmaes", lambda: samplers.make_sampler("cmaes", 0, 0, 8), "the sampler cmaes needs the package cmaes"),
         ("torch", lambda: samplers.make_sampler("gp", 0, 0, 8), "the sampler gp needs the package torch"),
     ],

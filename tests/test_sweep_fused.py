@@ -16,6 +16,7 @@ import pytest
 
 from experiments import sweep
 from jaxmlp.engine import layout, program
+from jaxmlp.runtime import install_command
 from jaxmlp.sweep import (
     Data,
     Trial,
@@ -103,7 +104,7 @@ def test_without_warp_the_command_names_the_extra_and_leaves_no_database(
     assert sweep.main(["run", "--hidden", "3", "--engine", "fused", "--database", str(database)]) == 2
     told = capsys.readouterr().err
     assert told == (
-        "error: the fused engine needs NVIDIA Warp, which is not installed, expected: pip install 'jaxmlp[fused]'\n"
+        f"error: the fused engine needs NVIDIA Warp, which is not installed, expected: {install_command('fused')}\n"
     )
     assert not list(tmp_path.iterdir())
 

@@ -18,6 +18,7 @@ from experiments import sweep
 from experiments.support.own_data import DataConfig
 from experiments.sweep_actions import search
 from jaxmlp import InputError
+from jaxmlp.runtime import install_command
 from jaxmlp.sweep import Range, Space, study_of, trials
 from tests.test_experiments import assert_figure, files
 
@@ -68,7 +69,7 @@ def test_without_optuna_a_search_is_reported_without_its_pictures_and_none_is_be
     monkeypatch.setitem(sys.modules, "optuna", None)
     capsys.readouterr()
     assert sweep.main(["report", "--database", database, "--out", str(tmp_path / "out")]) == 0
-    said = "a search needs the package optuna: pip install 'jaxmlp[optuna]'"
+    said = f"a search needs the package optuna: {install_command('optuna')}"
     assert f"no pictures of the search: {said}" in capsys.readouterr().out.splitlines()
     assert not {"search_history.png", "search_importance.png"} & files(tmp_path / "out")
     assert sweep.main([*call, str(tmp_path / "new")]) == 2

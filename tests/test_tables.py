@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from jaxmlp import load_digits, load_table
+from jaxmlp.runtime import install_command
 from jaxmlp.tables import Table
 from tests.helpers import rejects
 
@@ -208,7 +209,7 @@ def test_a_package_that_is_missing_is_named_with_how_to_get_it(
     monkeypatch.setitem(sys.modules, missing, None)
     if missing == "pyarrow":
         monkeypatch.setattr(pd, "read_parquet", lambda _: __import__("pyarrow"))
-    with rejects(f"the package {missing}, which is missing: pip install 'jaxmlp[tables]'"):
+    with rejects(f"the package {missing}, which is missing: {install_command('tables')}"):
         load_table(path, "kind")
 
 

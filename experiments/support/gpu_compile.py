@@ -14,7 +14,7 @@ import numpy as np
 from jax.experimental import topologies  # public and documented: devices to compile for
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxmlp import InputError
+from jaxmlp import InputError, runtime
 
 BANDWIDTH = 3_352_320_000_000  # bytes per second
 MULTIPROCESSORS, LANES, CLOCK = 132, 128, 1.98e9
@@ -35,7 +35,7 @@ runtime_version {{ major: 12 minor: 9 patch: 0 }}
 device_description_str: "NVIDIA H100 80GB HBM3"
 """
 PLUGINS = ("jax-cuda13-plugin", "jax-cuda13-pjrt")
-INSTALL = "pip install 'jaxmlp[gpu-report]' " + " ".join(f"'{name}=={jax.__version__}'" for name in PLUGINS)
+INSTALL = runtime.install_command("gpu-report", *(f"{name}=={jax.__version__}" for name in PLUGINS))
 WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "f16": 2, "bf16": 2, "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}
 
 

@@ -25,6 +25,7 @@ from jaxmlp import (
     train_epochs,
 )
 from jaxmlp.network import hidden_activations
+from jaxmlp.showing import fields, shown
 from jaxmlp.training import check_training
 
 __all__ = ["GRADIENTS", "RANDOMNESS", "Result", "Settings", "epochs_per_call", "run"]
@@ -60,6 +61,7 @@ class Settings:
         return "-".join(map(str, self.sizes))
 
 
+@shown(fields)
 class Result(NamedTuple):
     """The result of a training run.
 

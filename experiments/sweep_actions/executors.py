@@ -8,7 +8,7 @@ import sys
 from collections.abc import Generator
 from typing import Any
 
-from jaxmlp import InputError
+from jaxmlp import InputError, runtime
 from jaxmlp.sweep import ATTEMPTS, Pool
 
 
@@ -29,7 +29,9 @@ def executor(name: str) -> Generator[Pool | None]:
     try:
         distributed: Any = importlib.import_module("distributed")
     except ImportError:
-        raise InputError("--executor dask:// needs the package distributed: pip install 'jaxmlp[cluster]'") from None
+        raise InputError(
+            f"--executor dask:// needs the package distributed: {runtime.install_command('cluster')}"
+        ) from None
     address = f"tcp://{name.removeprefix('dask://')}"
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it logs tracebacks of what is told below
     try:

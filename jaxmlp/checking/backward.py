@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxmlp.checking.comparison import loss_and_gradient
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.gradient_check import Diagnosis, Parameters, diagnose, recognise, returned_gradient
 from jaxmlp.losses import GradientFunction
 from jaxmlp.network import ActivationName

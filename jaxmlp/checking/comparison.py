@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from jaxmlp.checking.numerical import FLOAT32_WARNING, NumericalGradient
 from jaxmlp.checking.report import GradientReport, Row, Tolerance, Verdict
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.losses import GradientFunction
 
 __all__ = ["NUMERICAL_TOLERANCES", "TOLERANCES", "compare_gradients", "compare_trees", "loss_and_gradient"]

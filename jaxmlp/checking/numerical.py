@@ -22,9 +22,10 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.losses import network_loss
 from jaxmlp.network import ActivationName, Params, forward_trace
+from jaxmlp.showing import fields, shown
 
 __all__ = [
     "FLOAT32_WARNING", "KinkFunction", "LossFunction", "NumericalGradient", "NumericalResult", "StepSweep",
@@ -40,6 +41,7 @@ FLOAT32_WARNING = "a numerical gradient in float32 has 2 or 3 right digits at be
 CHUNK_ELEMENTS = 2**20  # how many perturbed parameters are in memory at once: 8 MiB in float64
 
 
+@shown(fields)
 class StepSweep(NamedTuple):
     """What a sweep of S steps saw.
 
@@ -57,6 +59,7 @@ class StepSweep(NamedTuple):
     plateau: Array | NDArray[Any]
 
 
+@shown(fields)
 class NumericalResult(NamedTuple):
     """A numerical gradient and how it came about.
 

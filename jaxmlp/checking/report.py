@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from jax import Array
 
-from jaxmlp.errors import InputError
-from jaxmlp.gradient_check import in_notebook
+from jaxmlp.checks import InputError
+from jaxmlp.showing import lines, page, table
 
 __all__ = ["DifferentGradientsError", "GradientReport", "HessianVectorProduct", "Row", "Tolerance", "Verdict"]
 
@@ -147,11 +147,18 @@ class GradientReport(NamedTuple):
             lines.append(f"tolerance {dtype}: {tolerance.relative:g} of the norm + {tolerance.absolute:g}")
         return "\n".join(lines)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f"GradientReport({self.conclusion})"
 
     def _repr_html_(self) -> str:
-        """The report in a notebook."""
-        return in_notebook(str(self), self.ok)
+        """The report in a notebook: a line for each row."""
+        cells = [
+            (f"{row.first}, {row.second}", row.leaf or "(tree)", row.verdict, *_numbers(row),
+             "" if row.ok else "; ".join(_explanation(row)))
+            for row in self.rows
+        ]  # fmt: skip
+        told = table(("pair", "leaf", "verdict", *_COLUMNS, ""), cells)
+        return page(self.conclusion, told, lines([f"note: {note}" for note in self.notes]), ok=self.ok)
 
 
 _COLUMNS = ("error", "max abs", "max rel", "ulps", "cosine")
@@ -160,11 +167,15 @@ _HEADER = f"{'pair':23} {'leaf':14} " + " ".join(f"{name:>7}" for name in _COLUM
 
 def _line(row: Row) -> str:
     pair, leaf = _cut(f"{row.first}, {row.second}", 23), _cut(row.leaf or "(tree)", 14)
-    ulps = "-" if row.max_ulps is None else str(row.max_ulps) if row.max_ulps < 1e6 else _short(float(row.max_ulps))
-    numbers = [*map(_short, (row.norm_relative, row.max_absolute, row.max_relative)), ulps]
-    numbers.append("-" if math.isnan(row.cosine) else f"{row.cosine:.5f}")
     kinks = f", {row.kinks} kinks" if row.kinks else ""
-    return _cut(f"{pair:23} {leaf:14} {' '.join(f'{text:>7}' for text in numbers)} {row.verdict}{kinks}", WIDTH)
+    return _cut(f"{pair:23} {leaf:14} {' '.join(f'{text:>7}' for text in _numbers(row))} {row.verdict}{kinks}", WIDTH)
+
+
+def _numbers(row: Row) -> list[str]:
+    """The cells of `_COLUMNS`."""
+    ulps = "-" if row.max_ulps is None else str(row.max_ulps) if row.max_ulps < 1e6 else _short(float(row.max_ulps))
+    cosine = "-" if math.isnan(row.cosine) else f"{row.cosine:.5f}"
+    return [*map(_short, (row.norm_relative, row.max_absolute, row.max_relative)), ulps, cosine]
 
 
 def _explanation(row: Row) -> list[str]:

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import type_of_target
 
+from jaxmlp.checks import InputError
 from jaxmlp.classifier.network_estimator import NetworkEstimator
 from jaxmlp.classifier.targets import Targets, class_targets
-from jaxmlp.errors import InputError
 
 __all__ = ["MLPClassifier"]
 

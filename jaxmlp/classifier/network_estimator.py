@@ -11,13 +11,12 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from jaxmlp.checks import check_weights
+from jaxmlp.checks import InputError, check_weights, sizes_of
 from jaxmlp.classifier.one_fit import Fitted, hyperparameters_of, prepare, random_of, train
 from jaxmlp.classifier.reports import report_to
 from jaxmlp.classifier.settings import PARAMETERS, Settings, check_settings
 from jaxmlp.classifier.targets import Targets, as_rows
-from jaxmlp.errors import InputError
-from jaxmlp.network import Params, Trace, forward_trace, sizes_of
+from jaxmlp.network import Params, Trace, forward_trace
 from jaxmlp.runtime import computing
 
 __all__ = ["NetworkEstimator", "pieces"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from jaxmlp.checks import MAX_INT, check_held, class_weights
+from jaxmlp.checks import MAX_INT, InputError, check_held, class_weights
 from jaxmlp.classifier.reports import Report
 from jaxmlp.classifier.settings import Settings
 from jaxmlp.classifier.stopping import (
@@ -23,7 +23,6 @@ from jaxmlp.classifier.stopping import (
     training_data,
 )
 from jaxmlp.classifier.targets import Targets
-from jaxmlp.errors import InputError
 from jaxmlp.network import ActivationName, Layer, Params
 from jaxmlp.optimizers import Hyperparameters
 from jaxmlp.randomness import LectureStream

@@ -5,9 +5,9 @@ from typing import Any, Self
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 
+from jaxmlp.checks import InputError
 from jaxmlp.classifier.network_estimator import NetworkEstimator
 from jaxmlp.classifier.targets import Targets, number_targets
-from jaxmlp.errors import InputError
 
 __all__ = ["MLPRegressor"]
 

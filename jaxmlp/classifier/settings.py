@@ -7,9 +7,8 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from jaxmlp.checks import check_number, check_seed, check_sizes, check_whole
+from jaxmlp.checks import InputError, check_number, check_seed, check_sizes, check_whole
 from jaxmlp.classifier.stopping import FitConfig
-from jaxmlp.errors import InputError
 from jaxmlp.network import ActivationName, hidden_activations
 from jaxmlp.optimizers import Hyperparameters, check_hyperparameters, optimizer_of
 from jaxmlp.training import Config

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
+from jaxmlp.checks import InputError
 from jaxmlp.data import one_hot
-from jaxmlp.errors import InputError
 
 __all__ = ["Targets", "as_rows", "class_targets", "number_targets"]
 

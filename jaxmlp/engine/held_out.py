@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jax import Array
 
+from jaxmlp.checks import InputError
 from jaxmlp.data import Dataset
-from jaxmlp.errors import InputError
 
 __all__ = ["Data", "Rows", "data_hash", "hold_out"]
 

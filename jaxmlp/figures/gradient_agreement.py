@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from jaxmlp.checking import GradientReport, StepSweep
-from jaxmlp.figures.style import OKABE_ITO
+from jaxmlp.figures.style import OKABE_ITO, Picture
 
 __all__ = ["agreement"]
 
@@ -29,7 +29,7 @@ def agreement(
         epochs: largest difference of two trainings' parameters after each epoch ``[E]``.
         title: of the whole.
     """
-    figure = Figure(figsize=(14, 4.6), layout="constrained")
+    figure = Picture(figsize=(14, 4.6), layout="constrained")
     figure.suptitle(title)
     left, middle, right = figure.subplots(1, 3, width_ratios=(5, 4, 3.4))
     _by_leaf(left, report, labels)

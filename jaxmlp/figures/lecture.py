@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from jaxmlp.figures.style import OKABE_ITO, PALETTES, start_axes
+from jaxmlp.figures.style import OKABE_ITO, PALETTES, Picture, start_axes
 
 __all__ = ["Points", "bottleneck", "confusion", "curves", "digits", "mistakes", "twins"]
 
@@ -25,11 +25,13 @@ class Points(NamedTuple):
 def digits(images: NDArray[Any], labels: NDArray[Any]) -> Figure:
     """Images ``[n, 8, 8]`` in a grid of five columns, grey, each under its label (lecture, step 1)."""
     rows = -(-len(images) // 5)
-    figure = Figure(figsize=(7.5, 1.75 * rows), layout="constrained")
-    for axes, image, label in zip(figure.subplots(rows, 5).flat, images, labels, strict=True):
+    figure = Picture(figsize=(7.5, 1.75 * rows), layout="constrained")
+    grid = figure.subplots(rows, 5).flat
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, image, label in zip(grid[: len(images)], images, labels, strict=True):
         axes.imshow(image, cmap="gray", vmin=0, vmax=16)
         axes.set_title(str(label))
-        axes.set_axis_off()
     return figure
 
 
@@ -40,7 +42,7 @@ def mistakes(images: NDArray[Any], labels: NDArray[Any], probabilities: NDArray[
     """
     shown, columns = min(len(images), 40), 4
     rows = max(1, -(-shown // columns))
-    figure = Figure(figsize=(13, 1.55 * rows + 0.7), layout="constrained")
+    figure = Picture(figsize=(13, 1.55 * rows + 0.7), layout="constrained")
     figure.suptitle(title if shown == len(images) else f"{title}; {shown} of them are drawn")
     grid = figure.subplots(rows, 2 * columns, squeeze=False, width_ratios=[1, 1.6] * columns)
     for axes in grid.flat:
@@ -68,7 +70,7 @@ def curves(loss: ArrayLike, train_accuracy: ArrayLike, test_accuracy: ArrayLike,
     loss, train, test = (np.asarray(rows, np.float64) for rows in (loss, train_accuracy, test_accuracy))
     epoch = np.arange(1, len(loss) + 1)
     marker = "o" if len(loss) < 20 else ""
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Picture(figsize=(10, 4), layout="constrained")
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
     left.plot(epoch, loss, marker=marker, color=OKABE_ITO[0])
@@ -93,7 +95,7 @@ def confusion(counts: NDArray[Any], title: str, names: Sequence[str] | None = No
     names = [str(name) for name in names or range(n)]
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(max(4.8, 0.42 * n), 14)
-    figure = Figure(figsize=(side + 1.6, side + 0.8), layout="constrained")
+    figure = Picture(figsize=(side + 1.6, side + 0.8), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
@@ -122,7 +124,7 @@ def bottleneck(
     what = "digit" if names is None else "class"
     names = [str(name) for name in names or range(10)]
     colours = list(itertools.islice(itertools.cycle(PALETTES[palette]), len(names)))
-    figure = Figure(figsize=(8.6, 7), layout="constrained")
+    figure = Picture(figsize=(8.6, 7), layout="constrained")
     axes = figure.subplots()
     for number, colour in enumerate(colours):
         for points, marker, size in ((train, ".", 22), (test, "x", 34)):
@@ -150,7 +152,7 @@ def twins(loss: NDArray[Any], final_accuracy: NDArray[Any], title: str) -> Figur
     """
     spread = loss.max(axis=0) - loss.min(axis=0)
     epoch = np.arange(1, len(spread) + 1)
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Picture(figsize=(10, 4), layout="constrained")
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
     shown = np.where(spread > 0, spread, np.nan)  # a spread of exactly zero has no place on a log scale

@@ -1,12 +1,15 @@
-"""Colours and axes that all figures share.
+"""Colours, axes and the kind of figure that all figures share.
 
 Colours that the lecture does not fix are Okabe and Ito's, which colour-blind readers can tell apart too.
 """
 
+import io
+
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["OKABE_ITO", "PALETTES", "start_axes"]
+__all__ = ["OKABE_ITO", "PALETTES", "Picture", "start_axes"]
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
@@ -20,6 +23,15 @@ PALETTES: dict[str, tuple[str, ...]] = {
         "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000",
     ),
 }  # fmt: skip
+
+
+class Picture(Figure):
+    """A Figure that a notebook shows, whether or not pyplot was imported there; nothing has to be closed."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
 
 
 def start_axes(axes: Axes, epochs: int) -> None:

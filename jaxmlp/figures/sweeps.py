@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from jaxmlp.figures.style import OKABE_ITO, start_axes
+from jaxmlp.figures.style import OKABE_ITO, Picture, start_axes
 
 __all__ = ["Scored", "best_curves", "by_axis", "difference", "heatmap", "label", "parallel_coordinates"]
 
@@ -61,7 +61,7 @@ def by_axis(found: Sequence[Scored], axis: str, lines: str, measure: str, title:
     everything at once: each is a point. Of more than eight colours the best eight are drawn, the first of ``found``
     among them, and the legend says so.
     """
-    figure = Figure(figsize=(8.6, 5), layout="constrained")
+    figure = Picture(figsize=(8.6, 5), layout="constrained")
     axes = figure.subplots()
     values = _ordered({item.values[axis] for item in found})
     names = list(dict.fromkeys(item.values[lines] for item in found))
@@ -109,7 +109,7 @@ def heatmap(found: Sequence[Scored], across: str, down: str, measure: str, title
     for place in np.ndindex(cells.shape):
         best = _best(found, **{down: rows[place[0]], across: columns[place[1]]})
         cells[place] = np.nan if best is None else 100 * best.accuracy.mean
-    figure = Figure(figsize=(2.6 + 0.72 * max(4, len(columns)), 1.8 + 0.45 * max(4, len(rows))), layout="constrained")
+    figure = Picture(figsize=(2.6 + 0.72 * max(4, len(columns)), 1.8 + 0.45 * max(4, len(rows))), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(cells, cmap="viridis", aspect="auto")
     middle = np.nanmean([np.nanmin(cells), np.nanmax(cells)])
@@ -136,7 +136,7 @@ def best_curves(curves: dict[str, Any], title: str) -> Figure:
         (number, name) for number, name in enumerate(("training", "validation"))
         if any(np.any(np.isfinite(rows[:, number])) for rows in curves.values())
     ]  # fmt: skip
-    figure = Figure(figsize=(5 * max(2, len(shown)), 4.6), layout="constrained")
+    figure = Picture(figsize=(5 * max(2, len(shown)), 4.6), layout="constrained")
     figure.suptitle(title)
     panels = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
     for axes, (number, name) in zip(panels, shown, strict=False):
@@ -156,7 +156,7 @@ def parallel_coordinates(found: Sequence[Scored], axes_names: Sequence[str], mea
 
     Of more than 400 the best 400 are drawn, and the title says so. A value that is None stands apart, below.
     """
-    figure = Figure(figsize=(2 + 1.9 * (len(axes_names) + 1), 5), layout="constrained")
+    figure = Picture(figsize=(2 + 1.9 * (len(axes_names) + 1), 5), layout="constrained")
     axes = figure.subplots()
     shown = [item for item in found if np.isfinite(item.accuracy.mean)][:DRAWN][::-1]
     figure.suptitle(title if len(shown) == len(found) else f"{title}; the best {len(shown):,} are drawn")
@@ -199,7 +199,7 @@ def difference(accuracies: dict[str, Any], interval: Any, title: str) -> Figure:
         interval: of the mean difference, second minus first, in points.
         title: above both.
     """
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Picture(figsize=(10, 4), layout="constrained")
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
     (first, a), (second, b) = ((name, 100 * np.asarray(values)) for name, values in accuracies.items())

@@ -4,11 +4,12 @@ import math
 import textwrap
 from typing import Any, NamedTuple
 
-from jaxmlp.gradient_check.diagnosis import in_notebook
+from jaxmlp.showing import lines, page, table
 
 __all__ = ["GradientCheck", "LeafCheck", "WrongGradientError"]
 
 WIDTH = 79
+HEADER = ("leaf", "shape", "verdict", "error", "tolerance", "checked", "kinks", "worst at", "mine", "right")
 BAD = ("wrong", "missing", "extra", "shape", "not finite")
 
 
@@ -118,18 +119,13 @@ class GradientCheck(NamedTuple):
             lines += textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
         return "\n".join(lines)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        found = [*self.diagnosis[:1], *self.findings[:1]]
+        return f"GradientCheck({'; '.join([self.conclusion, *found])})"
 
     def table(self) -> str:
         """All numbers, one line a leaf."""
-        header = ("leaf", "shape", "verdict", "error", "tolerance", "checked", "kinks", "worst at", "mine", "right")
-        cells: list[tuple[str, ...]] = [header]
-        for row in self.rows:
-            size = "x".join(map(str, row.shape)) or "number"
-            checked = str(row.checked) + (f" + {row.directions}" if row.directions else "")
-            at = "-" if row.worst is None else str(list(row.worst))
-            cells.append((row.leaf, size, row.verdict, f"{row.error:.1e}", f"{row.tolerance:.1e}", checked,
-                          str(row.kinks), at, f"{row.mine:.6g}", f"{row.right:.6g}"))  # fmt: skip
+        cells = [HEADER, *map(_cells, self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         return "\n".join(
             "  ".join(f"{cell:{'<' if place in (0, 2) else '>'}{width}}"
@@ -147,8 +143,20 @@ class GradientCheck(NamedTuple):
         return {**self._asdict(), "ok": self.ok, "conclusion": self.conclusion, "rows": rows}
 
     def _repr_html_(self) -> str:
-        """The answer in a notebook."""
-        return in_notebook(str(self), self.ok)
+        """The answer in a notebook: what was found in words, and a line for each leaf."""
+        words = [f"first mistake: {self.diagnosis[0]}", *self.diagnosis[1:]] if self.diagnosis else []
+        said = [*self.findings, *words, *([f"recognised: {self.recognised}"] if self.recognised else [])]
+        told = table((*HEADER, ""), [(*_cells(row), "" if row.verdict == "right" else row.note) for row in self.rows])
+        return page(self.conclusion, lines(said), told, lines([f"note: {note}" for note in self.notes]), ok=self.ok)
+
+
+def _cells(row: LeafCheck) -> tuple[str, ...]:
+    """A leaf's numbers, in the sequence of `HEADER`."""
+    size = "x".join(map(str, row.shape)) or "number"
+    checked = str(row.checked) + (f" + {row.directions}" if row.directions else "")
+    at = "-" if row.worst is None else str(list(row.worst))
+    return (row.leaf, size, row.verdict, f"{row.error:.1e}", f"{row.tolerance:.1e}", checked,
+            str(row.kinks), at, f"{row.mine:.6g}", f"{row.right:.6g}")  # fmt: skip
 
 
 def _words(row: LeafCheck) -> str:

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.gradient_check.trees import Leaf, build, leaves_of
 
 __all__ = ["Parameters", "scalar"]

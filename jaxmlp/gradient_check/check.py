@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.gradient_check.answer import GradientCheck, LeafCheck
 from jaxmlp.gradient_check.calling import Parameters, scalar
 from jaxmlp.gradient_check.diagnosis import recognise

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.gradient_check.answer import LeafCheck
 from jaxmlp.gradient_check.calling import Parameters
 from jaxmlp.gradient_check.trees import leaves_like, renamed

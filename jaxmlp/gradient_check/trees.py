@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 
 __all__ = ["Leaf", "build", "leaves_like", "leaves_of", "renamed"]
 

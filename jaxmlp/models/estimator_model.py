@@ -7,11 +7,10 @@ from typing import Any, cast
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from jaxmlp.checks import InputError, sizes_of
 from jaxmlp.classifier import MLPClassifier, MLPRegressor, NetworkEstimator, check_settings
-from jaxmlp.errors import InputError
 from jaxmlp.models.model import Model
 from jaxmlp.models.scalers import scaler_of, scaler_to_json
-from jaxmlp.network import sizes_of
 
 __all__ = ["estimator_of", "model_of"]
 

@@ -9,10 +9,11 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxmlp.checks import InputError, sizes_of
 from jaxmlp.data import Dataset
-from jaxmlp.errors import InputError
-from jaxmlp.network import ActivationName, Params, forward, output_of, sizes_of
+from jaxmlp.network import ActivationName, Params, forward, output_of
 from jaxmlp.runtime import computing
+from jaxmlp.showing import page, table
 from jaxmlp.tables import Preparation, Table, read_columns
 
 __all__ = ["Model", "trained_model"]
@@ -41,6 +42,38 @@ class Model:
     classifier: Mapping[str, Any] | None = None
     preparation: Preparation | None = None
     output: str = "softmax"
+
+    def __repr__(self) -> str:
+        return f"Model({', '.join(self._facts().values())})"
+
+    def _repr_html_(self) -> str:
+        """The network in a notebook: what it is, and how it was trained."""
+        facts, data = self._facts(), self.details.get("data")
+        trained: dict[str, Any] = {"data": data.get("data") or "a table"} if isinstance(data, Mapping) else {}
+        for name, value in self.details.items():
+            if name not in facts and isinstance(value, (str, int, float, list)):
+                trained[name.replace("_", " ")] = value
+        network = facts.pop("network")
+        return page(f"Model {network}", table(("", ""), [*facts.items(), *trained.items()]))
+
+    def _facts(self) -> dict[str, str]:
+        """What it is, in words by name."""
+        sizes, dtype = sizes_of(self.params), np.asarray(self.params[0].weights).dtype
+        columns = None if self.preparation is None else self.preparation.columns
+        facts = {
+            "network": "-".join(map(str, sizes)),
+            "activation": self.activation if isinstance(self.activation, str) else ", ".join(self.activation),
+            "output": self.output,
+            "dtype": str(dtype),
+            "inputs": _listed(f"{sizes[0]:,} inputs", columns),
+            "outputs": _listed(f"{sizes[-1]:,} outputs", self.classes),
+        }
+        accuracy = self.details.get("test_accuracy")
+        return (
+            {**facts, "test_accuracy": f"test accuracy {100 * accuracy:.1f} %"}
+            if isinstance(accuracy, float)
+            else facts
+        )
 
     def probabilities(self, x: Any) -> NDArray[Any]:
         """The probability of each class, or of each label of several, ``[n, n_L]``, in the parameters' dtype.
@@ -82,6 +115,13 @@ class Model:
         if found.x.shape[1] != n_in:
             raise InputError(f"samples have {found.x.shape[1]:,} columns, expected {n_in:,}")
         return found.x
+
+
+def _listed(words: str, names: Any) -> str:
+    """``words`` with the first of the names, if there are any."""
+    if names is None:
+        return words
+    return f"{words} ({', '.join(map(str, names[:3]))}{', ..' if len(names) > 3 else ''})"
 
 
 def trained_model(params: Params, activation: ActivationName, dataset: Dataset, details: Mapping[str, Any]) -> Model:

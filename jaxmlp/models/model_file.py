@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.models.estimator_model import estimator_of, model_of
 from jaxmlp.models.files import whole_file
 from jaxmlp.models.model import Model

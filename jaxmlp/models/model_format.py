@@ -19,10 +19,9 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import save as to_bytes
 
-from jaxmlp.checks import check_sizes
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError, check_sizes, sizes_of
 from jaxmlp.models.model import Model
-from jaxmlp.network import OUTPUTS, Layer, Params, hidden_activations, output_of, sizes_of
+from jaxmlp.network import OUTPUTS, Layer, Params, hidden_activations, output_of
 from jaxmlp.tables import preparation_of
 
 __all__ = ["MAX_HEADER", "VERSION", "Model", "check_header", "decode", "encode"]

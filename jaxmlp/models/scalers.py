@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 
 __all__ = ["scaler_of", "scaler_to_json"]
 

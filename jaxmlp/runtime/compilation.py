@@ -10,8 +10,7 @@ from pathlib import Path
 
 import jax
 
-from jaxmlp.checks import check_dtype, check_sizes
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError, check_dtype, check_sizes
 from jaxmlp.runtime.device import choose_device, started
 
 __all__ = ["cache_folder", "compiles_whole_loops", "configure", "configure_sweep", "loop_options", "merge_flags"]

@@ -4,7 +4,8 @@ from typing import Any
 
 import jax
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
+from jaxmlp.runtime.installation import install_command
 
 __all__ = ["DEVICES", "choose_device", "find_device", "platforms_missing", "started"]
 
@@ -36,7 +37,7 @@ def find_device(device: str) -> Any:
     try:
         return jax.devices(device)[0]
     except (RuntimeError, AssertionError):  # an AssertionError if JAX_PLATFORMS names no existing platform
-        install = "expected a driver for it, and pip install 'jaxmlp[cuda13]' (an older driver: 'jaxmlp[cuda12]')"
+        install = f"expected a driver for it, and: {install_command('cuda13')} (an older driver: cuda12)"
         raise InputError(f"device is {device!r}, but JAX finds none: {install}") from None
 
 

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from jaxmlp import runtime
-from jaxmlp.checks import check_dataset, check_held, check_whole
+from jaxmlp.checks import InputError, check_dataset, check_held, check_whole
 from jaxmlp.data import Dataset
 from jaxmlp.engine import Data, device_mesh, hold_out, lanes_of, load_kernel
-from jaxmlp.errors import InputError
 from jaxmlp.sweep.blocks.packing import ENGINES, pack, refusal
 from jaxmlp.sweep.halving import BY
 from jaxmlp.sweep.space import Space

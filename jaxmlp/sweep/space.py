@@ -9,8 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from jaxmlp.checks import check_seed, check_sizes, check_whole
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError, check_seed, check_sizes, check_whole
 from jaxmlp.network import ACTIVATIONS
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
 from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial

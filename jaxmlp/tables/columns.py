@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 
 __all__ = ["Columns", "check_numbers", "check_rows", "columns_of", "labels_of"]
 

@@ -7,12 +7,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp.checks import Floats
-from jaxmlp.errors import InputError
+from jaxmlp.checks import Floats, InputError
+from jaxmlp.showing import fields, shown
 
 __all__ = ["Preparation", "preparation_of"]
 
 
+@shown(fields)
 @dataclasses.dataclass(frozen=True, eq=False)
 class Preparation:
     """``(x - mean) / scale``, column by column, and the columns' names.

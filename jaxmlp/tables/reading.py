@@ -10,7 +10,8 @@ import numpy as np
 import sklearn.datasets
 from numpy.typing import NDArray
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
+from jaxmlp.runtime import install_command
 from jaxmlp.tables.columns import Columns, check_numbers, check_rows, columns_of, labels_of
 from jaxmlp.tables.csv_text import parser_message, read_dialect
 
@@ -18,7 +19,6 @@ __all__ = ["BUNDLED", "Columns", "read_columns"]
 
 BUNDLED = ("wine", "iris", "breast_cancer", "digits")
 PARQUET = (".parquet", ".pq")
-INSTALL = "pip install 'jaxmlp[tables]'"
 
 
 def read_columns(
@@ -53,6 +53,10 @@ def read_columns(
     raise InputError(f"the data is a {type(source).__name__}, expected a file, a name, a DataFrame or arrays x and y")
 
 
+def _missing(what: str, package: str) -> InputError:
+    return InputError(f"{what} are read by the package {package}, which is missing: {install_command('tables')}")
+
+
 def _bundled(name: str, target: str | None, drop: Sequence[str]) -> Columns:
     if target is not None or drop:
         raise InputError(f"{name!r} is a set whose target is known, expected no target and nothing to drop")
@@ -71,7 +75,7 @@ def _pandas() -> Any:
     try:
         import pandas
     except ImportError:
-        raise InputError(f"tables are read by the package pandas, which is missing: {INSTALL}") from None
+        raise _missing("tables", "pandas") from None
     return pandas
 
 
@@ -99,7 +103,7 @@ def _read_parquet(path: Path) -> Any:
     try:
         return pandas.read_parquet(path)
     except ImportError:
-        raise InputError(f"Parquet is read by the package pyarrow, which is missing: {INSTALL}") from None
+        raise _missing("Parquet files", "pyarrow") from None
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise InputError(f"{str(path)!r} is no Parquet file: {parser_message(error)}") from None
 

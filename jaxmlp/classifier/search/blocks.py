@@ -14,11 +14,12 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from jaxmlp import engine, runtime
+from jaxmlp.checks import sizes_of
 from jaxmlp.classifier.one_fit import hyperparameters_of
 from jaxmlp.classifier.search.fits import Failed, Fit, Folds, Samples, common_config, programs
 from jaxmlp.classifier.search.job import FitJob, Given, Table, start_block
 from jaxmlp.engine import layout
-from jaxmlp.network import Params, sizes_of
+from jaxmlp.network import Params
 from jaxmlp.optimizers import OPTIMIZERS
 from jaxmlp.randomness import LectureStream
 

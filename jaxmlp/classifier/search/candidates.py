@@ -7,9 +7,8 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.pipeline import Pipeline
 
-from jaxmlp.checks import check_whole
+from jaxmlp.checks import InputError, check_whole
 from jaxmlp.classifier.network_estimator import NetworkEstimator
-from jaxmlp.errors import InputError
 
 __all__ = ["Candidate", "before_of", "candidates_of", "drawn"]
 

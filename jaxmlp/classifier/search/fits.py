@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxmlp.checks import InputError
 from jaxmlp.classifier.one_fit import PreparedFit, prepare, random_of
 from jaxmlp.classifier.settings import Settings, check_settings
 from jaxmlp.classifier.stopping import FitConfig
 from jaxmlp.classifier.targets import Targets
-from jaxmlp.errors import InputError
 from jaxmlp.optimizers import OPTIMIZERS
 
 __all__ = ["Failed", "Fit", "Folds", "Samples", "common_config", "fits", "folds_of", "programs"]

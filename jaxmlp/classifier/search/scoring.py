@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import check_scoring, get_scorer
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 
 __all__ = ["Scorers", "check_refit", "scorers_of"]
 

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, indexable
 from sklearn.utils.validation import validate_data
 
-from jaxmlp.checks import check_weights
+from jaxmlp.checks import InputError, check_weights
 from jaxmlp.classifier.network_estimator import NetworkEstimator
 from jaxmlp.classifier.reports import say
 from jaxmlp.classifier.search.blocks import FitOutcome, train_fits
@@ -25,7 +25,6 @@ from jaxmlp.classifier.search.results import by_metric, results_of
 from jaxmlp.classifier.search.rows import Rows, View, dense, fitted, inputs_of, views_of
 from jaxmlp.classifier.search.scoring import Scorers, check_refit, scorers_of
 from jaxmlp.classifier.targets import as_rows
-from jaxmlp.errors import InputError
 from jaxmlp.runtime import computing
 
 __all__ = ["Searching"]

@@ -16,18 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxmlp.checks import InputError, sizes_of
 from jaxmlp.data import Dataset
 from jaxmlp.engine.fused.shares import COPIES, Division, divide, thread_size, warps
-from jaxmlp.errors import InputError
-from jaxmlp.network import ACTIVATIONS, hidden_activations, sizes_of
+from jaxmlp.network import ACTIVATIONS, hidden_activations
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, adam
+from jaxmlp.runtime import install_command
 from jaxmlp.training import Config, TrainingState
 
 __all__ = ["fused_epochs", "fused_refusal", "load_kernel"]
 
 THREADS = 1024
 """The most threads of a GPU's block."""
-INSTALL = "pip install 'jaxmlp[fused]'"
 VALUES = 512
 """How many numbers of 4 bytes a GPU's thread may keep: up to 255 in registers, the others in its local memory."""
 STACK = 2**18
@@ -49,7 +49,7 @@ def load_kernel() -> ModuleType:
         missing = isinstance(error, ModuleNotFoundError) and error.name == "warp"
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         told = "which is not installed" if missing else f"which fails ({reason})"
-        raise InputError(f"the fused engine needs NVIDIA Warp, {told}, expected: {INSTALL}") from None
+        raise InputError(f"the fused engine needs NVIDIA Warp, {told}, expected: {install_command('fused')}") from None
     return kernel
 
 

@@ -2,7 +2,6 @@
 
 from jaxmlp.gradient_check.diagnosis.diagnosis import Diagnosis, Finding, diagnose
 from jaxmlp.gradient_check.diagnosis.looks import looks, where_wrong
-from jaxmlp.gradient_check.diagnosis.notebook import in_notebook
 from jaxmlp.gradient_check.diagnosis.recognition import Recognised, recognise
 
-__all__ = ["Diagnosis", "Finding", "Recognised", "diagnose", "in_notebook", "looks", "recognise", "where_wrong"]
+__all__ = ["Diagnosis", "Finding", "Recognised", "diagnose", "looks", "recognise", "where_wrong"]

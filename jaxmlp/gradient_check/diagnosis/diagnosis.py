@@ -13,9 +13,9 @@ from jaxmlp.gradient_check.diagnosis.known_mistakes import BackwardState
 from jaxmlp.gradient_check.diagnosis.layer import Step, examine
 from jaxmlp.gradient_check.diagnosis.layouts import Leaves
 from jaxmlp.gradient_check.diagnosis.looks import close
-from jaxmlp.gradient_check.diagnosis.notebook import in_notebook
 from jaxmlp.gradient_check.diagnosis.plain_network import Floats, forward, leaf_gradients
 from jaxmlp.gradient_check.diagnosis.recognition import Recognised
+from jaxmlp.showing import lines, page, table
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
@@ -70,11 +70,15 @@ class Diagnosis(NamedTuple):
         """The sentences, one per line."""
         return "\n".join(self.sentences())
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f"Diagnosis({self.sentences()[0]})"
 
     def _repr_html_(self) -> str:
-        """The sentences in a notebook."""
-        return in_notebook(str(self), self.ok)
+        """The sentences in a notebook, a line of a table for each finding."""
+        first, *others = self.sentences()
+        rows = [(finding.layer, finding.quantity, finding.explanation) for finding in self.findings]
+        found = table(("layer", "quantity", "what is wrong"), rows) if rows else ""
+        return page(first, found, lines(others[max(len(rows) - 1, 0) :]), ok=self.ok)
 
 
 def diagnose(

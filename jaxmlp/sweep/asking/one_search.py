@@ -9,15 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxmlp.checks import check_seed, check_whole
+from jaxmlp.checks import InputError, check_seed, check_whole
 from jaxmlp.data import Dataset
 from jaxmlp.engine import data_hash
-from jaxmlp.errors import InputError
 from jaxmlp.sweep import store
 from jaxmlp.sweep.asking.samplers import load_optuna, make_sampler, new_study
 from jaxmlp.sweep.asking.studies import Final, ask, check_study, give_up, tell, token_of
 from jaxmlp.sweep.asking.suggesting import searched, trials_of
-from jaxmlp.sweep.findings import Results
+from jaxmlp.sweep.findings import Results, summary
 from jaxmlp.sweep.one_call import Pool, announced, executor_of, manifest_of
 from jaxmlp.sweep.preparation import Say, SweepConfig, prepared_data, prepared_engine, values_of
 from jaxmlp.sweep.runner import run_sweep
@@ -40,6 +39,13 @@ class Searched(NamedTuple):
     results: Results
     study: Any
     seconds: dict[str, float]
+
+    def __repr__(self) -> str:
+        return f"Searched({self.results!r})"
+
+    def _repr_html_(self) -> str:
+        """The results in a notebook."""
+        return summary.in_notebook(self.results.rows, by=self.results.by)
 
 
 def search(

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
+from jaxmlp.runtime import install_command
 
 __all__ = ["SAMPLERS", "load_optuna", "make_sampler", "new_study"]
 
@@ -22,7 +23,7 @@ def load_optuna() -> Any:
     try:
         return importlib.import_module("optuna")
     except ImportError:
-        raise InputError("a search needs the package optuna: pip install 'jaxmlp[optuna]'") from None
+        raise InputError(f"a search needs the package optuna: {install_command('optuna')}") from None
 
 
 def new_study(by: str) -> Any:
@@ -48,7 +49,7 @@ def make_sampler(name: str, seed: int, number: int, size: int) -> Any:
     if name not in SAMPLERS:
         raise InputError(f"sampler is {name!r}, expected one of {', '.join(SAMPLERS)}")
     if (package := NEEDS.get(name)) and find_spec(package) is None:
-        raise InputError(f"the sampler {name} needs the package {package}: pip install {package}")
+        raise InputError(f"the sampler {name} needs the package {package}: {install_command('', package)}")
     start = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", load_optuna().exceptions.ExperimentalWarning)

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.sweep import store
 from jaxmlp.sweep.asking.samplers import DIRECTIONS, load_optuna, new_study
 from jaxmlp.sweep.asking.suggesting import choices_of, suggest, trials_of

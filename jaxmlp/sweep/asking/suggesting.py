@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.sweep.space import AXES, Range, Space, configured, parse_hidden
 from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial
 

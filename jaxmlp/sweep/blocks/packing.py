@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jaxmlp.checks import InputError
 from jaxmlp.engine import BlockConfig, Data, fused_refusal, ladder_width, layout, load_kernel
-from jaxmlp.errors import InputError
 from jaxmlp.sweep.blocks.continuing import Kept
 from jaxmlp.sweep.trial import Trial
 

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 
 from jaxmlp import runtime
+from jaxmlp.checks import InputError
 from jaxmlp.engine import Data
-from jaxmlp.errors import InputError
 from jaxmlp.sweep.blocks.block_training import Trained, Watch, train_watched
 from jaxmlp.sweep.blocks.packing import Block
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from jaxmlp import runtime
+from jaxmlp.checks import InputError
 from jaxmlp.data import Dataset
 from jaxmlp.engine import data_hash, hold_out
-from jaxmlp.errors import InputError
 from jaxmlp.models import Model, save, trained_model
 from jaxmlp.sweep import store
 from jaxmlp.sweep.blocks.block_training import Outcome, train_trial
@@ -192,6 +192,13 @@ class Results:
 
     def __str__(self) -> str:
         return self.summary()
+
+    def __repr__(self) -> str:
+        return f"Results({summary.progress_line(self.rows)}; the best: {self.configurations[:1]})"
+
+    def _repr_html_(self) -> str:
+        """The ten best configurations in a notebook."""
+        return summary.in_notebook(self.rows, by=self.by)
 
 
 def trial_of_row(row: dict[str, Any]) -> Trial:

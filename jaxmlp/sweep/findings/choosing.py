@@ -50,6 +50,11 @@ class Configuration(NamedTuple):
     loss: Interval
     accuracy: Interval
 
+    def __repr__(self) -> str:
+        values = ", ".join(f"{axis} {value}" for axis, value in self.values.items() if value is not None)
+        done = f"{len(self.rows)} of {self.trials} trials done"
+        return f"Configuration({values}; {done}, loss {self.loss.mean:.4g}, accuracy {100 * self.accuracy.mean:.2f} %)"
+
 
 def interval(values: ArrayLike, least: float = -np.inf, most: float = np.inf) -> Interval:
     """Mean and 95 % interval of ``values [n]``, n >= 1, none of which can be below ``least`` or above ``most``."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxmlp import showing
 from jaxmlp.sweep.findings import choosing
 from jaxmlp.sweep.findings.choosing import Configuration, Interval, Row
 
-__all__ = ["aligned", "environments_line", "label", "progress_line", "summary"]
+__all__ = ["aligned", "environments_line", "in_notebook", "label", "progress_line", "summary"]
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -37,6 +38,13 @@ def percent(found: Interval) -> str:
 
 def table(found: Sequence[Configuration], axes: Sequence[str], measures: tuple[str, str]) -> str:
     """Configurations, one per line."""
+    return aligned(*cells(found, axes, measures))
+
+
+def cells(
+    found: Sequence[Configuration], axes: Sequence[str], measures: tuple[str, str]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The header and the lines of `table`."""
     axes = axes or ["hidden", "learning_rate"]
     lines = [
         (
@@ -46,7 +54,7 @@ def table(found: Sequence[Configuration], axes: Sequence[str], measures: tuple[s
         for rank, item in enumerate(found, 1)
     ]  # fmt: skip
     names = [name.replace("_", " ") for name in (*axes, "done", *measures)]
-    return aligned(("", *names[:-1], f"{names[-1]} % (95 % interval)"), lines)
+    return ("", *names[:-1], f"{names[-1]} % (95 % interval)"), lines
 
 
 def short(loss: float) -> str:
@@ -58,6 +66,15 @@ def chosen_line(best: Configuration) -> str:
     """The test accuracy of the chosen configuration; no other configuration's is shown."""
     test = choosing.interval([row["test_accuracy"] for row in best.rows], 0, 1)
     return f"chosen: 1, test accuracy {percent(test)} % over {len(best.rows)} seed{'s' * (len(best.rows) != 1)}"
+
+
+def in_notebook(rows: Sequence[Row], top: int = 10, by: str = "loss") -> str:
+    """The same as `summary` in HTML, with how far the sweep is."""
+    found = choosing.configurations(rows, by)
+    if not found:
+        return showing.page(progress_line(rows))
+    told = showing.table(*cells(found[:top], choosing.varying(rows), choosing.measure_of(rows)))
+    return showing.page(progress_line(rows), told, showing.lines([chosen_line(found[0]), *sure_line(found, by)]))
 
 
 def summary(rows: Sequence[Row], top: int = 10, by: str = "loss") -> str:
@@ -86,6 +103,8 @@ def sure_line(found: Sequence[Configuration], by: str) -> list[str]:
 
 def progress_line(rows: Sequence[Row]) -> str:
     """How far the sweep is: trials by status, and how many configurations are not begun."""
+    if not rows:
+        return "no trial"
     counts = collections.Counter(str(row["status"]) for row in rows)
     every, known = (
         {tuple(row[axis] for axis in choosing.AXES) for row in part}

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.sweep.store.database import transaction
 from jaxmlp.sweep.store.writing import Sweep, add_members
 from jaxmlp.sweep.trial import Trial

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 
 try:
     import fcntl

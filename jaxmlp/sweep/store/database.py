@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Generator
 from pathlib import Path
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 
 __all__ = ["SCHEMA_VERSION", "opened", "transaction"]
 

@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.sweep.store.database import opened
 from jaxmlp.sweep.store.values import METRICS, checksum, curves_checksum, sound
 from jaxmlp.sweep.store.writing import Sweep, find_sweeps

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.sweep.trial import id_of
 
 __all__ = ["METRICS", "checksum", "curves_checksum", "metrics", "sound"]

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jaxmlp.errors import InputError
+from jaxmlp.checks import InputError
 from jaxmlp.sweep.blocks.block_training import Outcome
 from jaxmlp.sweep.store.database import transaction
 from jaxmlp.sweep.store.values import METRICS, checksum, curves_checksum, metrics, sound
