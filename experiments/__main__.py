@@ -1,13 +1,17 @@
 """The whole lecture: the digits, then its three networks, and a table at the end.
 
+The other experiments are python -m experiments.NAME: page, train, predict, gradient_check, sensitivity, width_or_luck,
+sweep, benchmark, gpu_report, digits_gallery, one_hidden_layer, two_hidden_layers, bottleneck.
+
 python -m experiments
+python -m experiments.train --help
 """
 
 import sys
 from pathlib import Path
 
 from experiments import bottleneck, digits_gallery, one_hidden_layer, train, two_hidden_layers
-from experiments.support import command_line, training_run
+from experiments.support import command_line, parsing, training_run
 
 # The lecture's training and test accuracy of each network after 100 epochs.
 LECTURE = {
@@ -27,9 +31,9 @@ def row(result: training_run.Result, lecture: tuple[str, str], folder: Path) -> 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments", __doc__, out="runs")
-    parser.add_argument("--quiet", action="store_true", help="no line per epoch")
-    command_line.add_no_cache(parser)
+    parser = parsing.parser("experiments", __doc__, out="runs")
+    parsing.add_quiet(parser)
+    parsing.add_no_cache(parser)
     options = parser.parse_args(arguments)
 
     def body() -> int:

@@ -9,7 +9,7 @@ python -m experiments.benchmark gpu         a GPU beside the CPU: thousands of n
 import sys
 
 from experiments.benchmarks import classifier_time, gpu_time, sweep_time, training_time
-from experiments.support import command_line
+from experiments.support import parsing
 
 BENCHMARKS = {
     "training": training_time.main,
@@ -22,9 +22,11 @@ BENCHMARKS = {
 def main(arguments: list[str] | None = None) -> int:
     """The command: the first argument names the benchmark, the others are passed on to it."""
     given = sys.argv[1:] if arguments is None else arguments
-    parser = command_line.Parser("python -m experiments.benchmark", description=__doc__)
-    parser.formatter_class = command_line.Lines
-    parser.add_argument("what", choices=BENCHMARKS, help="what to measure; WHAT --help: its options")
+    parser = parsing.Parser("python -m experiments.benchmark", __doc__)
+    parser.add_argument("what", choices=BENCHMARKS, help="what to measure; WHAT --help tells its options")
+    if not given:
+        parser.print_help()
+        return 2
     what = parser.parse_args(given[:1]).what
     return BENCHMARKS[what](given[1:])
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.support import command_line
+from experiments.support import command_line, parsing
 from jaxmlp import figures, load_images
 from jaxmlp.checks import Floats, Integers
 from jaxmlp.showing import fields, shown
@@ -32,7 +32,7 @@ def run() -> Gallery:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    options = command_line.parser("experiments.digits_gallery", __doc__).parse_args(arguments)
+    options = parsing.parser("experiments.digits_gallery", __doc__).parse_args(arguments)
 
     def body() -> int:
         folder = command_line.output_folder(options.out)

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.support import command_line, fused_compile, gpu_compile
+from experiments.support import command_line, fused_compile, gpu_compile, parsing
 from jaxmlp import Config, Dataset, Hyperparameters, Layer, TrainingState, automatic_gradient, runtime, train_epochs
 from jaxmlp.checks import check_sizes
 from jaxmlp.engine import fused_epochs, layout, penalised_gradient
@@ -196,9 +196,10 @@ def fused_table(rows: list[dict[str, Any]]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments.gpu_report", __doc__)
-    parser.add_argument("--hidden", nargs="*", type=int, default=(20,), metavar="N", help="hidden widths (20)")
-    parser.add_argument("--networks", type=int, default=1024, help="of the sweeps (%(default)s)")
+    parser = parsing.parser("experiments.gpu_report", __doc__)
+    parsing.add_hidden(parser, (20,))
+    networks = "how many train side by side in the sweeps (%(default)s)"
+    parser.add_argument("--networks", type=int, default=1024, metavar="N", help=networks)
     options = parser.parse_args(arguments)
 
     def body() -> int:

@@ -22,7 +22,7 @@ from experiments.gradient_cases import planted_mistakes
 from experiments.gradient_cases.own_file import show_file
 from experiments.gradient_cases.planted_check import show_planted
 from experiments.gradient_cases.random_networks import show_random
-from experiments.support import command_line, own_data
+from experiments.support import command_line, own_data, parsing
 from jaxmlp import (
     ACTIVATIONS,
     Config,
@@ -217,17 +217,21 @@ def record(result: Result) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; exit code 0 where gradients agree, with --planted-mistake all where all are caught; else 1."""
-    parser = command_line.parser("experiments.gradient_check", __doc__)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("file", nargs="?", metavar="FILE.py", help="with your loss, gradient and params, perhaps data")
-    what.add_argument("--hidden", nargs="*", type=int, default=(20, 10), metavar="N", help="hidden widths (20 10)")
+    parser = parsing.parser("experiments.gradient_check", __doc__)
+    what = parser.add_argument_group("what is checked, one of these").add_mutually_exclusive_group()
+    what.add_argument(
+        "file", nargs="?", metavar="FILE.py", help="yours: it has loss, gradient and params, perhaps data"
+    )
+    parsing.add_hidden(what, (20, 10))
     what.add_argument("--random-networks", type=int, metavar="N", help="this many random networks, not the digits")
     what.add_argument("--planted-mistake", "--planted-bug", choices=(*planted_mistakes.MISTAKES, "all"), metavar="NAME",
-                      help=f"all, or one of {', '.join(planted_mistakes.MISTAKES)}")  # fmt: skip
-    parser.add_argument("--activation", choices=ACTIVATIONS, help="(sigmoid; random networks: all of them)")
-    parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="rows (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="0..2**32-1 (%(default)s)")
+                      help=f"is it found? all, or one of {', '.join(planted_mistakes.MISTAKES)}")  # fmt: skip
+    add = parser.add_argument_group("how").add_argument
+    add("--activation", choices=ACTIVATIONS, help="phi of the hidden layers (sigmoid; random networks: all of them)")
+    precision = "precision of all numbers (%(default)s)"
+    add("--dtype", choices=("float64", "float32"), default="float64", help=precision)
+    add("--batch-size", type=int, default=32, metavar="B", help="samples in the loss (%(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="of the random numbers, 0..2**32-1 (%(default)s)")
     own_data.add_arguments(parser)
     options = parser.parse_args(arguments)
     source = own_data.read(options)
@@ -243,8 +247,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.random_networks is not None:
             activations = (options.activation,) if options.activation else tuple(ACTIVATIONS)
             return show_random(options.random_networks, options.seed, options.dtype, activations, options.out)
-        hidden = tuple(options.hidden)
-        settings = Settings(hidden, options.activation or "sigmoid", options.dtype, options.batch_size, options.seed)
+        settings = Settings(
+            options.hidden, options.activation or "sigmoid", options.dtype, options.batch_size, options.seed
+        )
         return show_data(settings, options.out, source)
 
     return command_line.call(body, options.device)

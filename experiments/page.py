@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments import bottleneck, one_hidden_layer
 from experiments.page_parts.assembly import assemble
 from experiments.page_parts.content import Content, of_file, of_training, to_json
-from experiments.support import command_line, training_run
+from experiments.support import command_line, parsing, training_run
 from jaxmlp import History, InputError
 from jaxmlp.checks import sizes_of
 
@@ -51,12 +51,12 @@ def show(content: Content, folder: Path, browser: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments.page", __doc__)
+    parser = parsing.parser("experiments.page", __doc__)
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL", help="a file written by an experiment or by jaxmlp.save")
     add("--bottleneck", action="store_true", help="the lecture's third network instead of its first")
-    add("--open", action="store_true", help="show the page in the browser")
-    command_line.add_no_cache(parser)
+    parser.common.add_argument("--open", action="store_true", help="show the page in the browser")
+    parsing.add_no_cache(parser)
     options = parser.parse_args(arguments)
     if options.model is not None and options.bottleneck:
         parser.error(f"MODEL is {options.model!r} and --bottleneck is given, expected one of the two")

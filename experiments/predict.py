@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
-from experiments.support import command_line
+from experiments.support import command_line, parsing
 from experiments.support.digits_model import learned_from, load_model, prepared
 from jaxmlp import InputError, Model, figures, load_images, load_table, runtime
 from jaxmlp.checks import sizes_of
@@ -227,9 +227,10 @@ def show(result: Result, name: str, folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments.predict", __doc__)
+    parser = parsing.parser("experiments.predict", __doc__)
     add: Any = parser.add_argument
     add("model", metavar="MODEL", help="a file written by an experiment or by jaxmlp.save")
+    add = parser.add_argument_group("your own data, instead of the digits").add_argument
     add("--data", metavar="FILE", help="CSV, Parquet, .npz, or the name of a bundled set (the digits)")
     add("--target", metavar="COLUMN", help="the column with the labels, where they are known")
     add("--drop", nargs="+", action="extend", default=[], metavar="COLUMN", help="columns to leave out")

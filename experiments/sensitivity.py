@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.support import command_line, own_data, training_run
+from experiments.support import command_line, own_data, parsing, training_run
 from jaxmlp import (
     Config,
     Dataset,
@@ -174,14 +174,15 @@ def record(result: Sensitivity) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments.sensitivity", __doc__)
+    parser = parsing.parser("experiments.sensitivity", __doc__)
     add = parser.add_argument
-    add("--hidden", nargs="*", type=int, default=(20, 10), metavar="N", help="hidden widths (20 10)")
-    add("--twins", type=int, default=64, help="networks, one rounding error apart (%(default)s)")
-    add("--seed", type=int, default=0, help="0..2**32-1 (%(default)s)")
-    add("--learning-rate", type=float, default=0.2, help="(%(default)s)")
-    add("--epochs", type=int, default=100, help="(%(default)s)")
-    add("--quiet", action="store_true", help="no line per epoch")
+    parsing.add_hidden(parser, (20, 10))
+    add("--twins", type=int, default=64, metavar="N", help="how many networks, one rounding error apart (%(default)s)")
+    add("--epochs", type=int, default=100, metavar="N", help="passes over the training rows (%(default)s)")
+    rate = "eta of the update W - eta dL/dW, above 0 (%(default)s)"
+    add("--learning-rate", type=float, default=0.2, metavar="ETA", help=rate)
+    add("--seed", type=int, default=0, metavar="N", help="of the random numbers, 0..2**32-1 (%(default)s)")
+    parsing.add_quiet(parser)
     own_data.add_arguments(parser)
     options = parser.parse_args(arguments)
 

@@ -3,6 +3,7 @@
 python -m experiments.sweep run --hidden 20 20,10 --learning-rate 0.05 0.1 0.2 --seeds 0:16 --epochs 20
 python -m experiments.sweep search --hidden 20 --learning-rate log:0.01:1 --weight-decay log:1e-6:1e-2 --trials 500
 python -m experiments.sweep report
+python -m experiments.sweep export
 python -m experiments.sweep run --data flowers.csv --target species --hidden 4 8 --seeds 0:8
 """
 
@@ -17,22 +18,23 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from experiments.support import command_line, own_data
+from experiments.support import command_line, own_data, parsing
 from experiments.sweep_actions import estimate, report_and_export, search
 from experiments.sweep_actions.executors import executor
 from jaxmlp import InputError, Table, runtime, sweep
 from jaxmlp.sweep import BY, ENGINES, Results, Space, SweepConfig, make_space, prepared
 
 AXES: dict[str, str] = {
-    "hidden": "widths of a network's hidden layers, as 20 or 20,10 or none",
-    "activation": "of the hidden layers",
-    "batch_size": "samples per update",
-    "optimizer": "sgd, momentum, nesterov or adam",
-    "learning_rate": "numbers, or with --random uniform:LOW:HIGH or log:LOW:HIGH, like the next three",
-    "momentum": "of momentum and nesterov",
-    "weight_decay": "0: none",
-    "init_scale": "of the initial weights' standard deviation, times 1/sqrt(inputs)",
-    "seeds": "numbers or FIRST:END",
+    "hidden": "networks by the units of their hidden layers: 20 10 are two networks, 20,10 is one with two layers, "
+    "none has no hidden layer (20)",
+    "activation": "phi of the hidden layers: sigmoid, tanh, relu, identity (sigmoid)",
+    "batch_size": "samples per update (1)",
+    "optimizer": "sgd, momentum, nesterov or adam (sgd)",
+    "learning_rate": "eta of the update, above 0 (0.2)",
+    "momentum": "share of the last change that is kept, 0 to 1; of momentum and nesterov (0.9)",
+    "weight_decay": "times the parameters it is added to the gradient, 0 or more (0)",
+    "init_scale": "of the initial weights' standard deviation, in units of 1/sqrt(inputs) (1)",
+    "seeds": "of the random numbers: single ones or FIRST:END, as 0:16 for 0 to 15 (0)",
 }
 SETTINGS: dict[str, Any] = {"epochs": 20, "validation": None, "dtype": "float32", "halving": 0, "by": "loss"}
 
@@ -92,33 +94,50 @@ def run(
         )  # fmt: skip
 
 
-def add_arguments(parser: argparse.ArgumentParser, searched: bool = False) -> None:
+def add_arguments(parser: parsing.Parser, searched: bool = False) -> None:
     """The options of ``run``, or of ``search``."""
-    add = parser.add_argument
-    add("--space", metavar="FILE", help="TOML file with the same names and lists of values; options here win")
+    ranges = "of numbers also ranges, uniform:LOW:HIGH or log:LOW:HIGH"
+    title = "what to choose from" if searched else "which networks: every value with every other"
+    group = parser.add_argument_group(title, f"lists of values; {ranges}{'' if searched else ', with --random'}")
     for name, about in AXES.items():
         kind: Any = int if name == "batch_size" else str
-        add(f"--{name.replace('_', '-')}", nargs="+", action="extend", type=kind, metavar="V", help=about)
-    if not searched:
-        add("--random", type=int, metavar="N", help="N configurations drawn from the values and ranges, not their grid")
-        add("--random-seed", type=int, metavar="N", help="of these draws (0)")
+        group.add_argument(
+            f"--{name.replace('_', '-')}", nargs="+", action="extend", type=kind, metavar="V", help=about
+        )
+    group.add_argument("--space", metavar="FILE", help="TOML file with the same names and values; options here win")
+    if searched:
+        search.add_arguments(parser)
+    else:
+        add = parser.add_argument_group("fewer than all of them").add_argument
+        add("--random", type=int, metavar="N", help="draw N configurations from the values and ranges")
+        add("--random-seed", type=int, metavar="N", help="of these draws, 0..2**32-1 (0)")
         halving = "successive halving: a K-th of the configurations goes on after a quarter of the epochs, and again"
-        add("--halving", type=int, metavar="K", help=f"{halving} after K times as many")
-    add("--epochs", type=int, help="(20)")
-    add(
-        "--validation",
-        type=int,
-        metavar="N",
-        help="the last N training rows, to choose by; 0: none (300, of your data a fifth)",
-    )
-    add("--dtype", choices=("float32", "float64"), help="(float32)")
+        add("--halving", type=int, metavar="K", help=f"{halving} after K times as many; 0: all go on to the end (0)")
+    add = parser.add_argument_group("training").add_argument
+    add("--epochs", type=int, metavar="N", help="passes over the training rows (20)")
+    validation = "the last N training rows choose and are not trained on; 0: none (300, of your data a fifth)"
+    add("--validation", type=int, metavar="N", help=validation)
     add("--by", choices=BY, help="what chooses a configuration, by its mean over the seeds (loss)")
-    engines = "fused: a whole epoch in one launch, for GPUs; auto: fused on a GPU, where it is installed, else scan"
-    add("--engine", choices=(*ENGINES, "auto"), default="auto", help=engines)
-    add("--executor", default="local", metavar="WHERE", help="local, or dask://HOST:PORT (%(default)s)")
-    add("--dry-run", action="store_true", help="say what it would take, train nothing")
-    command_line.add_no_cache(parser)
+    add("--dtype", choices=("float32", "float64"), help="precision of all numbers (float32)")
     own_data.add_arguments(parser)
+    add = parser.common.add_argument
+    engines = (
+        "how networks train side by side; fused: a whole epoch in one launch, for GPUs; auto: the faster one (auto)"
+    )
+    add("--engine", choices=(*ENGINES, "auto"), default="auto", help=engines)
+    add(
+        "--executor", default="local", metavar="WHERE", help="local, or a Dask cluster's dask://HOST:PORT (%(default)s)"
+    )
+    add("--dry-run", action="store_true", help="say what it would take, train nothing")
+    parsing.add_no_cache(parser)
+
+
+def widths_note(hidden: list[str] | None) -> str:
+    """What several values of ``--hidden`` mean, where `experiments.train` would take them for one network; else ""."""
+    if hidden is None or len(hidden) < 2 or not all(value.isdecimal() for value in hidden):
+        return ""
+    one = f"one network with {len(hidden)} hidden layers is --hidden {','.join(hidden)}"
+    return f"note: --hidden {' '.join(hidden)} are {len(hidden)} networks with one hidden layer each; {one}"
 
 
 def check_executor(options: argparse.Namespace) -> None:
@@ -141,6 +160,8 @@ def run_command(options: argparse.Namespace) -> int:
     """``run``."""
     values, settings = values_of(options)
     space = make_space(values, (*SETTINGS, *own_data.FIELDS))
+    if note := widths_note(options.hidden):
+        print(note)
     if options.dry_run:
         table, config = load(settings)
         given = config._replace(engine=options.engine)
@@ -179,27 +200,35 @@ def search_command(options: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments.sweep", __doc__)
-    actions = parser.add_subparsers(
-        dest="action", required=True, parser_class=command_line.Parser, metavar="run|search|report|export"
-    )
-    runs = actions.add_parser("run", help="run a sweep, or resume it", allow_abbrev=False)
+    parser = parsing.parser("experiments.sweep", __doc__)
+    actions = parser.add_subparsers(title="what to do", dest="action", metavar="run|search|report|export")
+
+    def action(name: str, about: str) -> parsing.Parser:
+        command = f"python -m experiments.sweep {name}"
+        examples = [line for line in (__doc__ or "").splitlines() if line.startswith(command)]
+        said = "\n".join([f"{about[0].upper()}{about[1:]}.", *examples])
+        return actions.add_parser(name, help=about, description=said)
+
+    runs = action("run", "run a sweep, or resume it")
     add_arguments(runs)
-    searches = actions.add_parser("search", help="the same by a sampler of Optuna, or resume it", allow_abbrev=False)
+    searches = action("search", "let a sampler of Optuna choose what to train, or resume that")
     add_arguments(searches, searched=True)
-    search.add_arguments(searches)
-    reports = actions.add_parser("report", help="top configurations, figures, trials.csv", allow_abbrev=False)
+    reports = action("report", "show the best configurations as a table and as figures, and write trials.csv")
     report_and_export.add_report_arguments(reports)
-    exports = actions.add_parser("export", help="a trial's network as best.safetensors", allow_abbrev=False)
+    exports = action("export", "write a trial's network as best.safetensors")
     report_and_export.add_export_arguments(exports)
     for each in (runs, searches, reports, exports):
-        command_line.add_device(each, argparse.SUPPRESS)
-        each.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help="(%(default)s)")
+        parsing.add_device(each, argparse.SUPPRESS)
+        database = "SQLite file with every trial (%(default)s)"
+        each.common.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help=database)
     for each in (reports, exports):
-        each.add_argument("--by", choices=BY, help="what chooses (what the sweep was begun with)")
-        each.add_argument("--sweep", type=int, metavar="N", help="its number (the newest)")
-        each.add_argument("--out", default=argparse.SUPPRESS, metavar="DIR", help="(runs/sweep)")
+        each.add_argument("--by", choices=BY, help="what chooses a configuration (as the sweep was begun)")
+        each.add_argument("--sweep", type=int, metavar="N", help="number of a sweep in the file (the newest)")
+        parsing.add_out(each, "runs/sweep", argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.action is None:
+        parser.print_help()
+        return 2
     bodies = {
         "run": run_command,
         "search": search_command,

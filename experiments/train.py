@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
-from experiments.support import command_line, own_data
+from experiments.support import command_line, own_data, parsing
 from experiments.support.training_run import GRADIENTS, RANDOMNESS, Result, Settings, run
 from jaxmlp import Dataset, History, Model, Table, figures, forward_trace, runtime
 from jaxmlp.models import trained_model
@@ -130,31 +130,29 @@ def main(
     arguments: list[str] | None = None, preset: Settings = LECTURE, name: str = "train", about: str | None = __doc__
 ) -> int:
     """The command; ``preset`` gives the defaults."""
-    parser = command_line.parser(f"experiments.{name}", about)
-    add = parser.add_argument
-    add(
-        "--hidden",
-        nargs="*",
-        type=int,
-        default=preset.hidden,
-        metavar="N",
-        help="hidden widths; none: softmax regression",
-    )
-    add("--seed", type=int, default=preset.seed, help="0..2**32-1 (%(default)s)")
-    add("--learning-rate", type=float, default=preset.learning_rate, help="(%(default)s)")
-    add("--epochs", type=int, default=preset.epochs, help="(%(default)s)")
-    add("--batch-size", type=int, default=preset.batch_size, help="samples per update (%(default)s)")
-    add("--activation", choices=ACTIVATIONS, default=preset.activation, help="of the hidden layers (%(default)s)")
-    add("--gradient", choices=GRADIENTS, default=preset.gradient, help="(%(default)s)")
-    add("--dtype", choices=("float64", "float32"), default=preset.dtype, help="(%(default)s)")
-    add("--randomness", choices=RANDOMNESS, default=preset.randomness, help="whose random numbers (%(default)s)")
-    add("--palette", choices=figures.PALETTES, default="lecture", help="colours of bottleneck.png (%(default)s)")
-    add("--quiet", action="store_true", help="no line per epoch")
-    command_line.add_no_cache(parser)
+    parser = parsing.parser(f"experiments.{name}", about)
+    network = parser.add_argument_group("the network")
+    parsing.add_hidden(network, preset.hidden)
+    activation = "phi of the hidden layers (%(default)s)"
+    network.add_argument("--activation", choices=ACTIVATIONS, default=preset.activation, help=activation)
+    add = parser.add_argument_group("training").add_argument
+    add("--epochs", type=int, default=preset.epochs, metavar="N", help="passes over the training rows (%(default)s)")
+    rate = "eta of the update W - eta dL/dW, above 0 (%(default)s)"
+    add("--learning-rate", type=float, default=preset.learning_rate, metavar="ETA", help=rate)
+    add("--batch-size", type=int, default=preset.batch_size, metavar="B", help="samples per update (%(default)s)")
+    gradient = "whose gradient trains: JAX's, or the one derived by hand (%(default)s)"
+    add("--gradient", choices=GRADIENTS, default=preset.gradient, help=gradient)
+    add("--seed", type=int, default=preset.seed, metavar="N", help="of the random numbers, 0..2**32-1 (%(default)s)")
+    numbers = "who draws them: the lecture's NumPy stream, or jax.random (%(default)s)"
+    add("--randomness", choices=RANDOMNESS, default=preset.randomness, help=numbers)
+    add("--dtype", choices=("float64", "float32"), default=preset.dtype, help="precision of all numbers (%(default)s)")
     if preset is LECTURE:  # the others are the lecture's networks, made for digits
         own_data.add_arguments(parser)
+    palette = "colours of bottleneck.png (%(default)s)"
+    parser.common.add_argument("--palette", choices=figures.PALETTES, default="lecture", help=palette)
+    parsing.add_quiet(parser)
+    parsing.add_no_cache(parser)
     options = vars(parser.parse_args(arguments))
-    options["hidden"] = tuple(options["hidden"])
     given = {field.name: options[field.name] for field in dataclasses.fields(Settings) if field.name in options}
 
     def body() -> int:

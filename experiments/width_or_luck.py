@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import sweep
-from experiments.support import command_line
+from experiments.support import command_line, parsing
 from jaxmlp import InputError, figures, runtime
 from jaxmlp.showing import fields, shown
 from jaxmlp.sweep import choosing, make_space
@@ -58,10 +58,12 @@ def answer(found: Comparison) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments.width_or_luck", __doc__)
-    parser.add_argument("--seeds", type=int, default=256, help="(%(default)s)")
-    parser.add_argument("--epochs", type=int, default=100, help="(%(default)s)")
-    parser.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help="(%(default)s)")
+    parser = parsing.parser("experiments.width_or_luck", __doc__)
+    add = parser.add_argument
+    add("--seeds", type=int, default=256, metavar="N", help="how often each network is trained (%(default)s)")
+    add("--epochs", type=int, default=100, metavar="N", help="passes over the training rows (%(default)s)")
+    database = "SQLite file with every trial; an interrupted run goes on (%(default)s)"
+    parser.common.add_argument("--database", default="runs/sweep.sqlite", metavar="FILE", help=database)
     options = parser.parse_args(arguments)
 
     def body() -> int:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 import experiments.__main__ as lecture
 from experiments import benchmark, digits_gallery, gradient_check, predict, sensitivity, sweep, train, width_or_luck
 from experiments.benchmarks import classifier_time, gpu_time, sweep_time, training_time
-from experiments.support import command_line
+from experiments.support import command_line, parsing
 from jaxmlp import InputError, Model, load, runtime
 from tests.commands import catch_writes
 from tests.helpers import assert_agree, random_params, rejects
@@ -117,13 +117,13 @@ def test_a_command_prepares_jax_for_its_network_unless_it_already_runs(
 def test_a_parser_has_the_folder_of_its_module_and_a_wrong_argument_is_one_line_and_exit_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    made = command_line.parser("experiments.predict", "about")
-    command_line.add_no_cache(made)
+    made = parsing.parser("experiments.predict", "about")
+    parsing.add_no_cache(made)
     assert vars(made.parse_args([])) == {"out": "runs/predict", "device": "auto", "no_cache": False}
     given = made.parse_args(["--out", "a", "--device", "cpu", "--no-cache"])
     assert vars(given) == {"out": "a", "device": "cpu", "no_cache": True}
-    assert command_line.parser("experiments", None).parse_args([]).out == "runs/lecture"
-    assert command_line.parser("experiments.a", None, "runs/b").parse_args([]).out == "runs/b"
+    assert parsing.parser("experiments", None).parse_args([]).out == "runs/lecture"
+    assert parsing.parser("experiments.a", None, "runs/b").parse_args([]).out == "runs/b"
     with pytest.raises(SystemExit) as stop:
         made.parse_args(["--dev", "cpu"])  # no abbreviations: an option to come may begin alike
     assert stop.value.code == 2

@@ -38,14 +38,21 @@ def test_a_second_run_resumes_and_another_space_is_told_apart(
     database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sweep.main(["run", "--database", database, *SMALL]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    note, *lines = capsys.readouterr().out.splitlines()
+    one = "one network with 2 hidden layers is --hidden 4,8"
+    assert note == f"note: --hidden 4 8 are 2 networks with one hidden layer each; {one}"
     assert lines[0] == "sweep 1, resumed: 12 of 12 trials are there"
     assert lines[1].startswith("12 done: ")
     assert lines[-2].startswith("chosen: 1, test accuracy ")
     assert lines[-1].startswith("chosen by loss; ")
     assert sweep.main(["run", "--database", database, *SMALL, "--seeds", "3"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()[1:]
     assert lines[:2] == ["sweep 2, new: 12 of 16 trials are there", "  (not sweep 1 resumed: another seeds)"]
+
+
+@pytest.mark.parametrize("hidden", [None, ["20"], ["20,10"], ["20", "20,10"], ["none", "20"]])
+def test_widths_that_can_be_read_in_one_way_only_get_no_note(hidden: list[str] | None) -> None:
+    assert sweep.widths_note(hidden) == ""
 
 
 def test_report_writes_a_table_figures_and_rows(

@@ -30,7 +30,7 @@ from experiments.benchmarks.classifier_data import (
     split_of,
 )
 from experiments.benchmarks.contender_process import environment
-from experiments.support import command_line
+from experiments.support import command_line, parsing
 from jaxmlp import MLPClassifier, MLPClassifierSweep, MLPRegressor, runtime
 from jaxmlp.sweep import choosing
 
@@ -213,9 +213,11 @@ def table(rows: list[Row]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments.benchmark estimator", __doc__, "runs/benchmark")
-    parser.add_argument("--seeds", type=int, default=20, help="random splits of each data set (%(default)s)")
-    parser.add_argument("--repetitions", type=int, default=2, help="of the searches (%(default)s)")
+    parser = parsing.parser("experiments.benchmark estimator", __doc__, "runs/benchmark")
+    parser.add_argument(
+        "--seeds", type=int, default=20, metavar="N", help="random splits of each data set (%(default)s)"
+    )
+    parser.add_argument("--repetitions", type=int, default=2, metavar="N", help="of each search (%(default)s)")
     options = parser.parse_args(arguments)
 
     def body() -> int:

@@ -20,7 +20,7 @@ from experiments.benchmarks.contender_process import SWEEP, ContenderError, Entr
 from experiments.benchmarks.sweep_contenders import single_call, sweep_call
 from experiments.benchmarks.timing import time_in_turns
 from experiments.benchmarks.workloads import N_TRAIN, Workload, make
-from experiments.support import command_line
+from experiments.support import command_line, parsing
 from jaxmlp import InputError, MLPClassifier, load_digits, runtime
 from jaxmlp.sweep import ENGINES, Data, hold_out, make_space
 
@@ -161,9 +161,11 @@ def draw(rows: list[Row], where: dict[str, Any]) -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments.benchmark gpu", __doc__, "runs/benchmark")
-    parser.add_argument("--epochs", type=int, default=10, help="(%(default)s)")
-    parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
+    parser = parsing.parser("experiments.benchmark gpu", __doc__, "runs/benchmark")
+    parser.add_argument(
+        "--epochs", type=int, default=10, metavar="N", help="passes over the training rows (%(default)s)"
+    )
+    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each measurement (%(default)s)")
     options = parser.parse_args(arguments)
 
     def body() -> int:

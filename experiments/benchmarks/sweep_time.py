@@ -12,7 +12,7 @@ from experiments.benchmarks import larger_time, mixed_sweep
 from experiments.benchmarks.bars import bars
 from experiments.benchmarks.sweep_contenders import ALONE, SKLEARN, STORED, TORCH, UNEVALUATED, calls
 from experiments.benchmarks.timing import Row, time_in_turns
-from experiments.support import command_line
+from experiments.support import command_line, parsing
 from jaxmlp import load_digits, runtime
 from jaxmlp.sweep import Data, hold_out
 
@@ -67,10 +67,14 @@ def kept(rows: list[Row]) -> list[dict[str, Any]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments.benchmark sweep", __doc__, "runs/benchmark")
-    parser.add_argument("--epochs", type=int, default=10, help="(%(default)s)")
-    parser.add_argument("--networks", type=int, default=2048, help="of the sweeps of one shape (%(default)s)")
-    parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
+    parser = parsing.parser("experiments.benchmark sweep", __doc__, "runs/benchmark")
+    parser.add_argument(
+        "--epochs", type=int, default=10, metavar="N", help="passes over the training rows (%(default)s)"
+    )
+    parser.add_argument(
+        "--networks", type=int, default=2048, metavar="N", help="of the sweeps of one shape (%(default)s)"
+    )
+    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each measurement (%(default)s)")
     options = parser.parse_args(arguments)
 
     def body() -> int:

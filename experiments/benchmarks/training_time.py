@@ -20,7 +20,7 @@ import numpy as np
 from experiments.benchmarks.bars import bars
 from experiments.benchmarks.contender_process import ContenderError, Entry, Worker, environment, on_gpu
 from experiments.benchmarks.workloads import Workload
-from experiments.support import command_line
+from experiments.support import command_line, parsing
 from jaxmlp import runtime
 
 # Compile every loop as a whole, products of matrices included; for comparison only.
@@ -225,9 +225,9 @@ def draw(rows: list[Row], machine: str) -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = command_line.parser("experiments.benchmark training", __doc__, "runs/benchmark")
-    parser.add_argument("--epochs", type=int, default=100, help="of the digits (%(default)s)")
-    parser.add_argument("--repetitions", type=int, default=5, help="(%(default)s)")
+    parser = parsing.parser("experiments.benchmark training", __doc__, "runs/benchmark")
+    parser.add_argument("--epochs", type=int, default=100, metavar="N", help="passes over the digits (%(default)s)")
+    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each measurement (%(default)s)")
     options = parser.parse_args(arguments)
 
     def body() -> int:

@@ -1,6 +1,5 @@
-"""What all commands share: arguments, errors in one line, the output folder, files written whole or not at all."""
+"""What all commands share: errors in one line, the output folder, files written whole or not at all, progress."""
 
-import argparse
 import contextlib
 import errno
 import json
@@ -27,32 +26,6 @@ table = summary.aligned  # for commands without a sweep
 LOG_SECONDS = 10.0
 
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
-
-
-Lines = argparse.RawDescriptionHelpFormatter  # keeps the line breaks of a description
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, but a wrong argument gives one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with code 2 and ``message``."""
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
-def parser(module: str, description: str | None, out: str | None = None) -> Parser:
-    """The parser of ``python -m experiments.MODULE``, with ``--out`` (default ``runs/MODULE``) and ``--device``."""
-    made = Parser(f"python -m {module}", description=description, allow_abbrev=False, formatter_class=Lines)
-    folder = out or f"runs/{module.removeprefix('experiments').removeprefix('.') or 'lecture'}"
-    made.add_argument("--out", default=folder, metavar="DIR", help="folder for the files written (%(default)s)")
-    add_device(made)
-    return made
-
-
-def add_device(made: argparse.ArgumentParser, default: str = "auto") -> None:
-    """The option ``--device``."""
-    about = "auto: a GPU where JAX finds one (%(default)s)" if default == "auto" else "auto: a GPU where JAX finds one"
-    made.add_argument("--device", choices=runtime.DEVICES, default=default, help=about)
 
 
 def call(body: Callable[[], int], device: str = "auto") -> int:
@@ -112,11 +85,6 @@ def prepare(dtype: str, sizes: tuple[int, ...], batch_size: int, cache: bool) ->
         runtime.configure(dtype)
     else:
         runtime.configure(dtype, sizes=sizes, batch_size=batch_size, cache=cache)
-
-
-def add_no_cache(made: argparse.ArgumentParser) -> None:
-    """The option ``--no-cache``."""
-    made.add_argument("--no-cache", action="store_true", help="compile anew, keep no compiled program")
 
 
 def output_folder(out: str) -> Path:

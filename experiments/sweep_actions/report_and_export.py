@@ -22,9 +22,10 @@ DRAWN = (
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``report``."""
     add = parser.add_argument
-    add("--top", type=int, default=10, metavar="K", help="lines of the table (%(default)s)")
-    add("--across", choices=choosing.AXES, default="learning_rate", help="of the heatmap (%(default)s)")
-    add("--down", choices=choosing.AXES, default="hidden", help="of the heatmap (%(default)s)")
+    add("--top", type=int, default=10, metavar="K", help="how many configurations the table has (%(default)s)")
+    axes = f"of the heatmap: {', '.join(choosing.AXES)}"
+    for name, what, default in (("--across", "columns", "learning_rate"), ("--down", "rows", "hidden")):
+        add(name, choices=choosing.AXES, default=default, metavar="AXIS", help=f"{what} {axes} (%(default)s)")
 
 
 def report_command(options: argparse.Namespace) -> int:
@@ -63,8 +64,8 @@ def _pictures(found: sweep.Results, asked: dict[str, Any]) -> dict[str, Any]:
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``export``."""
-    parser.add_argument("--trial", metavar="ID", help="(the best)")
-    parser.add_argument("--data", metavar="FILE", help="where the sweep's data is now (where it was)")
+    parser.add_argument("--trial", metavar="ID", help="of the trial, as in trials.csv (the best one)")
+    parser.add_argument("--data", metavar="FILE", help="the sweep's data, if it has moved (where it was)")
 
 
 def export_command(options: argparse.Namespace) -> int:

@@ -16,11 +16,12 @@ TRIALS = 1000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``search`` that ``run`` does not have."""
-    add = parser.add_argument
+    add = parser.add_argument_group("the search").add_argument
     add("--trials", type=int, default=TRIALS, metavar="N", help="configurations to ask for in all (%(default)s)")
-    add("--batch", type=int, default=256, metavar="N", help="asked for at a time (%(default)s)")
-    add("--sampler", choices=sweep.SAMPLERS, default="tpe", help="(%(default)s)")
-    add("--sampler-seed", type=int, default=0, metavar="N", help="(%(default)s)")
+    add("--batch", type=int, default=256, metavar="N", help="configurations to ask for at a time (%(default)s)")
+    samplers = "tree-structured Parzen estimators, a Gaussian process, CMA-ES, or chance (%(default)s)"
+    add("--sampler", choices=sweep.SAMPLERS, default="tpe", help=samplers)
+    add("--sampler-seed", type=int, default=0, metavar="N", help="of its random numbers, 0..2**32-1 (%(default)s)")
 
 
 def search(
