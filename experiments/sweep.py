@@ -1,5 +1,10 @@
 """Many networks at once, in a database that survives a crash: run a sweep, look at it, take its best network.
 
+Networks of one depth train side by side, whatever their widths, rates and seeds. The last training rows choose,
+the test rows judge what was chosen. Ctrl-C keeps where each network stands; killed, a sweep trains what was in flight
+again. The same command goes on, and ends with the same bits. A network whose loss is no longer finite is marked
+diverged and disturbs nobody. report works while a sweep runs.
+
 python -m experiments.sweep run --hidden 20 20,10 --learning-rate 0.05 0.1 0.2 --seeds 0:16 --epochs 20
 python -m experiments.sweep search --hidden 20 --learning-rate log:0.01:1 --weight-decay log:1e-6:1e-2 --trials 500
 python -m experiments.sweep report

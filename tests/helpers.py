@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -149,3 +150,8 @@ def told_by(caplog: pytest.LogCaptureFixture) -> str:
     lines = "".join(f"{line}\n" for line in caplog.messages)
     caplog.clear()
     return lines
+
+
+def code_lines(path: Path) -> set[str]:
+    """The lines of a module, without blanks and comments."""
+    return {line.split("  # ")[0].strip() for line in path.read_text().splitlines()}

@@ -222,8 +222,10 @@ def test_a_model_tells_its_network_its_classes_and_how_it_was_trained() -> None:
     )
     rows = dict(cells(model).rows)
     assert (rows["activation"], rows["learning rate"], rows["hidden"], rows["data"]) == ("tanh", "0.2", "[3]", "x.csv")
-    assert cells(model).bold == ["Model 4-3-2"]
-    assert repr(Model(PARAMS)) == "Model(4-3-2, sigmoid, softmax, float64, 4 inputs, 2 outputs)"
+    assert (cells(model).bold, rows["test accuracy"]) == (["Model 4-3-2"], "87.5 %")
+    assert (
+        repr(Model(PARAMS)) == "Model(4-3-2, sigmoid, softmax, float64, 4 inputs, prepared as in training, 2 outputs)"
+    )
 
 
 def test_a_sweeps_results_are_a_line_and_the_table_of_its_configurations(tmp_path: Any) -> None:

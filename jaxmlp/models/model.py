@@ -54,6 +54,8 @@ class Model:
             if name not in facts and isinstance(value, (str, int, float, list)):
                 trained[name.replace("_", " ")] = value
         network = facts.pop("network")
+        if "test_accuracy" in facts:
+            facts["test accuracy"] = facts.pop("test_accuracy").removeprefix("test accuracy ")
         return page(f"Model {network}", table(("", ""), [*facts.items(), *trained.items()]))
 
     def _facts(self) -> dict[str, str]:
@@ -65,7 +67,7 @@ class Model:
             "activation": self.activation if isinstance(self.activation, str) else ", ".join(self.activation),
             "output": self.output,
             "dtype": str(dtype),
-            "inputs": _listed(f"{sizes[0]:,} inputs", columns),
+            "inputs": _listed(f"{sizes[0]:,} inputs{'' if self.preparation else ', prepared as in training'}", columns),
             "outputs": _listed(f"{sizes[-1]:,} outputs", self.classes),
         }
         accuracy = self.details.get("test_accuracy")
