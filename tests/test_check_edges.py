@@ -191,3 +191,15 @@ def test_a_constant_error_beside_constant_biases_is_no_l2_part() -> None:
     check = check_gradient(lambda v, b: np.sum((x @ v.T + b - targets) ** 2), gradient, v, b, data=(x, targets))
     assert "L2" not in words(check)
     assert not check
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("sign", [lambda g: g > 0, lambda g: g >= 0])
+def test_a_leaf_of_zeros_at_kinks_is_not_condemned_whatever_the_numbers(
+    seed: int, sign: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In some of these, slope and curvature cancel out along one direction.
+    for sizes in ((3, 4, 2), (20, 12, 10)):
+        monkeypatch.setattr(f"{__name__}.RANDOM", np.random.default_rng(seed))
+        check = relu_network(sign, sizes=sizes)
+        assert [row.verdict for row in check.rows] == ["right", "unknown", "right", "right"]

@@ -481,3 +481,23 @@ def test_a_million_parameters_take_seconds() -> None:
     print(f"{time.perf_counter() - start:.1f} s")  # seen with -s; no test asserts times
     assert check.ok
     assert "of 986,000 numbers" in check.notes[0]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_classes_with_biases_of_zero_can_be_told(seed: int) -> None:
+    random = np.random.RandomState(seed)
+    x, y = random.randn(5, 3), np.eye(2)[[0, 1, 1, 0, 1]]
+
+    def probabilities(w: Any, b: Any) -> Any:
+        e = np.exp(x @ w + b)
+        return e / e.sum(1, keepdims=True)
+
+    def loss(w: Any, b: Any) -> Any:
+        return -np.mean(np.sum(y * np.log(probabilities(w, b)), 1))
+
+    def gradient(w: Any, b: Any) -> Any:
+        delta = (probabilities(w, b) - y) / 5
+        return x.T @ delta, delta.sum(0)
+
+    check = check_gradient(loss, gradient, random.randn(3, 2), np.zeros(2), data=(x, y), seed=seed)
+    assert check.conclusion == "RIGHT: all 2 gradients", str(check)

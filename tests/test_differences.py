@@ -142,3 +142,17 @@ def test_parameters_are_given_anew_for_each_call_in_their_own_dtypes_or_float64(
     parameters.call(lambda p: p.clear(), "h")
     assert (parameters.changed["g"], parameters.changed["h"]) == (["p['a']"], ["p['a']", "p['n']"])
     np.testing.assert_array_equal(array, 1)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_biases_of_zero_below_a_softmax_get_a_scale_though_a_common_shift_of_them_changes_nothing(classes: int) -> None:
+    g = np.linspace(-1, 1, classes)
+
+    def loss(theta: Any) -> float:
+        shifted = g + theta
+        return float(np.log(np.sum(np.exp(shifted - shifted.max()))) - (shifted - shifted.max())[0])
+
+    for seed in range(20):
+        scale = measure_scale(loss, np.zeros(classes), [slice(0, classes)], np.random.default_rng(seed))
+        assert scale.typical.tolist() == [1.0] * classes, seed
+        assert scale.variation > 0.01

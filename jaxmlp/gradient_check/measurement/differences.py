@@ -67,6 +67,7 @@ def measure_scale(loss: Loss, theta: Floats, places: list[slice], random: np.ran
         if not size:
             typical[at] = _scale_of_zeros(loss, theta, at, value, random)
     signs = random.choice([-1.0, 1.0], (3, len(theta)))
+    signs[2] *= _unequal(len(theta))
     variation = 0.0
     for part in (0.1, 1e-3, 1e-5, 1e-7):  # a loss may end within a tenth of the parameters, as a logarithm does
         changes = [abs(loss(theta + t * typical * sign) - value) for sign in signs for t in (part, -part)]
@@ -82,13 +83,24 @@ def measure_scale(loss: Loss, theta: Floats, places: list[slice], random: np.ran
     return Scale(value, noise, variation, typical, 2.0 ** np.round(np.log2(step)))
 
 
+def _unequal(size: int) -> Floats:
+    """Numbers from 1 to 1/2: shifted all by the same, the biases below a softmax change no loss."""
+    return np.linspace(1, 0.5, size)
+
+
 def _scale_of_zeros(loss: Loss, theta: Floats, at: slice, value: float, random: np.random.Generator) -> float:
     """A scale for a leaf of zeros: 1, unless the loss is blind to that, or breaks with it."""
-    direction = np.zeros_like(theta)
-    direction[at] = random.choice([-1.0, 1.0], direction[at].size)
+    unequal = _unequal(at.stop - at.start)
+    directions = np.zeros((4, len(theta)))
+    # Four, since slope and curvature may cancel out in one of them.
+    directions[:, at] = np.array([unequal, -unequal, unequal[::-1], -unequal[::-1]])
+    directions[:, at] *= random.choice([-1.0, 1.0], at.stop - at.start)
     best, largest = 1.0, 0.0
     for exponent in (0, 4, -4, 8, -8, 12, -12, 16, -16, 20, -20):
-        wide, narrow = (abs(loss(theta + t * 10.0**exponent * direction) - value) for t in (0.1, 0.01))
+        wide, narrow = (
+            max(abs(loss(theta + t * 10.0**exponent * direction) - value) for direction in directions)
+            for t in (0.1, 0.01)
+        )
         # Smooth: a tenth of the step changes the loss by about a tenth or, at a minimum, a hundredth.
         if not (wide > largest and 0.003 < narrow / wide < 0.3):
             continue
