@@ -1,19 +1,22 @@
 """Regressors, multilabel networks, pipelines of scalers and searches in files: the same predictions, to the bit."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
-from jaxmlp import MLPClassifierSweep, MLPRegressor, Model, load, save
-from jaxmlp.models import model_of
+from jaxmlp import MLPClassifierSweep, MLPRegressor, Model, Preparation, load, load_table, save, sweep
+from jaxmlp.models import model_of, pipeline_of
 from jaxmlp.models.scalers import scaler_of, scaler_to_json
-from tests.helpers import rejects
+from tests.helpers import random_params, rejects
 from tests.test_classifier import NAMES, VALUES, WEIGHTS, X, small
 
 pytestmark = [
@@ -156,3 +159,47 @@ def test_steps_that_were_forged_are_refused() -> None:
         changed = Model(saved.params, saved.activation, saved.classes, classifier={**kept, **more})
         with rejects(message):
             estimator_of(changed)
+
+
+def test_an_exported_network_is_a_fitted_pipeline_that_predicts_the_same_and_can_be_fitted_again(
+    tmp_path: Path,
+) -> None:
+    table = load_table("iris")
+    space = {"hidden": [5], "activation": ["tanh"], "batch_size": [4], "optimizer": ["momentum"], "momentum": [0.8]}
+    results = sweep.run(table, {**space, "learning_rate": [0.05]}, tmp_path / "s", 5)
+    model = results.export(tmp_path / "m")
+    x, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])
+    pipeline = pipeline_of(load(tmp_path / "m"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        np.testing.assert_array_equal(pipeline.predict(x), model.predict(x))
+        np.testing.assert_allclose(pipeline.predict_proba(x), model.probabilities(x), rtol=1e-6)
+        assert pipeline.score(x, names[y]) == np.mean(model.predict(x) == names[y])
+    frame: Any = load_iris(as_frame=True)
+    np.testing.assert_array_equal(pipeline.predict(frame.data), model.predict(x))
+    settings = pipeline[-1].get_params()
+    kept = {name: settings[name] for name in ("learning_rate", "batch_size", "optimizer", "momentum", "activation")}
+    assert kept == {
+        "learning_rate": 0.05, "batch_size": 4, "optimizer": "momentum", "momentum": 0.8, "activation": "tanh"
+    }  # fmt: skip
+    assert settings["hidden_layer_sizes"] == (5,)
+    again: Any = clone(pipeline)
+    again.set_params(mlpclassifier__max_iter=20).fit(x, names[y])
+    assert again.score(x, names[y]) > 0.9
+
+
+def test_constant_columns_are_zeros_and_networks_without_preparation_have_no_scaler() -> None:
+    prepared = Preparation(np.array([1.0, 5.0]), np.array([2.0, 0.0]))
+    params = random_params(0, (2, 3, 2))
+    model = Model(params, preparation=prepared)
+    x = np.array([[0.0, 5.0], [3.0, 7.0], [-2.0, -9.0]])
+    np.testing.assert_array_equal(pipeline_of(model)[:-1].transform(x), prepared.inputs(x))
+    plain = pipeline_of(Model(params))
+    assert list(plain.named_steps) == ["mlpclassifier"]
+    np.testing.assert_array_equal(plain.predict(x), Model(params).predict(x))
+
+
+def test_a_network_that_tells_no_classes_apart_is_no_classifier() -> None:
+    with rejects("the model's output is identity, expected softmax: a network that tells classes apart"):
+        pipeline_of(Model(random_params(0, (2, 3, 2)), output="identity"))

@@ -6,13 +6,14 @@ from typing import Any, cast
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from jaxmlp.checks import InputError, sizes_of
 from jaxmlp.classifier import MLPClassifier, MLPRegressor, NetworkEstimator, check_settings
 from jaxmlp.models.model import Model
 from jaxmlp.models.scalers import scaler_of, scaler_to_json
 
-__all__ = ["estimator_of", "model_of"]
+__all__ = ["estimator_of", "model_of", "pipeline_of"]
 
 KINDS = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
 FIELDS = {"parameters", "epochs", "loss_curve", "validation_scores", "feature_names"}
@@ -72,6 +73,40 @@ def _plain(name: str, value: Any) -> Any:
     if not (value is None or isinstance(value, (str, bool, int, float))):
         raise InputError(f"{name} is {value!r:.60}, expected a number, a name or None, which a file can hold")
     return value
+
+
+def pipeline_of(model: Model) -> Pipeline:
+    """A classifying Model as a fitted pipeline of scikit-learn, as for the network that a sweep exported.
+
+    Args:
+        model: with a softmax at its end.
+
+    Returns:
+        An `MLPClassifier`, after a StandardScaler where the model has a preparation; it predicts what the model does,
+        and can be fitted again: with its widths, activation, optimiser, learning rate and batch size.
+
+    Raises:
+        InputError: a network that predicts numbers, or several labels at once.
+    """
+    if model.output != "softmax":
+        raise InputError(f"the model's output is {model.output}, expected softmax: a network that tells classes apart")
+    sizes, prepared = sizes_of(model.params), model.preparation
+    dtype = str(np.asarray(model.params[0].weights).dtype)
+    names = ("batch_size", "learning_rate", "momentum", "optimizer")
+    trained = {name: model.details[name] for name in names if model.details.get(name) is not None}
+    made: Any = MLPClassifier(sizes[1:-1], activation=model.activation, init="lecture", dtype=dtype, **trained)
+    classes = np.arange(sizes[-1]) if model.classes is None else model.classes
+    made.restore(model.params, int(model.details.get("epochs", 0)), model.output, True, classes)
+    made.n_features_in_, made.loss_curve_, made.validation_scores_ = sizes[0], [], None
+    if prepared is None:
+        return Pipeline([("mlpclassifier", made)])
+    scaler: Any = StandardScaler()
+    # A constant column's inputs are zeros: what is divided by infinity.
+    scaler.mean_, scaler.scale_ = prepared.mean, np.where(prepared.scale > 0, prepared.scale, np.inf)
+    scaler.var_, scaler.n_samples_seen_, scaler.n_features_in_ = prepared.scale**2, 1, sizes[0]
+    if prepared.columns is not None:
+        scaler.feature_names_in_ = np.array(prepared.columns, object)
+    return Pipeline([("standardscaler", scaler), ("mlpclassifier", made)])
 
 
 def estimator_of(model: Model) -> Any:
