@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,8 @@ import pytest
 import jaxmlp
 from jaxmlp import (
     Config,
+    Diagnosis,
+    Finding,
     GradientReport,
     History,
     Layer,
@@ -196,6 +198,9 @@ def test_a_diagnosis_is_its_first_sentence_and_a_table_of_findings() -> None:
     assert repr(diagnosis) == "Diagnosis(dL/dW of layer 1 is scaled by 2)"
     assert cells(diagnosis).rows == [["layer", "quantity", "what is wrong"], ["1", "dL/dW", "is scaled by 2"]]
     assert "delta of layer 1 is right" in notebook_form(diagnosis)
+    two = Diagnosis((Finding(2, "delta", "is doubled"), Finding(1, "dL/db", "is zero")), 2, "all above is right")
+    assert cells(two).rows[1:] == [["2", "delta", "is doubled"], ["1", "dL/db", "is zero"]]
+    assert notebook_form(two).endswith("</table><p>all above is right</p>")
     fine = compare_backward(hand_derived_gradient(), params, dataset.x_train, dataset.y_train)
     assert repr(fine) == "Diagnosis(every delta, dL/dW and dL/db is right)"
     assert (cells(fine).rows, cells(fine).bold) == ([], ["every delta, dL/dW and dL/db is right"])
@@ -211,6 +216,23 @@ def test_a_gradient_check_is_its_conclusion_with_the_first_mistake() -> None:
     assert found.rows[0] == header
     assert found.rows[1][:3] == ["w", "2", "wrong"]
     assert (found.rows[1][7], found.rows[1][8], float(found.rows[1][9])) == ("[1]", "5", pytest.approx(4))
+
+
+def test_a_gradient_check_of_a_network_names_its_first_mistake_and_where_it_shows() -> None:
+    x, y, params = np.array([1.0, 2.0]), np.array([1.0, 0.0]), (np.array([[0.5, -1.0], [2.0, 1.0]]), np.eye(2) + 0.5)
+
+    def loss(a: Any, b: Any) -> Any:
+        return np.sum((b @ np.tanh(a @ x) - y) ** 2) / 2
+
+    def gradient(a: Any, b: Any) -> Any:
+        h = np.tanh(a @ x)
+        return np.outer(b.T @ (b @ h - y), x), np.outer(b @ h - y, h)
+
+    check = check_gradient(loss, gradient, *params, data=(x, y))
+    said = "delta of layer 1 misses the derivative of the activation, phi'(g_1)"
+    assert repr(check) == f"GradientCheck(WRONG: 1 of 2 gradients; {said})"
+    assert f"first mistake: {said}<br>" in notebook_form(check)
+    assert [row[-1] for row in cells(check).rows[1:]] == ["all rows", ""]
 
 
 def test_a_model_tells_its_network_its_classes_and_how_it_was_trained() -> None:
@@ -258,6 +280,12 @@ def test_a_notebook_shows_tuples_of_layers_as_a_table_and_other_tuples_as_before
     reveal_params(shell, Layer, params_page)
     assert html(PARAMS) == params_page(PARAMS)
     assert html(()) is html((1, 2)) is html((*PARAMS, 1)) is None
+
+    class Pair(NamedTuple):
+        first: Layer
+        second: Layer
+
+    assert html(Pair(*PARAMS)) is None
     assert html(HISTORY) == notebook_form(HISTORY)  # a tuple too, of a class with a form of its own
     shell.display_formatter.formatters["text/html"].for_type(tuple, lambda _: "theirs")
     reveal_params(shell, Layer, params_page)

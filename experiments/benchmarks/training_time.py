@@ -217,7 +217,7 @@ def draw(rows: list[Row], machine: str) -> Any:
     panels: dict[str, dict[str, float]] = {}
     for row in rows:
         panels.setdefault(row.workload, {})[row.name] = row.quartiles[1]
-    units = {"us/update": "microseconds per update, evaluation after each epoch included"}
+    units = {"us/update": "microseconds per update, evaluation included"}
     units["seconds"] = "seconds from starting Python to the first epoch's end; of the command, to its end"
     labels = list({row.workload: units[row.unit] for row in rows}.values())
     return bars(panels, labels, f"Training, medians: {machine}", marked="jaxmlp")
