@@ -1,5 +1,6 @@
 """The lecture as a notebook: it runs from top to bottom, and says what is stored in it where that is the lecture's."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -28,7 +29,9 @@ def printed(cell: Any) -> str:
 
 def forms(cell: Any) -> list[set[str]]:
     """The forms of each output: "stream", or those that a notebook chooses from, as text/html and image/png."""
-    return [set(output.get("data", {output.output_type: ""})) for output in cell.outputs]
+    found = [set(output.get("data", {output.output_type: ""})) for output in cell.outputs]
+    # What is printed may come in one piece or in several.
+    return [form for form, _ in itertools.groupby(found)]
 
 
 @pytest.fixture(scope="module")
