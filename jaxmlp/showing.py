@@ -1,5 +1,6 @@
 """Objects that show themselves: one line in a terminal, a table in a notebook."""
 
+import base64
 import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ __all__ = [
 ]  # fmt: skip
 
 Kind = TypeVar("Kind", bound=type)
-BLUE, ORANGE = "#0072B2", "#D55E00"
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"  # a grey to be read on white and on black
 
 
 def shown(line: Callable[[Any], str], page: Callable[[Any], str] | None = None) -> Callable[[Kind], Kind]:
@@ -81,9 +82,10 @@ def table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
 
 
 def curve(title: str, lines: Mapping[str, Any], unit: str = "") -> str:
-    """A small picture, SVG: values ``[n]`` by name, the first blue, the second orange; its ends are written beside it.
+    """A small picture: values ``[n]`` by name, the first blue, the second orange; its ends are written beside it.
 
-    Values that are not finite are left out.
+    Values that are not finite are left out. It is an SVG inside an image: web pages that show notebooks may take tags
+    out, and of an SVG the words would be left.
     """
     width, height, top, left = 250, 90, 20, 56
     values = {name: np.asarray(each, np.float64) for name, each in lines.items()}
@@ -95,7 +97,7 @@ def curve(title: str, lines: Mapping[str, Any], unit: str = "") -> str:
     parts = [f'<text x="{left}" y="12">{text(title)}</text>']
     for place, words in ((top + 8, high), (top + height, low)):
         parts.append(f'<text x="{left - 4}" y="{place}" text-anchor="end">{words:.3g}{unit}</text>')
-    parts.append(f'<path d="M{left} {top}v{height}h{width}" fill="none" stroke="currentColor" stroke-opacity="0.4"/>')
+    parts.append(f'<path d="M{left} {top}v{height}h{width}" fill="none" stroke="{GREY}"/>')
     for colour, each in zip((BLUE, ORANGE), values.values(), strict=False):
         x = left + width * np.arange(len(each)) / max(len(each) - 1, 1)
         y = top + height * (1 - (each - low) / ((high - low) or 1))
@@ -105,7 +107,10 @@ def curve(title: str, lines: Mapping[str, Any], unit: str = "") -> str:
         x, y = left + width - 4, top + height - 8 - 14 * place
         parts.append(f'<text x="{x}" y="{y}" text-anchor="end" style="fill:{colour}">{text(name)}</text>')
     size = f'width="{left + width + 8}" height="{top + height + 8}"'
-    return f'<svg {size} font-size="11" fill="currentColor" role="img">{"".join(parts)}</svg>'
+    look = f'font-family="sans-serif" font-size="11" fill="{GREY}"'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {look}>{"".join(parts)}</svg>'
+    about = f"{text(title)}: {low:.3g} to {high:.3g}{unit}"
+    return f'<img {size} alt="{about}" src="data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}">'
 
 
 def reveal_params(shell: Any, layer: type, shown_as: Callable[[Any], str]) -> None:

@@ -1,10 +1,12 @@
 """Objects that show themselves: one line in a terminal, a table, a curve or a figure in a notebook."""
 
+import base64
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +55,7 @@ class Cells(HTMLParser):
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
-        if tag not in ("br", "path", "polyline"):
+        if tag not in ("br", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -128,7 +130,16 @@ def test_a_history_tells_its_beginning_and_its_end() -> None:
     assert [row[0] for row in cells(long).rows[1:]] == ["1", "2", "5", "10", "20", "50", "100", "150"]
 
 
-def polylines(svg: str) -> list[list[tuple[float, float]]]:
+def drawn(image: str) -> str:
+    """The SVG in an image, which is well-formed."""
+    (code,) = re.findall(r'^<img [^<>]*src="data:image/svg\+xml;base64,([^"]+)">$', image)
+    svg = base64.b64decode(code).decode()
+    ElementTree.fromstring(svg)
+    return svg
+
+
+def polylines(image: str) -> list[list[tuple[float, float]]]:
+    svg = drawn(image)
     pairs = [points.split() for points in re.findall(r'<polyline points="([^"]*)"', svg)]
     return [[(float(x), float(y)) for x, y in (pair.split(",") for pair in points)] for points in pairs]
 
@@ -139,7 +150,12 @@ def test_a_curve_goes_down_where_its_values_do() -> None:
     assert [y for _, y in line] == pytest.approx([20, 20 + 90 / 3, 110])  # downwards
     first, second = polylines(curve("accuracy", {"a": [0.0, 1.0], "b": [1.0, 1.0]}, " %"))
     assert ([y for _, y in first], [y for _, y in second]) == ([110, 20], [20, 20])
-    assert "1 %" in curve("accuracy", {"a": [0.0, 1.0]}, " %")
+    shown = curve("accuracy", {"a": [0.0, 1.0]}, " %")
+    assert ">1 %</text>" in drawn(shown)
+    assert 'alt="accuracy: 0 to 1 %"' in shown
+    names = drawn(curve("accuracy", {"a": [0.0, 1.0], "b": [1.0, 1.0]}))
+    assert '#0072B2">a</text>' in names
+    assert '#D55E00">b</text>' in names
     (line,) = polylines(curve("loss", {"loss": [2.0, np.nan, np.inf, 1.0]}))
     assert [y for _, y in line] == [20, 110]
     assert curve("loss", {"loss": [np.nan]}) == ""
