@@ -82,15 +82,10 @@ def table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
 
 
 def curve(title: str, lines: Mapping[str, Any], unit: str = "") -> str:
-    """A small picture: values ``[n]`` by name, the first blue, the second orange; its ends are written beside it.
-
-    Values that are not finite are left out. It is an SVG inside an image: web pages that show notebooks may take tags
-    out, and of an SVG the words would be left.
-    """
+    """A small picture: finite values ``[n]`` by name, the first blue, the second orange; their ends stand beside it."""
     width, height, top, left = 250, 90, 20, 56
     values = {name: np.asarray(each, np.float64) for name, each in lines.items()}
-    every = np.concatenate(list(values.values()))
-    every = every[np.isfinite(every)]
+    every = np.concatenate([each[np.isfinite(each)] for each in values.values()])
     if not len(every):
         return ""
     low, high = float(every.min()), float(every.max())
@@ -107,9 +102,9 @@ def curve(title: str, lines: Mapping[str, Any], unit: str = "") -> str:
         x, y = left + width - 4, top + height - 8 - 14 * place
         parts.append(f'<text x="{x}" y="{y}" text-anchor="end" style="fill:{colour}">{text(name)}</text>')
     size = f'width="{left + width + 8}" height="{top + height + 8}"'
-    look = f'font-family="sans-serif" font-size="11" fill="{GREY}"'
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {look}>{"".join(parts)}</svg>'
-    about = f"{text(title)}: {low:.3g} to {high:.3g}{unit}"
+    look = f'xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11" fill="{GREY}"'
+    svg, about = f"<svg {look}>{''.join(parts)}</svg>", f"{text(title)}: {low:.3g} to {high:.3g}{unit}"
+    # An image: web pages that show notebooks may take tags out, and of an SVG the words would be left.
     return f'<img {size} alt="{about}" src="data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}">'
 
 
