@@ -219,9 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; exit code 0 where gradients agree, with --planted-mistake all where all are caught; else 1."""
     parser = parsing.parser("experiments.gradient_check", __doc__)
     what = parser.add_argument_group("what is checked, one of these").add_mutually_exclusive_group()
-    what.add_argument(
-        "file", nargs="?", metavar="FILE.py", help="yours: it has loss, gradient and params, perhaps data"
-    )
+    what.add_argument("file", nargs="?", metavar="FILE.py", help="yours: loss, gradient and params, perhaps data")
     parsing.add_hidden(what, (20, 10))
     what.add_argument("--random-networks", type=int, metavar="N", help="this many random networks, not the digits")
     what.add_argument("--planted-mistake", "--planted-bug", choices=(*planted_mistakes.MISTAKES, "all"), metavar="NAME",
@@ -247,9 +245,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.random_networks is not None:
             activations = (options.activation,) if options.activation else tuple(ACTIVATIONS)
             return show_random(options.random_networks, options.seed, options.dtype, activations, options.out)
-        settings = Settings(
-            options.hidden, options.activation or "sigmoid", options.dtype, options.batch_size, options.seed
-        )
+        phi = options.activation or "sigmoid"
+        settings = Settings(options.hidden, phi, options.dtype, options.batch_size, options.seed)
         return show_data(settings, options.out, source)
 
     return command_line.call(body, options.device)

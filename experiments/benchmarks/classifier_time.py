@@ -214,9 +214,7 @@ def table(rows: list[Row]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = parsing.parser("experiments.benchmark estimator", __doc__, "runs/benchmark")
-    parser.add_argument(
-        "--seeds", type=int, default=20, metavar="N", help="random splits of each data set (%(default)s)"
-    )
+    parser.add_argument("--seeds", type=int, default=20, metavar="N", help="random splits per data set (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=2, metavar="N", help="of each search (%(default)s)")
     options = parser.parse_args(arguments)
 
