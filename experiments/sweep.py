@@ -191,6 +191,8 @@ def search_command(options: argparse.Namespace) -> int:
     if settings["halving"]:
         raise InputError(f"halving is {settings['halving']}, expected none in a search, whose sampler chooses")
     space = make_space(values, (*SETTINGS, *own_data.FIELDS), searched=True)
+    if note := widths_note(options.hidden):
+        print(note)
     table, config = load(settings)
     if options.dry_run:
         print(search.dry_run(options, table, space, config, command_line.show))

@@ -184,3 +184,11 @@ def test_killed_at_random_moments_the_same_command_ends_with_the_study_of_an_uni
     ]
     assert known[0] == known[1]
     assert len(known[0]) == 480
+
+
+def test_widths_that_a_person_may_mean_as_one_network_are_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["search", "--database", str(tmp_path / "s"), "--data", "iris", "--hidden", "3", "4", "--trials", "2"]
+    assert sweep.main([*given, "--epochs", "1", "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("note: --hidden 3 4 are 2 networks with one hidden layer each; ")
