@@ -364,6 +364,29 @@ def test_an_estimate_takes_programs_that_it_did_not_try_for_what_lies_between(
     assert said == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "calls", "seconds"),
+    [
+        # Three epochs took no longer than one: each call's third is taken for an epoch.
+        ([1, 5], [4.0, 3.0, 3.0, 4.0, 3.0, 3.0], "22 s, of which 2 s"),
+        ([1, 5], [4.0, 3.0, 2.7, 4.0, 3.0, 3.0], "21 s, of which 2 s"),
+        # What two epochs more took is hardly to be seen in one of the two.
+        ([1, 5], [4.0, 3.0, 3.0 + 1e-12, 4.0, 3.0, 5.0], "12 s, of which 2 s"),
+        # An update per row is as many numbers updated as numbers times rows: that says the same twice.
+        ([1], [4.0, 3.0, 3.004], "1 s, of which 1 s"),
+    ],
+)
+def test_an_estimate_stands_where_noise_or_the_kinds_leave_little_to_fit(
+    small: Data, monkeypatch: pytest.MonkeyPatch, sizes: list[int], calls: list[float], seconds: str
+) -> None:
+    monkeypatch.setattr(estimate, "_timed", lambda *_: calls.pop(0))
+    trials = make_space({"hidden": ["4"], "batch_size": sizes}).trials()
+    assert (
+        estimate.estimate(trials, small, 10, 0).splitlines()[-1] == f"time: about {seconds} compiling, the first time"
+    )
+    assert not calls
+
+
 def test_notices_tell_where_the_fused_engine_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(preparation, "refusal", lambda *_: "too wide")

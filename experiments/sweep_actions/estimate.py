@@ -65,13 +65,16 @@ def _seconds(kinds: Sequence[Sequence[Block]], features: NDArray[Any], data: Dat
         share = min(1.0, max(ROWS, 4 * block.config.batch_size) / len(data.dataset.x_train))
         part = jax.tree.map(lambda array, share=share: array[: int(np.ceil(share * len(array)))], data)
         first, once, twice = (_timed(block, count, part) for count in (1, 1, 3))
-        training[kind] = max((twice - once) / 2, 1e-9) / share / len(block.trials)
+        # Where the clock's noise hides what two more epochs took, the whole call counts: too much rather than nothing.
+        epoch = (twice - once) / 2 if twice > once else twice / 3
+        training[kind] = epoch / share / len(block.trials)
         compiling += max(first - once, 0.0) * len(kinds) / len(timed)
     # The seconds of the others: non-negative least squares of the relative errors.
     known = training[timed]
     scaled = features / features.max(axis=0)
-    weights, _ = scipy.optimize.nnls(scaled[timed] / known[:, None], np.ones(len(timed)))
-    found = np.maximum(scaled @ weights, known.min())
+    # (One row per update makes two features alike: rounding decides whether scipy's nnls calls that singular.)
+    fit = scipy.optimize.lsq_linear(scaled[timed] / known[:, None], np.ones(len(timed)), (0, np.inf), method="bvls")
+    found = np.maximum(scaled @ fit.x, known.min())
     found[timed] = known
     return found, compiling
 
