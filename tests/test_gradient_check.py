@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import gradient_check
+from experiments.gradient_cases import data_check
 from experiments.gradient_cases.planted_mistakes import MISTAKES, planted_gradient
 from experiments.gradient_cases.random_networks import FLOAT32_LIMITS, LIMITS, measure, random_network
 from jaxmlp.checking import StepSweep
@@ -74,9 +75,9 @@ def test_a_wrong_hand_derived_gradient_makes_the_command_exit_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nothing_swept = StepSweep(np.array([1e-3, 1e-4]), (), np.array([1e-8, 1e-8]), np.array([1e-4, 1e-3]))
-    monkeypatch.setattr(gradient_check, "sweep", lambda *_: nothing_swept)
-    monkeypatch.setattr(gradient_check, "drift", lambda *_: np.zeros(5))
-    monkeypatch.setattr(gradient_check, "hand_derived_gradient", lambda name: planted_gradient("sign-flipped", (name,)))
+    monkeypatch.setattr(data_check, "sweep", lambda *_: nothing_swept)
+    monkeypatch.setattr(data_check, "drift", lambda *_: np.zeros(5))
+    monkeypatch.setattr(data_check, "hand_derived_gradient", lambda name: planted_gradient("sign-flipped", (name,)))
     assert gradient_check.main(["--hidden", "3", "--batch-size", "5", "--out", str(tmp_path)]) == 1
     assert "delta of layer 2 has its sign flipped" in capsys.readouterr().out
 

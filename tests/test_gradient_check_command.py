@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from experiments import gradient_check
-from experiments.gradient_cases import planted_check
+from experiments.gradient_cases import data_check, planted_check
+from experiments.gradient_cases.data_check import Result, Settings
 from experiments.gradient_cases.planted_mistakes import MISTAKES, applies
 from experiments.gradient_cases.random_networks import RandomNetwork
-from experiments.gradient_check import Result, Settings
 from experiments.support.own_data import DataConfig
 from jaxmlp import (
     ACTIVATIONS,
@@ -70,7 +70,7 @@ def test_first_and_second_derivative_and_backward_pass_each_decide_the_exit_code
     result: Result, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = catch_writes(monkeypatch)
-    monkeypatch.setattr(gradient_check, "run", lambda *_: result)
+    monkeypatch.setattr(data_check, "run", lambda *_: result)
     assert gradient_check.main([]) == code
     record = json.loads(json.dumps(files["report.json"]))
     assert record["ok"] is (code == 0)
@@ -85,7 +85,7 @@ def test_what_was_found_on_the_digits_is_printed_and_kept(
 ) -> None:
     files = catch_writes(monkeypatch)
     result = found()
-    monkeypatch.setattr(gradient_check, "run", lambda *_: result)
+    monkeypatch.setattr(data_check, "run", lambda *_: result)
     assert gradient_check.main(["--hidden", "2", "--activation", "tanh", "--batch-size", "7"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"{result.gradients}\n\nHessian-vector product along a random direction\n")
@@ -138,15 +138,15 @@ def test_a_derivative_wrong_by_a_thousandth_is_found_on_the_first_digits(
         return RIGHT
 
     nothing: Any = None
-    monkeypatch.setattr(gradient_check, f"hand_derived_{name}", wrong)
+    monkeypatch.setattr(data_check, f"hand_derived_{name}", wrong)
     # What else it looks at would take seconds to compile.
     monkeypatch.setattr(
-        gradient_check, "numerical_gradient", lambda *how, **named: asked.append((how, named)) or Numerical()
+        data_check, "numerical_gradient", lambda *how, **named: asked.append((how, named)) or Numerical()
     )
-    monkeypatch.setattr(gradient_check, "compare_backward", diagnose)
-    monkeypatch.setattr(gradient_check, "sweep", lambda *how: how[:2])
-    monkeypatch.setattr(gradient_check, "drift", lambda *_: nothing)
-    result = gradient_check.run(Settings((), "relu", batch_size=3, seed=2))
+    monkeypatch.setattr(data_check, "compare_backward", diagnose)
+    monkeypatch.setattr(data_check, "sweep", lambda *how: how[:2])
+    monkeypatch.setattr(data_check, "drift", lambda *_: nothing)
+    result = data_check.run(Settings((), "relu", batch_size=3, seed=2))
     assert (result.gradients.ok, result.second_order.ok, result.ok) == (*ok, False)
     rows = result.second_order.rows if ok[0] else result.gradients.pair("automatic", "hand-derived")
     assert max(row.norm_relative for row in rows) == pytest.approx(0.001 / 1.001)
@@ -165,7 +165,7 @@ def test_a_derivative_wrong_by_a_thousandth_is_found_on_the_first_digits(
 @pytest.mark.parametrize("batch_size", [0, 1498])
 def test_a_batch_is_1_to_all_training_rows(batch_size: int) -> None:
     with rejects(f"batch size is {batch_size}, expected 1..1497"):
-        gradient_check.run(Settings(batch_size=batch_size))
+        data_check.run(Settings(batch_size=batch_size))
 
 
 def test_a_sweeps_errors_are_norms_against_the_automatic_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,9 +182,9 @@ def test_a_sweeps_errors_are_norms_against_the_automatic_gradient(monkeypatch: p
         asked.append(how)
         return Numerical()
 
-    monkeypatch.setattr(gradient_check, "numerical_gradient", numerical)
+    monkeypatch.setattr(data_check, "numerical_gradient", numerical)
     given: Any = automatic
-    result = gradient_check.sweep("relu", 4, given, jnp.ones(1), jnp.ones(1), given)
+    result = data_check.sweep("relu", 4, given, jnp.ones(1), jnp.ones(1), given)
     assert asked == [("relu", "sweep", 4)]
     np.testing.assert_allclose(result.errors, [0.2, 0.1])
     np.testing.assert_allclose(result.steps, [0.1, 0.01])
@@ -202,8 +202,8 @@ def test_drift_trains_both_gradients_epoch_by_epoch_on_the_same_orders(
         first, *others = state.params
         return state._replace(params=(first._replace(weights=first.weights + more), *others)), None
 
-    monkeypatch.setattr(gradient_check, "train_epochs", train_epochs)
-    differences = gradient_check.drift(digits, Settings(activation="tanh", seed=3))
+    monkeypatch.setattr(data_check, "train_epochs", train_epochs)
+    differences = data_check.drift(digits, Settings(activation="tanh", seed=3))
     np.testing.assert_allclose(differences, [0.25, 0.5, 0.75, 1, 1.25])
     stream = LectureStream(3)
     stream.params((64, 20, 10), "float64")

@@ -1,1 +1,1 @@
-"""What `experiments.gradient_check` checks besides the digits: your file, random networks, planted mistakes."""
+"""What `experiments.gradient_check` checks: data, your file, random networks, planted mistakes."""
