@@ -127,7 +127,8 @@ def test_a_parser_has_the_folder_of_its_module_and_a_wrong_argument_is_one_line_
     with pytest.raises(SystemExit) as stop:
         made.parse_args(["--dev", "cpu"])  # no abbreviations: an option to come may begin alike
     assert stop.value.code == 2
-    assert capsys.readouterr().err == "python -m experiments.predict: error: unrecognized arguments: --dev cpu\n"
+    said = "unrecognized arguments: --dev cpu; --help tells those that there are"
+    assert capsys.readouterr().err == f"python -m experiments.predict: error: {said}\n"
 
 
 def test_what_is_written_is_read_again_and_replacing_is_told(tmp_path: Path) -> None:

@@ -121,6 +121,25 @@ def test_widths_that_are_no_numbers_are_told_in_one_line(words: list[str], capsy
     assert capsys.readouterr() == ("", said)
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("train", ["--epochs", "1e3"], "--epochs is '1e3', expected a whole number"),
+        ("train", ["--learning-rate", "0,2"], "--learning-rate is '0,2', expected a number"),
+        ("sweep run", ["--epochs", "2.5"], "--epochs is '2.5', expected a whole number"),
+        ("benchmark sweep", ["--networks", ""], "--networks is '', expected a whole number"),
+        ("train", ["--epochs"], "argument --epochs: expected one argument"),
+    ],
+)
+def test_what_is_no_number_is_told_as_all_else_is(
+    name: str, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        COMMANDS[name](words)
+    assert end.value.code == 2
+    assert capsys.readouterr() == ("", f"python -m experiments.{name}: error: {said}\n")
+
+
 def test_a_description_without_commands_has_no_examples() -> None:
     parser = parsing.Parser("x", "What it does.")
     assert parser.epilog is None

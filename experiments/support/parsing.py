@@ -1,9 +1,13 @@
 """The options that commands share, and the help that shows them: in groups, the examples in lines of their own."""
 
 import argparse
+import re
 from typing import Any, NoReturn
 
 from jaxmlp import runtime
+
+NUMBERS = {"int": "a whole number", "float": "a number"}
+"""What argparse calls by the type that reads it, in the words of all other messages."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,7 +34,11 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:
-        """Exit with code 2 and ``message``."""
+        """Exit with code 2 and ``message``, which tells of numbers as all other messages do."""
+        if wrong := re.fullmatch(r"argument (\S+): invalid (int|float) value: (.+)", message):
+            message = f"{wrong[1]} is {wrong[3]}, expected {NUMBERS[wrong[2]]}"
+        if message.startswith("unrecognized arguments"):
+            message += "; --help tells those that there are"
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
