@@ -47,7 +47,7 @@ EPOCHS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The settings of a check on the digits."""
+    """The settings of a check on data."""
 
     hidden: tuple[int, ...] = (20, 10)
     activation: str = "sigmoid"
@@ -57,7 +57,7 @@ class Settings:
 
 
 class Result(NamedTuple):
-    """What a check on the digits found.
+    """What a check on data found.
 
     Attributes:
         settings: those of the check.
@@ -165,9 +165,8 @@ def show_data(settings: Settings, out: str, source: own_data.DataConfig) -> int:
     print(result.gradients)
     print(f"\nHessian-vector product along a random direction\n{result.second_order}")
     print(f"\nbackward pass: {result.diagnosis}")
-    elements = (
-        sum(math.prod(row.shape or ()) for row in result.gradients.pair("automatic", "numerical")) - 1
-    )  # the loss
+    pair = result.gradients.pair("automatic", "numerical")
+    elements = sum(math.prod(row.shape or ()) for row in pair) - 1  # one row is the loss
     print(f"numerical, order 4: {elements:,} parameters in {result.seconds_numerical:.2f} s, compilation included")
     for name, (_, _, errors, plateau) in result.sweeps.items():
         plateau_words = f"plateau of steps {plateau[0]:.1e} to {plateau[1]:.1e}"

@@ -64,9 +64,9 @@ def _seconds(kinds: Sequence[Sequence[Block]], features: NDArray[Any], data: Dat
         block = max(kinds[kind], key=lambda block: len(block.trials))
         share = min(1.0, max(ROWS, 4 * block.config.batch_size) / len(data.dataset.x_train))
         part = jax.tree.map(lambda array, share=share: array[: int(np.ceil(share * len(array)))], data)
-        first, once, twice = (_timed(block, count, part) for count in (1, 1, 3))
+        first, once, thrice = (_timed(block, count, part) for count in (1, 1, 3))
         # Where the clock's noise hides what two more epochs took, the whole call counts: too much rather than nothing.
-        epoch = (twice - once) / 2 if twice > once else twice / 3
+        epoch = (thrice - once) / 2 if thrice > once else thrice / 3
         training[kind] = epoch / share / len(block.trials)
         compiling += max(first - once, 0.0) * len(kinds) / len(timed)
     # The seconds of the others: non-negative least squares of the relative errors.
