@@ -69,7 +69,7 @@ class Tab:
         """Wait until an expression is true; the page's policy forbids playwright's own way, which evaluates text."""
         self.ask(
             f"""new Promise((done, failed) => {{
-                const end = performance.now() + 30000;
+                const end = performance.now() + 120000;
                 const look = () => {{
                     if ({condition}) done();
                     else if (performance.now() > end) failed(new Error("it does not come true"));

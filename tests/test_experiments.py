@@ -40,7 +40,7 @@ def started(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """``python -m ...`` in a process of its own, run from ``cwd`` on this checkout."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=cwd, env=environment, text=True, capture_output=True, timeout=120
+        [sys.executable, "-m", *arguments], cwd=cwd, env=environment, text=True, capture_output=True, timeout=600
     )
 
 
@@ -178,7 +178,7 @@ def test_ctrl_c_keeps_the_epochs_done_and_exits_130(tmp_path: Path) -> None:
     assert process.stdout.readline().startswith("1-th epoch")
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == command_line.INTERRUPTED
     record = json.loads((tmp_path / "history.json").read_text())
     assert record["ended"] == "interrupted"

@@ -209,3 +209,14 @@ def test_a_line_that_runs_on_import_is_for_the_tests_that_run_more_of_its_module
     assert numbered == {1: ["m", "b"], 3: ["m", "b"]}
     only = mutants.Seen(seen.seconds, {"m.py": {"1": ["a", "b"], "2": ["a", "b"]}})
     assert only.tests(root, found(root, "A = 1\n")[0]) == ["a", "b"]
+
+
+def test_what_is_said_to_change_nothing_are_mutants_of_the_code_as_it_is() -> None:
+    said = mutants.read_equivalent(mutants.ROOT / mutants.EQUIVALENT).keys()
+    text = {file: (mutants.ROOT / file).read_text(encoding="utf-8").splitlines() for file, *_ in said}
+    lines = {(file, line) for file, line, _ in said}
+    places = (
+        at for at in mutation.places(mutants.ROOT, text) if (at.path, text[at.path][at.line - 1].strip()) in lines
+    )
+    here = {(each.place.path, each.old, each.new) for each in mutation.sample(mutants.ROOT, places, 0)}
+    assert said - here == set()

@@ -179,5 +179,5 @@ def test_a_forked_process_is_warned_before_it_waits_for_ever() -> None:
         fitted.predict(x)
         print("the parent goes on")
     """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600)
     assert done.stdout.splitlines() == ["this process was forked after JAX had started, and ", "the parent goes on"]

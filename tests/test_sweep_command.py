@@ -179,7 +179,7 @@ def test_ctrl_c_keeps_what_was_written(tmp_path: Path) -> None:
             assert child.poll() is None
             time.sleep(0.05)
         child.send_signal(signal.SIGINT)
-        _, error = child.communicate(timeout=60)
+        _, error = child.communicate(timeout=600)
     assert child.returncode == 130
     assert error.strip().splitlines()[-1] == "interrupted"
     assert 0 < sum(row["status"] == "done" for row in trials(path)) < 2000

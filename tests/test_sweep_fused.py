@@ -118,7 +118,7 @@ def sweep_process(path: Path, devices: int, *others: str) -> "subprocess.Popen[s
 
 def ended(child: "subprocess.Popen[str]") -> list[int]:
     """The numbers it printed: devices, devices of its own, processes."""
-    said, errors = child.communicate(timeout=120)
+    said, errors = child.communicate(timeout=600)
     assert child.returncode == 0, errors
     return [int(word) for word in said.splitlines()[-1].split()]  # Gloo prints its own lines before
 

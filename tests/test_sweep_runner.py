@@ -239,10 +239,10 @@ def interrupted_sweep(path: Path, data: Data, executor: concurrent.futures.Execu
 def test_a_task_is_pure_and_travels(data: Data) -> None:
     (block,) = pack([Trial((3,)), Trial((3,), seed=1)], data, 16)
     task = pickle.loads(pickle.dumps((train_task, block, 2, data)))
+    began = time.perf_counter()
     (first, seconds, environment), (second, *_) = (task[0](*task[1:]) for _ in range(2))
     np.testing.assert_equal(first._replace(seconds=0), second._replace(seconds=0))
-    assert 0 < first.seconds < seconds
-    assert 0 < seconds < 600
+    assert 0 < first.seconds < seconds < time.perf_counter() - began
     assert environment == runtime.environment()
 
 
