@@ -73,6 +73,39 @@ def test_a_heatmap_has_the_best_of_each_pair_in_its_cell() -> None:
     assert bar.get_ylabel() == "mean validation accuracy (%)"
 
 
+@pytest.mark.parametrize(
+    ("share", "ends", "ink"), [(1.0, (99, 100), "black"), (0.5, (49, 51), "white"), (0.0, (0, 1), "white")]
+)
+def test_a_heatmap_of_one_accuracy_has_a_scale_around_it(share: float, ends: tuple[float, float], ink: str) -> None:
+    found = [configuration(hidden, rate, share) for hidden in ("3", "4") for rate in (0.1, 1.0)]
+    axes: Any = figures.heatmap(found, "learning_rate", "hidden", "accuracy", "t").axes[0]
+    assert axes.images[0].get_clim() == ends
+    assert {text.get_color() for text in axes.texts} == {ink}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_no_axis_of_accuracies_is_marked_under_0_or_over_100(share: float) -> None:
+    ours, whole = np.full(4, share), Interval(0, -1, 1)
+    axes: list[Any] = [
+        figures.curves(ours, ours, ours, "").axes[1].yaxis,
+        figures.twins(np.ones((4, 2)), ours, "").axes[1].xaxis,
+        figures.difference({"a": ours, "b": ours}, whole, "").axes[0].xaxis,
+    ]
+    for axis in axes:
+        low, high = axis.get_view_interval()
+        places = [place for place in axis.get_majorticklocs() if low <= place <= high]
+        assert len(places) >= 2
+        assert min(places) >= 0
+        assert max(places) <= 100
+
+
+def test_intervals_may_reach_beyond_0_and_100_where_no_marks_are() -> None:
+    found = [configuration("8", rate, share) for rate, share in ((0.1, 0.99), (0.2, 0.02))]
+    axis: Any = figures.by_axis(found, "learning_rate", "hidden", "accuracy", "").axes[0].yaxis
+    np.testing.assert_allclose(axis.get_view_interval(), [-13.6, 109.6])
+    assert list(axis.get_majorticklocs()) == [0, 20, 40, 60, 80, 100]
+
+
 def test_values_stand_in_a_readers_sequence() -> None:
     def ordered(values: set[Any]) -> list[str]:
         found = [configuration("8", 0.1, 0.5)._replace(values={"hidden": value, "down": 1}) for value in values]

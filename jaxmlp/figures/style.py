@@ -4,12 +4,13 @@ Colours that the lecture does not fix are Okabe and Ito's, which colour-blind re
 """
 
 import io
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["OKABE_ITO", "PALETTES", "Picture", "start_axes"]
+__all__ = ["OKABE_ITO", "PALETTES", "Percent", "Picture", "start_axes"]
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
@@ -23,6 +24,17 @@ PALETTES: dict[str, tuple[str, ...]] = {
         "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000",
     ),
 }  # fmt: skip
+
+
+class Percent(MaxNLocator):
+    """Ticks of shares in percent: none under 0 or over 100, where an axis has its margins but no share is."""
+
+    def __init__(self) -> None:
+        super().__init__("auto", steps=[1, 2, 2.5, 5, 10])
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        """Places between the ends of the axis."""
+        return [place for place in super().tick_values(vmin, vmax) if 0 <= place <= 100]
 
 
 class Picture(Figure):

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from jaxmlp.figures.style import OKABE_ITO, Picture, start_axes
+from jaxmlp.figures.style import OKABE_ITO, Percent, Picture, start_axes
 
 __all__ = ["Scored", "best_curves", "by_axis", "difference", "heatmap", "label", "parallel_coordinates"]
 
@@ -86,6 +86,7 @@ def by_axis(found: Sequence[Scored], axis: str, lines: str, measure: str, title:
             axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(axis.replace("_", " "))
     axes.set_ylabel(f"{measure.replace('_', ' ')} (%), mean and 95 % interval")
+    axes.yaxis.set_major_locator(Percent())
     axes.grid(alpha=0.3)
     more = f", the best {COLOURS} of {len(names):,}" if len(names) > COLOURS else ""
     figure.legend(title=lines.replace("_", " ") + more, loc="outside right upper")
@@ -111,12 +112,14 @@ def heatmap(found: Sequence[Scored], across: str, down: str, measure: str, title
         cells[place] = np.nan if best is None else 100 * best.accuracy.mean
     figure = Picture(figsize=(2.6 + 0.72 * max(4, len(columns)), 1.8 + 0.45 * max(4, len(rows))), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(cells, cmap="viridis", aspect="auto")
-    middle = np.nanmean([np.nanmin(cells), np.nanmax(cells)])
+    low, high = np.nanmin(cells), np.nanmax(cells)
+    if low == high:  # one accuracy has a colour too
+        low, high = max(low - 1, 0), min(high + 1, 100)
+    image = axes.imshow(cells, cmap="viridis", aspect="auto", vmin=low, vmax=high)
     if cells.size <= 400:
         for (row, column), value in np.ndenumerate(cells):
             text = "-" if np.isnan(value) else f"{value:.1f}"
-            colour = "black" if value > middle else "white"
+            colour = "black" if value > (low + high) / 2 else "white"
             axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour if text != "-" else "black")
     axes.set_xticks(range(len(columns)), [label(value) for value in columns], rotation=45 if len(columns) > 6 else 0)
     axes.set_yticks(range(len(rows)), [label(value) for value in rows])
@@ -209,6 +212,7 @@ def difference(accuracies: dict[str, Any], interval: Any, title: str) -> Figure:
     for name, values, colour in ((first, a, OKABE_ITO[0]), (second, b, OKABE_ITO[1])):
         left.hist(values, bins=bins, color=colour, alpha=0.55, label=f"{name}: mean {values.mean():.2f} %")
     left.set_xlabel("test accuracy (%)")
+    left.xaxis.set_major_locator(Percent())
     left.set_ylabel("seeds")
     left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, ncols=2)
     gaps = b - a
