@@ -1,6 +1,7 @@
 """Strict settings for every test, made before JAX starts: 64 bits, no silent promotion, two CPU devices, no GPU.
 
 Many statements are of bits, of lanes per group or of blocks of one thread, as a CPU has them. JAX_PLATFORMS wins.
+A folder in JAX_COMPILATION_CACHE_DIR keeps what is compiled: the next run takes less than half the time.
 """
 
 import json
@@ -15,11 +16,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # in the first process: the workers inherit what it sets
     # What one process compiles serves the others, for this run alone.
     COMPILED = tempfile.TemporaryDirectory(prefix="jaxmlp-tests-")
-    os.environ |= {
-        "JAX_COMPILATION_CACHE_DIR": COMPILED.name,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import hypothesis
 import jax
