@@ -73,11 +73,22 @@ def test_a_heatmap_has_the_best_of_each_pair_in_its_cell() -> None:
     assert bar.get_ylabel() == "mean validation accuracy (%)"
 
 
+SAME = [("3", 0.1, 0), ("3", 1.0, 2e-16), ("4", 0.1, 0), ("4", 1.0, 1e-15)]
+
+
+def test_parallel_lines_of_one_accuracy_end_at_one_place() -> None:
+    found = [configuration(hidden, rate, 0.9643 * (1 - bits)) for hidden, rate, bits in SAME]
+    figure = figures.parallel_coordinates(found, ["hidden", "learning_rate"], "accuracy", "t")
+    assert {np.asarray(line.get_ydata())[-1] for line in figure.axes[0].lines[:4]} == {0}
+    assert [text for text in texts(figure).values() if "%" in text] == ["96.4 %"]
+
+
 @pytest.mark.parametrize(
     ("share", "ends", "ink"), [(1.0, (99, 100), "black"), (0.5, (49, 51), "white"), (0.0, (0, 1), "white")]
 )
 def test_a_heatmap_of_one_accuracy_has_a_scale_around_it(share: float, ends: tuple[float, float], ink: str) -> None:
-    found = [configuration(hidden, rate, share) for hidden in ("3", "4") for rate in (0.1, 1.0)]
+    # Of the same accuracies the means may differ in their last bits, by the order of the sum.
+    found = [configuration(hidden, rate, share * (1 - bits)) for hidden, rate, bits in SAME]
     axes: Any = figures.heatmap(found, "learning_rate", "hidden", "accuracy", "t").axes[0]
     assert axes.images[0].get_clim() == ends
     assert {text.get_color() for text in axes.texts} == {ink}

@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from jaxmlp.figures.style import OKABE_ITO, PALETTES, Percent, Picture, start_axes
+from jaxmlp.figures.style import OKABE_ITO, PALETTES, PercentLocator, Picture, start_axes
 
 __all__ = ["Points", "bottleneck", "confusion", "curves", "digits", "mistakes", "twins"]
 
@@ -79,7 +79,7 @@ def curves(loss: ArrayLike, train_accuracy: ArrayLike, test_accuracy: ArrayLike,
     right.plot(epoch, 100 * train, marker=marker, color=OKABE_ITO[0], label=f"training ({100 * train[-1]:.1f} %)")
     right.plot(epoch, 100 * test, marker=marker, color=OKABE_ITO[1], label=f"test ({100 * test[-1]:.1f} %)")
     right.set_ylabel("accuracy (%)")
-    right.yaxis.set_major_locator(Percent())
+    right.yaxis.set_major_locator(PercentLocator())
     right.legend(loc="lower right", title="at the end")
     for axes in (left, right):
         start_axes(axes, len(loss))
@@ -168,7 +168,7 @@ def twins(loss: NDArray[Any], final_accuracy: NDArray[Any], title: str) -> Figur
     right.axvline(float(np.median(percent)), color=OKABE_ITO[1], label=f"median {np.median(percent):.1f} %")
     right.set_xlim(values[0] - 1, values[-1] + 1)
     right.set_xlabel("final test accuracy (%)")
-    right.xaxis.set_major_locator(Percent())
+    right.xaxis.set_major_locator(PercentLocator())
     right.set_ylabel("twins")
     right.yaxis.set_major_locator(MaxNLocator(integer=True))
     right.legend()

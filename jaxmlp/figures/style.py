@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["OKABE_ITO", "PALETTES", "Percent", "Picture", "start_axes"]
+__all__ = ["OKABE_ITO", "PALETTES", "PercentLocator", "Picture", "start_axes"]
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
@@ -26,7 +26,7 @@ PALETTES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-class Percent(MaxNLocator):
+class PercentLocator(MaxNLocator):
     """Ticks of shares in percent: none under 0 or over 100, where an axis has its margins but no share is."""
 
     def __init__(self) -> None:

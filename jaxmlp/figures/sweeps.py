@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from jaxmlp.figures.style import OKABE_ITO, Percent, Picture, start_axes
+from jaxmlp.figures.style import OKABE_ITO, PercentLocator, Picture, start_axes
 
 __all__ = ["Scored", "best_curves", "by_axis", "difference", "heatmap", "label", "parallel_coordinates"]
 
@@ -54,6 +54,11 @@ def _best(found: Sequence[Scored], **values: Any) -> Scored | None:
     return next((item for item in found if all(item.values[axis] == value for axis, value in values.items())), None)
 
 
+def _percent(item: Scored) -> float:
+    """Mean accuracy in percent, the same for the same accuracies: their sums differ in the last bits by the order."""
+    return round(100 * item.accuracy.mean, 6)
+
+
 def by_axis(found: Sequence[Scored], axis: str, lines: str, measure: str, title: str) -> Figure:
     """Accuracy by a numeric axis with 95 % intervals, in one colour for each value of another axis.
 
@@ -86,7 +91,7 @@ def by_axis(found: Sequence[Scored], axis: str, lines: str, measure: str, title:
             axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(axis.replace("_", " "))
     axes.set_ylabel(f"{measure.replace('_', ' ')} (%), mean and 95 % interval")
-    axes.yaxis.set_major_locator(Percent())
+    axes.yaxis.set_major_locator(PercentLocator())
     axes.grid(alpha=0.3)
     more = f", the best {COLOURS} of {len(names):,}" if len(names) > COLOURS else ""
     figure.legend(title=lines.replace("_", " ") + more, loc="outside right upper")
@@ -109,7 +114,7 @@ def heatmap(found: Sequence[Scored], across: str, down: str, measure: str, title
     cells = np.full((len(rows), len(columns)), np.nan)
     for place in np.ndindex(cells.shape):
         best = _best(found, **{down: rows[place[0]], across: columns[place[1]]})
-        cells[place] = np.nan if best is None else 100 * best.accuracy.mean
+        cells[place] = np.nan if best is None else _percent(best)
     figure = Picture(figsize=(2.6 + 0.72 * max(4, len(columns)), 1.8 + 0.45 * max(4, len(rows))), layout="constrained")
     axes = figure.subplots()
     low, high = np.nanmin(cells), np.nanmax(cells)
@@ -163,7 +168,7 @@ def parallel_coordinates(found: Sequence[Scored], axes_names: Sequence[str], mea
     axes = figure.subplots()
     shown = [item for item in found if np.isfinite(item.accuracy.mean)][:DRAWN][::-1]
     figure.suptitle(title if len(shown) == len(found) else f"{title}; the best {len(shown):,} are drawn")
-    scores = np.array([100 * item.accuracy.mean for item in shown] or [0.0])
+    scores = np.array([*map(_percent, shown)] or [0.0])
     low, high = float(scores.min()), float(scores.max())
     heights = np.zeros((len(shown), len(axes_names) + 1))
     for column, axis in enumerate(axes_names):
@@ -212,7 +217,7 @@ def difference(accuracies: dict[str, Any], interval: Any, title: str) -> Figure:
     for name, values, colour in ((first, a, OKABE_ITO[0]), (second, b, OKABE_ITO[1])):
         left.hist(values, bins=bins, color=colour, alpha=0.55, label=f"{name}: mean {values.mean():.2f} %")
     left.set_xlabel("test accuracy (%)")
-    left.xaxis.set_major_locator(Percent())
+    left.xaxis.set_major_locator(PercentLocator())
     left.set_ylabel("seeds")
     left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, ncols=2)
     gaps = b - a
