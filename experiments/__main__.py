@@ -7,26 +7,8 @@ python -m experiments
 python -m experiments.train --help
 """
 
-import sys
-from pathlib import Path
-
-from experiments import bottleneck, digits_gallery, one_hidden_layer, train, two_hidden_layers
-from experiments.support import command_line, parsing, training_run
-
-# The lecture's training and test accuracy of each network after 100 epochs.
-LECTURE = {
-    "one_hidden_layer": (one_hidden_layer.PRESET, "100 %", "92 %"),
-    "two_hidden_layers": (two_hidden_layers.PRESET, "100 %", "93 %"),
-    "bottleneck": (bottleneck.PRESET, "drops", "drops"),
-}
-
-
-def row(result: training_run.Result, lecture: tuple[str, str], folder: Path) -> tuple[str, ...]:
-    """A line of the table."""
-    ours = (f"{100 * rows[-1]:.1f} %" if len(rows) else "-" for rows in result.history[1:])
-    train_accuracy, test_accuracy = ours
-    seconds = result.seconds_compiling + result.seconds_training
-    return (result.settings.name, train_accuracy, lecture[0], test_accuracy, lecture[1], f"{seconds:.2f}", str(folder))
+from experiments import actions
+from experiments.support import command_line, parsing
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,28 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     parsing.add_quiet(parser)
     parsing.add_no_cache(parser)
     options = parser.parse_args(arguments)
-
-    def body() -> int:
-        base = command_line.output_folder(options.out)
-        preset = bottleneck.PRESET  # the largest network: compilation that suits it suits the other two
-        command_line.prepare(preset.dtype, preset.sizes, preset.batch_size, not options.no_cache)
-        digits_gallery.main(["--out", str(base / "digits_gallery")])
-        rows: list[tuple[str, ...]] = []
-        code = 0
-        for name, (preset, *lecture) in LECTURE.items():
-            print(f"\n{name}: {preset.name}")
-            folder = command_line.output_folder(str(base / name))
-            result = train.perform(preset, folder, quiet=options.quiet)
-            rows.append(row(result, (lecture[0], lecture[1]), folder))
-            code = train.exit_code(result)
-            if code:
-                break
-        header = ("network", "training", "lecture", "test", "lecture", "seconds", "files")
-        print("\n" + command_line.table(header, rows))
-        return code
-
-    return command_line.call(body, options.device)
+    return command_line.call(lambda: actions.lecture.command(options), options.device)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.leave(main())

@@ -3,17 +3,18 @@
 python -m experiments.bottleneck
 """
 
-import sys
+from __future__ import annotations
 
-from experiments import train
-from experiments.support import training_run
+from experiments import support, train
+from experiments.support import command_line
+from experiments.support.settings import Settings
 
-PRESET = training_run.Settings(hidden=(20, 20, 2))
+PRESET = Settings(hidden=(20, 20, 2))
 
 
-def run() -> training_run.Result:
+def run() -> support.training_run.Result:
     """Train the network with the lecture's settings; prints nothing."""
-    return training_run.run(PRESET)
+    return support.training_run.run(PRESET)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,4 +23,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.leave(main())

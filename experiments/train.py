@@ -4,126 +4,12 @@ python -m experiments.train --hidden 20 10
 python -m experiments.train --data flowers.csv --target species --hidden 8
 """
 
-import dataclasses
-import sys
-from pathlib import Path
-from typing import Any
-
-import jax
-import numpy as np
-from matplotlib.figure import Figure
-from sklearn.metrics import confusion_matrix
-
+from experiments import actions
 from experiments.support import command_line, own_data, parsing
-from experiments.support.training_run import GRADIENTS, RANDOMNESS, Result, Settings, run
-from jaxmlp import Dataset, History, Model, Table, figures, forward_trace, runtime
-from jaxmlp.models import trained_model
-from jaxmlp.network import ACTIVATIONS
+from experiments.support.settings import GRADIENTS, RANDOMNESS, Settings
+from jaxmlp import choices
 
 LECTURE = Settings()
-WRITTEN = ("curves.png", "confusion.png", "bottleneck.png")
-
-
-def line(epoch: int, loss: float, train_accuracy: float, test_accuracy: float) -> str:
-    """The lecture's line for an epoch counted from 1; accuracies as shares 0..1 (step 3)."""
-    return (
-        f"{epoch}-th epoch: cross entropy = {loss:.3f}, "
-        f"train_accuracy = {100 * train_accuracy:.3f}%, test_accuracy = {100 * test_accuracy:.3f}%"
-    )
-
-
-def record(result: Result) -> dict[str, Any]:
-    """What ``history.json`` holds: the settings, a row per epoch, seconds, and where it ran."""
-    return {
-        **dataclasses.asdict(result.settings),
-        "epochs": len(result.history.loss),
-        "ended": result.ended,
-        **{name: np.asarray(rows, np.float64).tolist() for name, rows in result.history._asdict().items()},
-        "seconds_compiling": result.seconds_compiling,
-        "seconds_training": result.seconds_training,
-        "data": result.dataset.source if isinstance(result.dataset, Table) else None,
-        "environment": runtime.environment(),
-    }
-
-
-def names(dataset: Dataset) -> list[str] | None:
-    """What the classes are called; None for digits."""
-    if not isinstance(dataset, Table) or dataset.source["data"] == "digits":
-        return None
-    return [str(name) for name in dataset.classes]
-
-
-def draw(result: Result, palette: str = "lecture") -> dict[str, Figure]:
-    """The figures by file name; those of the trained network only where its parameters are finite."""
-    settings, dataset, history = result.settings, result.dataset, result.history
-    if not len(history.loss):
-        return {}
-    title = f"{settings.name}, {settings.activation}, seed {settings.seed}"
-    drawn = {"curves.png": figures.curves(*history, title)}
-    if result.ended == "diverged":
-        return drawn
-    # Jitted as a whole: without jit every operation would be compiled by itself.
-    traced = jax.jit(forward_trace, static_argnums=2)
-    inputs = dataset.x_train, dataset.x_test
-    train, test = (traced(result.params, x, settings.activation).pre_activations for x in inputs)
-    predicted = np.argmax(test[-1], axis=1)
-    counts = confusion_matrix(dataset.labels_test, predicted, labels=range(settings.n_classes))
-    called = names(dataset)
-    share = 100 * float(history.test_accuracy[-1])
-    drawn["confusion.png"] = figures.confusion(counts, f"{title}: test set, {share:.1f} % right", called)
-    if settings.hidden and settings.hidden[-1] == 2:
-        seen = (
-            figures.Points(np.asarray(g[-2]), np.asarray(labels))
-            for g, labels in ((train, dataset.labels_train), (test, dataset.labels_test))
-        )
-        drawn["bottleneck.png"] = figures.bottleneck(
-            *seen, palette=palette, title=f"{title}: what the 2-unit layer sees", names=called
-        )
-    return drawn
-
-
-def model(result: Result) -> dict[str, Model]:
-    """The model file's content by file name; nothing where the parameters are not finite."""
-    if result.ended == "diverged" or not len(result.history.loss):
-        return {}
-    settings, dataset = result.settings, result.dataset
-    details = {
-        **dataclasses.asdict(settings),
-        "epochs": len(result.history.loss),
-        "test_accuracy": float(result.history.test_accuracy[-1]),
-    }
-    return {"model.safetensors": trained_model(result.params, settings.activation, dataset, details)}
-
-
-def perform(
-    settings: Settings, folder: Path, palette: str = "lecture", quiet: bool = False, table: Table | None = None
-) -> Result:
-    """Train with a line per epoch and a progress bar, write the files into ``folder``, print a summary."""
-    with command_line.bar(settings.epochs, "epoch") as progress:
-
-        def report(done: int, rows: History) -> None:
-            for epoch, row in enumerate(zip(*rows, strict=True), done + 1):
-                command_line.show(line(epoch, *row), quiet)
-            progress.update(len(rows.loss))
-
-        result = run(settings, report, table)
-    done = len(result.history.loss)
-    if result.ended == "diverged":
-        print(f"error: the loss is no longer finite at epoch {done + 1}; kept {done} epochs", file=sys.stderr)
-    if result.ended == "interrupted":
-        print(f"interrupted after {done} of {settings.epochs} epochs", file=sys.stderr)
-    if done or result.ended == "diverged":
-        print(
-            f"{settings.name}: compiled in {result.seconds_compiling:.2f} s, trained in {result.seconds_training:.2f} s"
-        )
-        files: dict[str, Any] = {"history.json": record(result), **model(result), **draw(result, palette)}
-        print(command_line.write(folder, files, WRITTEN))
-    return result
-
-
-def exit_code(result: Result) -> int:
-    """0 finished, 1 diverged, 130 interrupted."""
-    return {"finished": 0, "diverged": 1, "interrupted": command_line.INTERRUPTED}[result.ended]
 
 
 def main(
@@ -134,7 +20,7 @@ def main(
     network = parser.add_argument_group("the network")
     parsing.add_hidden(network, preset.hidden)
     activation = "phi of the hidden layers (%(default)s)"
-    network.add_argument("--activation", choices=ACTIVATIONS, default=preset.activation, help=activation)
+    network.add_argument("--activation", choices=choices.ACTIVATIONS, default=preset.activation, help=activation)
     add = parser.add_argument_group("training").add_argument
     add("--epochs", type=int, default=preset.epochs, metavar="N", help="passes over the training rows (%(default)s)")
     rate = "eta of the update W - eta dL/dW, above 0 (%(default)s)"
@@ -149,23 +35,12 @@ def main(
     if preset is LECTURE:  # the others are the lecture's networks, made for digits
         own_data.add_arguments(parser)
     palette = "colours of bottleneck.png (%(default)s)"
-    parser.common.add_argument("--palette", choices=figures.PALETTES, default="lecture", help=palette)
+    parser.common.add_argument("--palette", choices=choices.PALETTES, default="lecture", help=palette)
     parsing.add_quiet(parser)
     parsing.add_no_cache(parser)
-    options = vars(parser.parse_args(arguments))
-    given = {field.name: options[field.name] for field in dataclasses.fields(Settings) if field.name in options}
-
-    def body() -> int:
-        runtime.configure(given["dtype"])
-        table = own_data.config_of(options).load(given["dtype"])
-        command_line.show_notes(table)
-        settings = Settings(**given, n_in=table.x_train.shape[1], n_classes=len(table.classes))
-        folder = command_line.output_folder(options["out"])
-        command_line.prepare(settings.dtype, settings.sizes, settings.batch_size, not options["no_cache"])
-        return exit_code(perform(settings, folder, options["palette"], options["quiet"], table))
-
-    return command_line.call(body, options["device"])
+    options = parser.parse_args(arguments)
+    return command_line.call(lambda: actions.train.command(options), options.device)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.leave(main())

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxmlp.checks import check_dtype, check_seed, check_sizes
+from jaxmlp.checks import check_seed, check_sizes
+from jaxmlp.entrance import check_dtype
 from jaxmlp.network import Layer, Params
 
 __all__ = ["KeyStream", "LectureStream", "init_params", "lecture_orders"]
@@ -36,7 +37,7 @@ class LectureStream:
         return tuple(
             Layer(
                 jnp.asarray(self.random.normal(0, 1 / np.sqrt(n_in), (n_out, n_in)), dtype_),
-                jnp.zeros(n_out, dtype_),
+                jnp.asarray(np.zeros(n_out, dtype_)),  # made by NumPy: JAX would compile a program for each width
             )
             for n_in, n_out in itertools.pairwise(sizes)
         )

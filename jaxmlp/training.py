@@ -19,17 +19,9 @@ import optax
 from jax import Array
 from numpy.typing import NDArray
 
-from jaxmlp.checks import (
-    InputError,
-    check_dataset,
-    check_gradient_function,
-    check_held,
-    check_kind,
-    check_orders,
-    check_whole,
-    sizes_of,
-)  # fmt: skip
+from jaxmlp.checks import InputError, check_held, check_kind, check_orders, check_whole, sizes_of
 from jaxmlp.data import Dataset
+from jaxmlp.entrance import check_dataset, check_gradient_function
 from jaxmlp.gradients import automatic_gradient
 from jaxmlp.losses import GradientFunction, accuracy
 from jaxmlp.network import ActivationName, Layer, Params, forward, hidden_activations, output_of

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from jax import Array
 
+from experiments import benchmark
 from jaxmlp import Dataset, InputError, Layer, Params, Trace, make_dataset
 
 DEPTHS = {depth: (6, *(5, 4, 5, 4)[:depth], 3) for depth in range(5)}
@@ -155,3 +156,8 @@ def told_by(caplog: pytest.LogCaptureFixture) -> str:
 def code_lines(path: Path) -> set[str]:
     """The lines of a module, without blanks and comments."""
     return {line.split("  # ")[0].strip() for line in path.read_text().splitlines()}
+
+
+def benchmark_main(what: str) -> Callable[[list[str]], int]:
+    """The command ``python -m experiments.benchmark WHAT``, called with its options."""
+    return lambda options: benchmark.main([what, *options])

@@ -11,6 +11,7 @@ import pytest
 from sklearn.neural_network import MLPClassifier as ScikitLearns
 from sklearn.neural_network import MLPRegressor as TheirRegressor
 
+from experiments import benchmark
 from experiments.benchmarks import (
     classifier_data,
     classifier_time,
@@ -26,6 +27,7 @@ from experiments.benchmarks.workloads import Workload
 from experiments.support import command_line
 from jaxmlp import MLPClassifier, MLPRegressor
 from tests.commands import catch_writes
+from tests.helpers import benchmark_main
 
 # Training.
 
@@ -123,8 +125,8 @@ def test_a_training_benchmark_is_printed_kept_and_asked_for_as_its_options_say(
     monkeypatch.setattr(
         training_time, "run", lambda epochs, times, _, gpu: asked.append((epochs, times, gpu)) or TRAINED
     )
-    assert training_time.main(["--epochs", "3", "--repetitions", "2", "--device", "gpu"]) == 0
-    assert training_time.main([]) == 0
+    assert benchmark_main("training")(["--epochs", "3", "--repetitions", "2", "--device", "gpu"]) == 0
+    assert benchmark_main("training")([]) == 0
     assert asked == [(3, 2, True), (100, 5, False)]
     assert training_time.table(TRAINED) in capsys.readouterr().out
     assert list(files) == ["benchmark.json", "benchmark.png"]
@@ -258,7 +260,7 @@ def test_a_contenders_first_call_counts_as_compiling_only_and_they_take_turns(
     monkeypatch.setattr(larger_time, "measure", lambda count: [asked_for.append(count), {"32 of 7-5-3": LARGE}][1])
     monkeypatch.setattr(mixed_sweep, "measure", lambda count: [asked_for.append(count), MIXED][1])
     options = ["--epochs", "3", "--networks", "4", "--repetitions", "2"]
-    assert sweep_time.main(options) == 0
+    assert benchmark_main("sweep")(options) == 0
     assert asked_for == [2, 2]
     record = files["benchmark_sweep.json"]
     assert record["mixed"] == MIXED
@@ -321,7 +323,7 @@ def test_the_estimators_options_are_heard_and_both_parts_kept(
     files = catch_writes(monkeypatch)
     asked: list[Any] = []
     monkeypatch.setattr(classifier_time, "run", lambda *how: asked.append(how) or [FITTED[:2], FITTED[2:]])
-    assert classifier_time.main(["--seeds", "3", "--repetitions", "4"]) == classifier_time.main([]) == 0
+    assert benchmark_main("estimator")(["--seeds", "3", "--repetitions", "4"]) == benchmark_main("estimator")([]) == 0
     assert asked == [(3, 4), (20, 2)]
     out = capsys.readouterr().out
     assert f"{classifier_time.table(FITTED[:2])}\n\n{classifier_time.table(FITTED[2:])}\n" in out
@@ -362,15 +364,11 @@ def test_fits_are_scored_on_the_quarter_they_were_not_trained_on(monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("main", "option"),
-    [
-        (training_time.main, "epochs"), (training_time.main, "repetitions"),
-        (sweep_time.main, "epochs"), (sweep_time.main, "networks"), (sweep_time.main, "repetitions"),
-        (classifier_time.main, "seeds"), (classifier_time.main, "repetitions"),
-    ],
-)  # fmt: skip
-def test_nothing_cannot_be_measured(main: Any, option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([f"--{option}", "0"]) == 2
+    ("what", "option"),
+    [(what, option) for what, found in benchmark.BENCHMARKS.items() for option, *_ in found.options],
+)
+def test_nothing_cannot_be_measured(what: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark.main([what, f"--{option}", "0"]) == 2
     assert capsys.readouterr().err == f"error: {option} is 0, expected 1 or more\n"
 
 

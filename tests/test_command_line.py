@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 import experiments.__main__ as lecture
 from experiments import benchmark, digits_gallery, gradient_check, predict, sensitivity, sweep, train, width_or_luck
-from experiments.benchmarks import classifier_time, gpu_time, sweep_time, training_time
+from experiments.benchmarks import classifier_time, gpu_time, start_time, sweep_time, training_time
 from experiments.support import command_line, parsing
 from jaxmlp import InputError, Model, load, runtime
 from tests.commands import catch_writes
-from tests.helpers import assert_agree, random_params, rejects
+from tests.helpers import assert_agree, benchmark_main, random_params, rejects
 
 Main = Callable[[list[str]], int]
 COMMANDS: dict[str, tuple[Main, list[str]]] = {
@@ -32,8 +32,8 @@ COMMANDS: dict[str, tuple[Main, list[str]]] = {
     "experiments.sweep": (sweep.main, ["run"]),
     "experiments.sweep report": (sweep.main, ["report"]),
     "experiments.width_or_luck": (width_or_luck.main, []),
-    "experiments.benchmark estimator": (classifier_time.main, []),
-    "experiments.benchmark sweep": (sweep_time.main, []),
+    "experiments.benchmark estimator": (benchmark_main("estimator"), []),
+    "experiments.benchmark sweep": (benchmark_main("sweep"), []),
 }
 
 
@@ -41,15 +41,35 @@ COMMANDS: dict[str, tuple[Main, list[str]]] = {
 def test_every_command_computes_on_the_device_it_is_asked_for(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def choose(device: str) -> None:
-        raise InputError(f"{device} is not there")
+    asked: list[str] = []
 
-    monkeypatch.setattr(runtime, "choose_device", choose)
+    def call(_: Callable[[], int], device: str = "auto") -> int:
+        asked.append(device)
+        return 2
+
+    monkeypatch.setattr(command_line, "call", call)
     main, arguments = COMMANDS[name]
     for option, device in (([], "auto"), (["--device", "gpu"], "gpu"), (["--device", "cpu"], "cpu")):
         for given in ([*arguments, *option], [*option, *arguments]):
             assert main(given) == 2
-            assert capsys.readouterr() == ("", f"error: {device} is not there\n")
+            assert asked.pop() == device
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_device_is_chosen_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def choose(device: str) -> None:
+        raise InputError(f"{device} is not there")
+
+    monkeypatch.setattr(runtime, "choose_device", choose)
+    done: list[int] = []
+    for device in ("gpu", "cpu"):
+        assert command_line.call(lambda: done.append(1) or 0, device) == 2
+        assert capsys.readouterr() == ("", f"error: {device} is not there\n")
+    assert done == []
+    assert command_line.call(lambda: done.append(1) or 0) == 0  # JAX's own choice: it need not be opened for it
+    assert done == [1]
 
 
 @pytest.mark.parametrize(
@@ -187,13 +207,15 @@ def test_lines_are_shown_unless_quiet_and_progress_passes_every_item(capsys: pyt
 
 
 def test_the_benchmark_named_first_gets_the_other_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {
-        "training": training_time.main, "sweep": sweep_time.main, "estimator": classifier_time.main,
-        "gpu": gpu_time.main,
-    } == benchmark.BENCHMARKS  # fmt: skip
-    monkeypatch.setattr(benchmark, "BENCHMARKS", {"x": lambda given: len(given), "y": lambda _: 9})
-    assert benchmark.main(["x", "--a", "b"]) == 2
-    assert benchmark.main(["y"]) == 9
+    modules = {
+        "start": start_time, "training": training_time, "sweep": sweep_time, "estimator": classifier_time,
+        "gpu": gpu_time,
+    }  # fmt: skip
+    assert list(modules) == list(benchmark.BENCHMARKS)
+    for what, module in modules.items():
+        option = benchmark.BENCHMARKS[what].options[-1][0]
+        monkeypatch.setattr(module, "command", lambda options, option=option: getattr(options, option))
+        assert benchmark.main([what, f"--{option}", "7"]) == 7
     with pytest.raises(SystemExit) as stop:
         benchmark.main(["z"])
     assert stop.value.code == 2
@@ -230,7 +252,7 @@ WRONG = {
 
 def test_each_module_of_the_folder_is_a_command_and_there_is_nothing_else_in_it() -> None:
     assert {path.stem for path in FOLDER.glob("*.py")} - {"__init__"} == set(WRONG)
-    folders = {"benchmarks", "gradient_cases", "images", "page_parts", "support", "sweep_actions"}
+    folders = {"actions", "benchmarks", "gradient_cases", "images", "page_parts", "support", "sweep_actions"}
     assert {path.name for path in FOLDER.iterdir() if path.is_dir()} - {"__pycache__"} == folders
 
 

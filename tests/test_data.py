@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxmlp import Dataset, load_digits, load_images, make_dataset, standardise
-from jaxmlp.checks import check_dataset
 from jaxmlp.data import one_hot
+from jaxmlp.entrance import check_dataset
 from tests.helpers import assert_agree, random_dataset, rejects
 
 

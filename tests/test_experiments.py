@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 import experiments.__main__ as lecture
-from experiments import digits_gallery, predict, sensitivity, train
-from experiments.benchmarks import classifier_time, training_time
+from experiments import actions, digits_gallery, predict, sensitivity, train
 from experiments.support import command_line, training_run
 from jaxmlp import InputError
+from tests.helpers import benchmark_main
 
 Reference = dict[tuple[int, ...], dict[str, Any]]
 FAST = ["--epochs", "2", "--quiet"]
@@ -64,9 +64,9 @@ def test_first_lines_of_the_deeper_networks_are_the_lectures(
 ) -> None:
     run = reference[hidden]
     settings = training_run.Settings(hidden, epochs=identical)
-    ours = [train.line(0, *row) for row in zip(*training_run.run(settings).history, strict=True)]
+    ours = [actions.train.line(0, *row) for row in zip(*training_run.run(settings).history, strict=True)]
     histories = (run["loss"], run["train_accuracy"], run["test_accuracy"])
-    theirs = [train.line(0, *row) for row in zip(*histories, strict=True)]
+    theirs = [actions.train.line(0, *row) for row in zip(*histories, strict=True)]
     assert ours == theirs[:identical]
 
 
@@ -202,8 +202,8 @@ def test_a_command_runs_as_a_module_and_again_from_what_it_compiled(tmp_path: Pa
         digits_gallery.main,
         predict.main,
         lecture.main,
-        training_time.main,
-        classifier_time.main,
+        benchmark_main("training"),
+        benchmark_main("estimator"),
     ],
 )
 def test_every_command_has_help(main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> None:

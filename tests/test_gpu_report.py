@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import gpu_report
+from experiments import actions, gpu_report
 from experiments.support import fused_compile, gpu_compile
 from jaxmlp.runtime import install_command
 from tests.helpers import rejects
@@ -93,12 +93,12 @@ def test_without_an_assembler_nothing_is_said_of_registers(monkeypatch: pytest.M
     monkeypatch.setattr(gpu_compile, "ptxas", lambda: None)
     assert gpu_compile.assembled([]) is None
     row = {"kernels": None}
-    assert gpu_report.on_chip(row) == "no ptxas"
+    assert actions.gpu_report.on_chip(row) == "no ptxas"
 
 
 def test_programs_are_timed_on_the_device_there_is() -> None:
-    one, *_ = gpu_report.tasks((64, 3, 10), 2)
-    assert gpu_report.measured(one, 1) > 0
+    one, *_ = actions.gpu_report.tasks((64, 3, 10), 2)
+    assert actions.gpu_report.measured(one, 1) > 0
 
 
 PTX = """\
@@ -159,7 +159,7 @@ def test_without_an_assembler_the_ptx_is_read_all_the_same(monkeypatch: pytest.M
     monkeypatch.setattr(fused_compile, "ptxas", lambda: None)
     (found,) = fused_compile.compiled((5, 3), (90,))
     assert (found.card, found.threads, found.registers, found.bound_seconds) == ("H100", 32, None, None)
-    assert "no ptxas" in gpu_report.fused_table([{**found._asdict(), "measured_seconds": None}])
+    assert "no ptxas" in actions.gpu_report.fused_table([{**found._asdict(), "measured_seconds": None}])
 
 
 def test_an_assembler_that_is_too_old_and_networks_too_large_are_told(
@@ -214,7 +214,7 @@ def test_the_tables_show_each_number_in_its_column() -> None:
     # The larger of 16 registers of 4 bytes in 512 threads and of 64 in 32 beside 1,024 bytes: 32 KiB and 9.
     cells = "one network 17,982 12 32.0 KiB 12 B 3.5 0.25 1.5 2.500 12.500"
     without = {**row, "kernels": None, "measured_seconds_per_update": None}
-    lines = gpu_report.table([row, without]).splitlines()
+    lines = actions.gpu_report.table([row, without]).splitlines()
     assert " ".join(lines[2].split()) == cells
     assert " ".join(lines[3].split()) == "one network 17,982 12 no ptxas no ptxas 3.5 0.25 1.5 2.500 no GPU"
     fused = {
@@ -222,7 +222,7 @@ def test_the_tables_show_each_number_in_its_column() -> None:
         "barriers": 3, "instructions": 1748, "at_a_time": 12, "bound_seconds": 7.2e-10, "measured_seconds": 1.46e-9,
     }  # fmt: skip
     bare = {**fused, "registers": None, "bound_seconds": None, "measured_seconds": None}
-    lines = gpu_report.fused_table([fused, bare]).splitlines()
+    lines = actions.gpu_report.fused_table([fused, bare]).splitlines()
     # An H100 has 132 multiprocessors: 1,584 networks at a time.
     assert " ".join(lines[2].split()) == "H100 (sm_90) 32 168 4 B 2 128 B 3 1,748 12, 1,584 0.00072 0.00146"
     nothing = "no ptxas no ptxas 2 no ptxas 3 1,748 no ptxas no ptxas no GPU"
@@ -232,12 +232,12 @@ def test_the_tables_show_each_number_in_its_column() -> None:
 def test_a_bound_is_the_longer_of_moving_and_computing() -> None:
     found = gpu_compile.Compiled(0, 0, {}, 0, 0, 0, 3000, None)
     # Weights of 2-3-4: 6 + 12 = 18; six operations of each in every network.
-    assert gpu_report.bound(found, (2, 3, 4), 1) == (3000, 3000 / gpu_compile.BANDWIDTH)
-    assert gpu_report.bound(found, (2, 3, 4), 10**9) == (3000, 6 * 18 * 10**9 / gpu_compile.FLOPS)
+    assert actions.gpu_report.bound(found, (2, 3, 4), 1) == (3000, 3000 / gpu_compile.BANDWIDTH)
+    assert actions.gpu_report.bound(found, (2, 3, 4), 10**9) == (3000, 6 * 18 * 10**9 / gpu_compile.FLOPS)
 
 
 def test_the_tasks_are_one_network_and_a_sweep_by_either_program() -> None:
-    assert [(task.name, task.networks) for task in gpu_report.tasks((64, 3, 10), 2048)] == [
+    assert [(task.name, task.networks) for task in actions.gpu_report.tasks((64, 3, 10), 2048)] == [
         ("one network", 1), ("2,048 by the scan", 2048), ("2,048 by the fused kernel", 2048),
     ]  # fmt: skip
-    assert [gpu_report.microseconds(each, 2) for each in (None, 1.5e-6)] == ["no GPU", "1.50"]
+    assert [actions.gpu_report.microseconds(each, 2) for each in (None, 1.5e-6)] == ["no GPU", "1.50"]

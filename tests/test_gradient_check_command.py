@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import gradient_check
-from experiments.gradient_cases import data_check, planted_check
+from experiments.gradient_cases import data_check, planted_check, random_networks
 from experiments.gradient_cases.data_check import Result, Settings
 from experiments.gradient_cases.planted_mistakes import MISTAKES, applies
 from experiments.gradient_cases.random_networks import RandomNetwork
@@ -214,8 +214,9 @@ def test_drift_trains_both_gradients_epoch_by_epoch_on_the_same_orders(
 
 def test_the_options_choose_what_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    for code, name in enumerate(("show_data", "show_random", "show_planted"), 5):
-        monkeypatch.setattr(gradient_check, name, lambda *how, code=code: asked.append(how) or code)
+    shows = {"show_data": data_check, "show_random": random_networks, "show_planted": planted_check}
+    for code, (name, module) in enumerate(shows.items(), 5):
+        monkeypatch.setattr(module, name, lambda *how, code=code: asked.append(how) or code)
     every = ["--activation", "relu", "--dtype", "float32", "--batch-size", "9", "--seed", "4", "--out", "o"]
     assert gradient_check.main([]) == gradient_check.main(["--hidden", "3", *every]) == 5
     assert gradient_check.main(["--hidden"]) == 5

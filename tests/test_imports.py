@@ -1,7 +1,7 @@
 """One walk over every file of the library: who may import whom, and what nobody may do."""
 
 import ast
-from collections import Counter
+import importlib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,11 +13,14 @@ from tests.helpers import fresh_python
 LIBRARY = Path(jaxmlp.__file__).parent
 EXPERIMENTS = LIBRARY.parent / "experiments"
 MODULES = {".".join(path.relative_to(LIBRARY).with_suffix("").parts): path for path in sorted(LIBRARY.rglob("*.py"))}
+"""Of a package its door: the stub says which names it has, and where each of them lives."""
 # The rooms of the house: each imports from those above it only.
 ROOMS = [
-    {"checks", "showing"},
-    {"data", "network", "losses", "backprop", "gradients", "optimizers", "randomness", "training"},
+    {"checks", "choices", "files", "showing", "text_table"},
+    {"entrance"},
     {"runtime"},
+    {"bundled"},
+    {"data", "digits", "network", "losses", "backprop", "gradients", "optimizers", "randomness", "training"},
     {"tables"},
     {"gradient_check"},
     {"checking"},
@@ -28,6 +31,8 @@ ROOMS = [
     {"sweep"},
     {"__init__"},
 ]
+COMMANDS = sorted(path.stem for path in EXPERIMENTS.glob("*.py") if path.stem != "__init__")
+ACTIONS = sorted(path.stem for path in (EXPERIMENTS / "actions").glob("[!_]*.py"))
 PACKAGES = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
 DIFFERENTIATION = {"grad", "value_and_grad", "vjp", "jvp", "jacobian", "jacrev", "jacfwd", "hessian", "linearize"}
 BY_HAND = [
@@ -38,8 +43,11 @@ AUTOMATIC = ["gradients", "checking.automatic", "checking.numerical"]
 
 
 def imported(path: Path) -> set[str]:
-    """The dotted names that a file imports, anywhere in it."""
+    """The dotted names that a file imports, anywhere in it; a package's door, what its names are imported from."""
     names: set[str] = set()
+    if path.name == "__init__.py":
+        package = ".".join(path.relative_to(LIBRARY.parent).parent.parts)
+        names |= {f"{package}.{name}" for name in door_of(path).values()}
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
@@ -94,7 +102,7 @@ def test_whoever_is_outside_a_package_comes_through_its_door(path: Path) -> None
         for name in modules_of(imported(path))
         if "." in name and name in MODULES and name.split(".")[0] in PACKAGES - {own}
     }
-    doors = {package: mentioned_in_all(LIBRARY / package / "__init__.py") for package in PACKAGES}
+    doors = {package: door_of(LIBRARY / package / "__init__.py") for package in PACKAGES}
     assert {name for name in past_the_door if name.split(".")[1] not in doors[name.split(".")[0]]} == set()
     # Whoever is inside doesn't: the door waits for everything inside.
     inside = {
@@ -103,27 +111,35 @@ def test_whoever_is_outside_a_package_comes_through_its_door(path: Path) -> None
     assert {name for name in inside if name not in MODULES and f"{name}.__init__" not in MODULES} == set()
 
 
-def mentioned_in_all(door: Path) -> set[str]:
-    """The names of a door's ``__all__``."""
-    for node in ast.parse(door.read_text()).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
-            return set(ast.literal_eval(node.value))
-    raise AssertionError(f"{door} has no __all__")
+def door_of(door: Path) -> dict[str, str]:
+    """The names of a package and where each lives, below the package, as its stub tells them; none without a stub."""
+    stub, names = door.with_suffix(".pyi"), dict[str, str]()
+    for node in ast.parse(stub.read_text()).body if stub.exists() else ():
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 1, f"{stub} has names of another package"
+            names |= {alias.name: f"{node.module}.{alias.name}" if node.module else alias.name for alias in node.names}
+    return names
 
 
-def test_doors_are_narrow_and_modules_fit_in_a_head() -> None:
-    lines = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
-    assert {module: n for module, n in lines.items() if n > 250} == {}
-    assert [path for path in EXPERIMENTS.rglob("*.py") if len(path.read_text().splitlines()) > 250] == []
-    assert {module: n for module, n in lines.items() if module.endswith(".__init__") and n > 25} == {}
-    folders = Counter[Path]()
-    for module, path in MODULES.items():
-        folders[path.parent] += lines[module]
-    assert {path: n for path, n in folders.items() if n > 1300} == {}
-    lecture = ["data", "network", "losses", "backprop", "gradients", "training"]
-    assert sum(lines[module] for module in lecture) <= 600
-    # Beside the mark for type checkers, py.typed.
-    assert len({module.split(".")[0] for module in MODULES}) <= 20
+@pytest.mark.parametrize("door", sorted(path.with_suffix(".py") for path in LIBRARY.rglob("__init__.pyi")), ids=str)
+def test_a_door_gives_what_its_stub_says(door: Path) -> None:
+    package = importlib.import_module(".".join(door.relative_to(LIBRARY.parent).parent.parts))
+    for name, place in door_of(door).items():
+        module, _, last = f"{package.__name__}.{place}".rpartition(".")
+        found = getattr(importlib.import_module(module), last)
+        assert getattr(package, name) is found, name
+    assert set(package.__all__) == set(door_of(door))
+    with pytest.raises(AttributeError):
+        package.nothing  # noqa: B018
+
+
+def test_doors_hold_no_code_of_their_own() -> None:
+    stubs = sorted([*LIBRARY.glob("*/**/__init__.pyi"), *EXPERIMENTS.rglob("__init__.pyi")])
+    assert len(stubs) > 10
+    for stub in stubs:
+        _, *code = ast.parse(stub.with_suffix(".py").read_text()).body
+        opened = "__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)"
+        assert [ast.unparse(line) for line in code] == ["import lazy_loader", opened]
 
 
 def test_formulas_by_hand_and_automatic_gradients_know_nothing_of_each_other() -> None:
@@ -145,6 +161,32 @@ def test_the_library_neither_prints_nor_parses_nor_reads_the_environment(module:
     assert module.startswith("engine.fused.") or "warp" not in roots
 
 
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import jaxmlp", "numpy jax"),
+        ("from jaxmlp import train, load_digits, Dataset, check_gradient, load_table, Model, runtime", ""),
+        ("from jaxmlp.sweep import results", "jax optax"),
+        ("import jaxmlp; jaxmlp.load_digits", ""),
+        *((f"import experiments.{name}", "numpy jax tqdm.std") for name in COMMANDS),
+        *((f"import experiments.actions.{name}", "") for name in ACTIONS),
+        ("import experiments.sweep_actions.report_and_export", "jax"),
+        ("import experiments.sweep_actions.running", ""),
+    ],
+    ids=str,
+)
+def test_what_is_not_used_is_not_opened(code: str, heavy: str) -> None:
+    names = ("sklearn", "pandas", "scipy.stats", "matplotlib", "optuna", "warp", *heavy.split())
+    # A tool that measures the tests has modules of its own.
+    program = f"""if True:
+        import sys
+        there = set(sys.modules)
+        {code}
+        print([name for name in {names} if name in set(sys.modules) - there])
+    """
+    assert fresh_python(program) == "[]"
+
+
 def test_importing_jaxmlp_starts_no_backend_and_changes_no_setting() -> None:
     program = """if True:
         import os, sys
@@ -152,7 +194,8 @@ def test_importing_jaxmlp_starts_no_backend_and_changes_no_setting() -> None:
         before = dict(jax.config.values)
         there = set(sys.modules)  # a tool that measures the tests has modules of its own
         import jaxmlp
-        heavy = "matplotlib", "sqlite3", "sklearn.neural_network"
+        jaxmlp.train, jaxmlp.figures, jaxmlp.tables, jaxmlp.check_gradient, jaxmlp.sweep.results
+        heavy = "matplotlib", "sklearn", "pandas"
         loaded = [name for name in heavy if name in sys.modules and name not in there]
         assert dict(jax.config.values) == before
         started = jaxmlp.runtime.started()
@@ -165,7 +208,7 @@ def test_importing_jaxmlp_starts_no_backend_and_changes_no_setting() -> None:
 def test_import_jaxmlp_is_enough() -> None:
     program = """if True:
         import jaxmlp
-        assert {*jaxmlp.__all__, "__version__"} <= set(dir(jaxmlp))
+        assert set(jaxmlp.__all__) <= set(dir(jaxmlp))
         print(jaxmlp.sweep.make_space({}).trials()[0].hidden, jaxmlp.figures.curves.__name__)
         assert all(getattr(jaxmlp, name) is not None for name in jaxmlp.__all__)
         print(jaxmlp.MLPClassifier().max_iter, jaxmlp.save.__name__, hasattr(jaxmlp, "nothing"), jaxmlp.__version__)

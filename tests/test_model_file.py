@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxmlp import InputError, Layer, MLPClassifier, Model, load, save
-from jaxmlp.models import files, model_format
+from jaxmlp import InputError, Layer, MLPClassifier, Model, files, load, save
+from jaxmlp.models import model_format
 from tests.helpers import assert_agree, fresh_python, random_params, rejects
 from tests.test_classifier import NAMES, X, small
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxmlp import Layer, MLPClassifier, Model, Preparation, load, save
-from jaxmlp.models import estimator_model, files, model_file, model_format
+from jaxmlp import Layer, MLPClassifier, Model, Preparation, files, load, save
+from jaxmlp.models import estimator_model, model_file, model_format
 from jaxmlp.models.estimator_model import estimator_of, model_of
 from tests.helpers import assert_agree, rejects
 

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from experiments import train
+from experiments import actions
 from tests.helpers import code_lines
 
 ROOT = Path(__file__).parents[1]
@@ -75,7 +75,9 @@ def test_stored_lines_are_the_lectures(stored: Any, reference: dict[tuple[int, .
     said = [line for cell in cells(stored, "code", "lecture") for line in printed(cell).splitlines() if "-th" in line]
     wanted = {(20,): [*range(1, 11), *range(20, 101, 10)], (20, 10): range(1, 7), (20, 20, 2): range(1, 8)}
     theirs = [
-        train.line(epoch, *(reference[hidden][name][epoch - 1] for name in ("loss", "train_accuracy", "test_accuracy")))
+        actions.train.line(
+            epoch, *(reference[hidden][name][epoch - 1] for name in ("loss", "train_accuracy", "test_accuracy"))
+        )
         for hidden, epochs in wanted.items()
         for epoch in epochs
     ]

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import jaxmlp
-from experiments import gradient_check, predict, sensitivity, sweep, train
+from experiments import actions, gradient_check, predict, sensitivity, sweep, train
 from experiments.support import command_line
 from jaxmlp import Model, load_table
 from tests.commands import catch_writes
@@ -57,7 +57,7 @@ def test_four_commands_end_with_the_recorded_accuracy(
     given = [str(tmp_path / "best.safetensors"), "--data", str(flowers), "--target", "species", "--out", str(tmp_path)]
     assert predict.main(given) == 0
     assert f"test accuracy {100 * recorded:.3f} %" in capsys.readouterr().out
-    assert predict.run(given[0], str(flowers), "species").accuracy("test") == pytest.approx(recorded, abs=1e-7)
+    assert actions.predict.run(given[0], str(flowers), "species").accuracy("test") == pytest.approx(recorded, abs=1e-7)
     with open(tmp_path / "predictions.csv") as file:
         rows = list(csv.DictReader(file))
     frame = pd.read_csv(flowers)
@@ -173,7 +173,7 @@ def test_train_writes_a_model_that_predict_finds_as_good(
     assert not (tmp_path / "bottleneck.png").exists()
     model = jaxmlp.load(tmp_path / "model.safetensors")
     assert isinstance(model, Model)
-    found = predict.run(str(tmp_path / "model.safetensors"), str(flowers), "species")
+    found = actions.predict.run(str(tmp_path / "model.safetensors"), str(flowers), "species")
     assert found.accuracy("test") == model.details["test_accuracy"]
 
 
@@ -218,10 +218,10 @@ def test_predict_takes_arrays_and_their_test_rows(flowers: Path, tmp_path: Path)
     table = load_table(tmp_path / "a.npz")
     results = jaxmlp.sweep.run(table, {"hidden": [3]}, tmp_path / "s", epochs=1)
     results.export(tmp_path / "m")
-    shown = predict.run(str(tmp_path / "m"), str(tmp_path / "a.npz"))
+    shown = actions.predict.run(str(tmp_path / "m"), str(tmp_path / "a.npz"))
     assert shown.accuracy("test") == pytest.approx(results.rows[0]["test_accuracy"], abs=1e-7)
     np.savez(tmp_path / "b.npz", x=x + 1, y=y, x_test=x[:10], y_test=y[:10])
-    assert set(predict.run(str(tmp_path / "m"), str(tmp_path / "b.npz")).parts) == {"new", "test"}
+    assert set(actions.predict.run(str(tmp_path / "m"), str(tmp_path / "b.npz")).parts) == {"new", "test"}
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import bottleneck, one_hidden_layer, page, train
+from experiments import actions, bottleneck, one_hidden_layer, page
 from experiments.page_parts.assembly import FOLDER, SCRIPTS, assemble
 from experiments.page_parts.content import Content, of_training, to_json
 from experiments.support import training_run
@@ -203,7 +203,7 @@ def test_ctrl_c_leaves_a_page_of_the_epochs_done(
     for done in (4, 0):
         rows = History(*(column[:done] for column in trained.history))
         part = trained._replace(history=rows, ended="interrupted", snapshots=trained.snapshots[: done + 1])
-        monkeypatch.setattr(page, "train", lambda *_: part)  # noqa: B023 - used at once
+        monkeypatch.setattr(actions.page, "train", lambda *_: part)  # noqa: B023 - used at once
         code, _, error = run_it(["--out", str(tmp_path / str(done))], capsys)
         assert code == 130
         assert (tmp_path / str(done) / "page.html").exists() == (done > 0)
@@ -218,8 +218,8 @@ def test_ctrl_c_leaves_a_page_of_the_epochs_done(
 def test_a_file_of_an_experiment_shows_its_network_and_what_it_says(
     tmp_path: Path, trained: training_run.Result
 ) -> None:
-    save(tmp_path / "model.safetensors", train.model(trained)["model.safetensors"])
-    content = page.run(str(tmp_path / "model.safetensors"))
+    save(tmp_path / "model.safetensors", actions.train.model(trained)["model.safetensors"])
+    content = actions.page.run(str(tmp_path / "model.safetensors"))
     assert (content.epochs, content.learning_rate, content.note) == ([12], 0.2, "")
     assert_agree(content.snapshots[0], jax.tree.map(np.asarray, trained.params))
     assert content.recorded == [{"train_accuracy": None, "test_accuracy": float(trained.history.test_accuracy[-1])}]
@@ -236,7 +236,7 @@ def test_a_classifiers_file_shows_its_curve(tmp_path: Path) -> None:
     )
     classifier.fit(np.asarray(table.x_train)[:200], np.asarray(table.labels_train)[:200])
     save(tmp_path / "c", classifier, preparation=table.preparation)
-    content = page.run(str(tmp_path / "c"))
+    content = actions.page.run(str(tmp_path / "c"))
     assert content.curves["loss"] == classifier.loss_curve_
     assert (content.epochs, content.learning_rate) == ([3], 0.01)
     assert held(content)["activation"] == ["relu"]
@@ -271,7 +271,7 @@ def test_a_network_whose_inputs_were_the_pixels_in_another_sequence_is_shown_pix
     layers = random_params(4, (64, 3, 10))
     first = Layer(np.asarray(layers[0].weights)[:, order], layers[0].biases)  # pyright: ignore[reportArgumentType]
     save(tmp_path / "m", Model((first, layers[1]), preparation=shuffled))
-    content = page.run(str(tmp_path / "m"))
+    content = actions.page.run(str(tmp_path / "m"))
     assert_agree(content.snapshots[0], jax.tree.map(np.asarray, layers))
     assert floats(held(content)["mean"]) == PREPARATION.mean.tolist()
     raw = load_images()[0][:5].reshape(5, -1)
@@ -283,7 +283,7 @@ def test_what_a_file_says_of_itself_is_believed_only_where_it_can_be(tmp_path: P
     details = {"learning_rate": -1, "epochs": True, "test_accuracy": 1.5, "train_accuracy": "1", "a text": "x" * 1000,
                **{f"more {k}": k for k in range(200)}}  # fmt: skip
     save(tmp_path / "m", Model(random_params(0, (64, 3, 10)), details=details, preparation=PREPARATION))
-    content = page.run(str(tmp_path / "m"))
+    content = actions.page.run(str(tmp_path / "m"))
     assert (content.learning_rate, content.epochs) == (0.2, [None])
     assert content.recorded == [{"train_accuracy": None, "test_accuracy": None}]
     assert ("a text", "x" * 300 + " ...") in content.details
@@ -295,7 +295,7 @@ def test_float32_parameters_are_shown_with_the_values_that_they_have(tmp_path: P
     params = random_params(0, (64, 3, 10), "float32")
     save(tmp_path / "m", Model(params, "tanh", preparation=PREPARATION))
     expected = [float(value) for layer in params for leaf in layer for value in np.ravel(leaf)]
-    assert floats(held(page.run(str(tmp_path / "m")))["snapshots"][0]) == expected
+    assert floats(held(actions.page.run(str(tmp_path / "m")))["snapshots"][0]) == expected
 
 
 def test_what_cannot_be_shown_is_one_line_and_no_page(
@@ -351,7 +351,7 @@ def test_the_lectures_networks_of_the_page_are_those_of_the_experiments(monkeypa
         asked.append((preset, cache))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(page, "train", train_it)
-    monkeypatch.setattr(page.command_line, "output_folder", Path)
+    monkeypatch.setattr(actions.page, "train", train_it)
+    monkeypatch.setattr(actions.page.command_line, "output_folder", Path)
     assert [page.main(arguments) for arguments in ([], ["--bottleneck", "--no-cache"])] == [130, 130]
     assert asked == [(one_hidden_layer.PRESET, True), (bottleneck.PRESET, False)]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from experiments import bottleneck, one_hidden_layer, page
+from experiments import actions, bottleneck, one_hidden_layer
 from experiments.page_parts.assembly import SCRIPTS, assemble
 from experiments.page_parts.content import Content, of_training, to_json
 from experiments.support import training_run
@@ -88,7 +88,7 @@ def mixed(folder: Path) -> Shown:
     sizes, preparation = (64, 12, 2, 7, 5, 10), PREPARATION
     model = Model(random_params(3, sizes, "float32"), MIXED, details={"learning_rate": 0.05}, preparation=preparation)
     save(folder / "mixed.safetensors", model)
-    return written(page.run(str(folder / "mixed.safetensors")), folder / "mixed.html")
+    return written(actions.page.run(str(folder / "mixed.safetensors")), folder / "mixed.html")
 
 
 @pytest.fixture(scope="module")
@@ -755,7 +755,7 @@ def test_whatever_a_model_file_says_is_text(browser: Any, folder: Path) -> None:
     model = Model(random_params(1, (64, 3, 10)), "tanh", np.arange(10), details, preparation=prepared)
     path = folder / "<b onclick=alert(1)>&amp;'\".safetensors"
     save(path, model)
-    shown = written(page.run(str(path)), folder / "hostile.html")
+    shown = written(actions.page.run(str(path)), folder / "hostile.html")
     with opened(browser, shown.path) as tab:
         said = [row.split("\t") for row in tab.text("#details").split("\n") if row]
         assert ["file", path.name] in said
@@ -839,7 +839,7 @@ def test_softmax_regression_has_a_page_too(browser: Any, folder: Path) -> None:
     assert not np.all(preparation.scale)
     zeros = as_params([(np.zeros((10, 64)), np.zeros(10))])
     save(folder / "flat.safetensors", Model(zeros, preparation=preparation))
-    with opened(browser, written(page.run(str(folder / "flat.safetensors")), folder / "flat.html").path) as tab:
+    with opened(browser, written(actions.page.run(str(folder / "flat.safetensors")), folder / "flat.html").path) as tab:
         assert tab.text("#network") == "64-10: 1 layer, 650 weights and biases, softmax at the end."
         assert tab.page.locator(".unit").count() == 10
         assert np.all(colours(tab, ".unit[data-unit='3'] canvas") == 255)
@@ -854,7 +854,9 @@ def test_what_is_computed_in_slices_is_of_the_digit_and_the_weights_now_shown(
     # Large enough for many slices, which go on when another digit is there already.
     params = random_params(5, (64, 100, 60, 10))
     save(folder / "slices.safetensors", Model(params, preparation=PREPARATION))
-    with opened(browser, written(page.run(str(folder / "slices.safetensors")), folder / "slices.html").path) as tab:
+    with opened(
+        browser, written(actions.page.run(str(folder / "slices.safetensors")), folder / "slices.html").path
+    ) as tab:
         tab.ask("""() => {
             window.seen = { differences: [], taken: [] };
             const [agreement, accuracies] = [showAgreement, showAccuracies];
@@ -887,7 +889,7 @@ def test_a_large_network_leaves_most_central_differences_out_and_stays_quick(bro
     random, sizes = np.random.default_rng(0), (64, 300, 200, 10)
     layers = [(random.normal(0, n**-0.5, (m, n)), np.zeros(m)) for n, m in itertools.pairwise(sizes)]
     save(folder / "large.safetensors", Model(as_params(layers), "relu", preparation=PREPARATION))
-    shown = written(page.run(str(folder / "large.safetensors")), folder / "large.html")
+    shown = written(actions.page.run(str(folder / "large.safetensors")), folder / "large.html")
     with opened(browser, shown.path) as tab:
         assert "Central differences of all 81710 weights and biases would take too long" in tab.text("#deltas")
         assert tab.page.locator(".numerical:visible").count() == 0

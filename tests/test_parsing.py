@@ -22,8 +22,8 @@ from experiments import (
     two_hidden_layers,
     width_or_luck,
 )
-from experiments.benchmarks import classifier_time, gpu_time, sweep_time, training_time
 from experiments.support import parsing
+from tests.helpers import benchmark_main
 
 Main = Callable[[list[str]], int]
 COMMANDS: dict[str, Main] = {
@@ -31,8 +31,7 @@ COMMANDS: dict[str, Main] = {
     "one_hidden_layer": one_hidden_layer.main, "two_hidden_layers": two_hidden_layers.main, "train": train.main,
     "predict": predict.main, "sensitivity": sensitivity.main, "width_or_luck": width_or_luck.main,
     "gradient_check": gradient_check.main, "gpu_report": gpu_report.main, "sweep": sweep.main,
-    "benchmark": benchmark.main, "benchmark training": training_time.main, "benchmark sweep": sweep_time.main,
-    "benchmark estimator": classifier_time.main, "benchmark gpu": gpu_time.main,
+    "benchmark": benchmark.main, **{f"benchmark {what}": benchmark_main(what) for what in benchmark.BENCHMARKS},
     **{f"sweep {action}": lambda given, action=action: sweep.main([action, *given])
        for action in ("run", "search", "report", "export")},
 }  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 import sklearn.datasets
 from sklearn.exceptions import ConvergenceWarning
 
-from experiments import predict, train
+from experiments import actions, predict, train
 from jaxmlp import Dataset, LectureStream, MLPClassifier, Model, load, load_table, save
 from jaxmlp.tables import read_columns
 from tests import oracle
@@ -23,7 +23,7 @@ def test_mistakes_come_with_image_digit_and_probabilities_the_surest_first(
     random, few = np.random.default_rng(5), [column[: 40 if number < 3 else 14] for number, column in enumerate(digits)]
     table = load_table("digits", dtype="float64")
     rows = table.rows[0][:40], table.rows[1][:14]
-    monkeypatch.setattr(predict, "load_table", lambda *_, **__: table)
+    monkeypatch.setattr(actions.predict, "load_table", lambda *_, **__: table)
     table.rows = rows
     layers = [(random.normal(0, 0.3, (3, 64)), random.normal(0, 1, 3)), (random.normal(0, 2, (10, 3)), np.zeros(10))]
     save(tmp_path / "m", Model(as_params(layers), "tanh", preparation=table.preparation))
@@ -59,13 +59,13 @@ def test_mistakes_come_with_image_digit_and_probabilities_the_surest_first(
 def test_a_run_of_the_experiments_is_shown_with_the_accuracy_that_it_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "draw", lambda *_: {})
+    monkeypatch.setattr(actions.train, "draw", lambda *_: {})
     arguments = ["--epochs", "3", "--quiet", "--hidden", "6", "--dtype", "float32"]
     assert train.main([*arguments, "--out", str(tmp_path)]) == 0
     found = load(tmp_path / "model.safetensors")
     assert isinstance(found, Model)
     assert found.details["epochs"] == 3
-    result = predict.run(str(tmp_path / "model.safetensors"))
+    result = actions.predict.run(str(tmp_path / "model.safetensors"))
     assert result.accuracy("test") == pytest.approx(found.details["test_accuracy"])
     rows, labels, shares = result.parts["test"]
     assert labels is not None
@@ -77,7 +77,7 @@ def test_a_classifier_of_digits_is_shown_too(digits: Dataset, tmp_path: Path) ->
     with pytest.warns(ConvergenceWarning):
         made.fit(np.asarray(digits.x_train), np.asarray(digits.labels_train))
     save(tmp_path / "c", made)
-    shown = predict.run(str(tmp_path / "c"))
+    shown = actions.predict.run(str(tmp_path / "c"))
     assert shown.accuracy("test") == made.score(digits.x_test, digits.labels_test)
     assert shown.note.endswith("the training digits fit it best standardised as the lecture does")
     # One that learned from grey values is shown them.
@@ -86,7 +86,7 @@ def test_a_classifier_of_digits_is_shown_too(digits: Dataset, tmp_path: Path) ->
     with pytest.warns(ConvergenceWarning):
         made.set_params(max_iter=20).fit(raw.x[300:], raw.labels[300:])
     save(tmp_path / "raw", made)
-    shown = predict.run(str(tmp_path / "raw"))
+    shown = actions.predict.run(str(tmp_path / "raw"))
     assert shown.accuracy("test") == made.score(raw.x[:300], raw.labels[:300])
     assert shown.note.endswith("the training digits fit it best as they are, 0 to 16")
 

@@ -10,13 +10,11 @@ import pytest
 from jax.sharding import Mesh
 
 from jaxmlp import OPTIMIZERS, Config, Hyperparameters, Layer, Params, initial_state, load_digits, train
-from jaxmlp.engine import layout
+from jaxmlp.engine import Data, hold_out, layout
 from jaxmlp.sweep import (
     Block,
-    Data,
     Outcome,
     Trial,
-    hold_out,
     make_space,
     pack,
     train_block,

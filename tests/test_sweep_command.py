@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from experiments import benchmark, predict, sweep, width_or_luck
+from experiments import actions, benchmark, sweep, width_or_luck
+from experiments.sweep_actions import running
 from jaxmlp import InputError, Model, load
 from jaxmlp.sweep import choosing, summary, trials
 from tests.test_experiments import assert_figure, files
@@ -52,7 +53,7 @@ def test_a_second_run_resumes_and_another_space_is_told_apart(
 
 @pytest.mark.parametrize("hidden", [None, ["20"], ["20,10"], ["20", "20,10"], ["none", "20"]])
 def test_widths_that_can_be_read_in_one_way_only_get_no_note(hidden: list[str] | None) -> None:
-    assert sweep.widths_note(hidden) == ""
+    assert running.widths_note(hidden) == ""
 
 
 def test_report_writes_a_table_figures_and_rows(
@@ -81,7 +82,7 @@ def test_the_exported_network_has_the_recorded_accuracy(
     model = load(tmp_path / "best.safetensors")
     assert isinstance(model, Model)
     assert model.params[0].weights.shape == (*model.details["hidden"], 64)
-    shown = predict.run(str(tmp_path / "best.safetensors"))
+    shown = actions.predict.run(str(tmp_path / "best.safetensors"))
     assert shown.accuracy("test") == pytest.approx(model.details["test_accuracy"])
     assert sweep.main(["export", "--database", database, "--trial", "0" * 16, "--out", str(tmp_path)]) == 2
 

@@ -10,12 +10,10 @@ import jax
 import numpy as np
 import pytest
 
+from jaxmlp.engine import Data, data_hash, hold_out
 from jaxmlp.sweep import (
-    Data,
     Outcome,
     Trial,
-    data_hash,
-    hold_out,
     make_space,
     pack,
     reading,

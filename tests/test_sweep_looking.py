@@ -11,7 +11,8 @@ import pytest
 
 from experiments import sweep
 from jaxmlp import Model, load_digits
-from jaxmlp.sweep import data_hash, hold_out, make_space, results, store
+from jaxmlp.engine import data_hash, hold_out
+from jaxmlp.sweep import make_space, results, store
 from jaxmlp.sweep.blocks.block_training import Outcome
 from jaxmlp.sweep.findings import answer
 from jaxmlp.sweep.trial import Trial
@@ -220,7 +221,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         asked.append((trial, *others))
         return random_params(0, (64, 10)), outcome(trial)
 
-    monkeypatch.setattr(answer, "train_trial", train)
+    monkeypatch.setattr(answer.blocks, "train_trial", train)
     return asked
 
 

@@ -15,9 +15,10 @@ import pytest
 from experiments import sweep
 from experiments.support import command_line
 from experiments.support.own_data import DataConfig
-from experiments.sweep_actions import estimate
+from experiments.sweep_actions import estimate, running
 from jaxmlp import load_digits, runtime
-from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, one_call, preparation, store
+from jaxmlp.engine import Data, data_hash, hold_out
+from jaxmlp.sweep import Space, make_space, one_call, preparation, store
 from jaxmlp.sweep.space import Range
 from tests.helpers import random_dataset, rejects
 
@@ -48,7 +49,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         rows = [{"status": "done"}]
         return SimpleNamespace(rows=rows, summary=lambda: found.append(rows))
 
-    monkeypatch.setattr(sweep, "run", run)
+    monkeypatch.setattr(running, "run", run)
     return found
 
 
@@ -142,7 +143,7 @@ def test_the_end_counts_trials_by_status_and_a_failed_one_is_exit_1(
     failed: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [{"status": status} for status in (*["done"] * 1200, "pruned", "diverged", *["failed"] * failed)]
-    monkeypatch.setattr(sweep, "run", lambda *_: SimpleNamespace(rows=rows, summary=str))
+    monkeypatch.setattr(running, "run", lambda *_: SimpleNamespace(rows=rows, summary=str))
     assert sweep.main(["run"]) == code
     said = capsys.readouterr().out
     assert said.startswith("1,200 done, 1 pruned, 1 diverged" + ", 1 failed" * failed + ": ")
@@ -210,18 +211,18 @@ def test_a_cluster_has_two_blocks_for_each_worker_and_repeats_failures_itself(
 
     monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Client))
     there = [f"worker {number}" for number in range(7)]
-    with sweep.executor("dask://a:1") as found:
+    with running.executor("dask://a:1") as found:
         assert found == ("pool", {"in_flight": 14, "attempts": 1})
     assert made == [("tcp://a:1", {"timeout": 10}), {"retries": 2}]
     there.clear()
-    with sweep.executor("dask://a:1") as found:
+    with running.executor("dask://a:1") as found:
         assert found == ("pool", {"in_flight": 2, "attempts": 1})
     assert capsys.readouterr().err.startswith("waiting for a worker: none is connected, start one with: dask worker")
     Client.status = "closed"
-    with rejects("the Dask scheduler tcp://a:1 is gone"), sweep.executor("dask://a:1"):
+    with rejects("the Dask scheduler tcp://a:1 is gone"), running.executor("dask://a:1"):
         raise concurrent.futures.CancelledError
     Client.status = "running"
-    with pytest.raises(RuntimeError, match="ours"), sweep.executor("dask://a:1"):
+    with pytest.raises(RuntimeError, match="ours"), running.executor("dask://a:1"):
         raise RuntimeError("a fault of ours")
 
 
@@ -263,13 +264,13 @@ def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monke
     called: list[dict[str, Any]] = []
     totals: list[float] = []
     monkeypatch.setattr(one_call, "run_sweep", lambda *_, **how: called.append(how))
-    monkeypatch.setattr(sweep, "git_commit", lambda: "abc+")
+    monkeypatch.setattr(running, "git_commit", lambda: "abc+")
     bar = command_line.bar(1, "trial")
     monkeypatch.setattr(command_line, "bar", lambda *_: contextlib.nullcontext(bar))
     monkeypatch.setattr(bar, "update", lambda _: totals.append(bar.total))
     space = make_space({"hidden": ["4"], "seeds": ["0:20"]})
     settings = {"epochs": 9, "validation": 7, "dtype": "float64", "halving": 3, "by": "loss"}
-    rows = sweep.run(space, settings, str(tmp_path / "s")).rows
+    rows = running.run(space, settings, str(tmp_path / "s")).rows
     assert [(row["seed"], row["status"]) for row in rows] == [(seed, "pending") for seed in range(20)]
     connection = sqlite3.connect(tmp_path / "s")
     kept = connection.execute("SELECT dataset, epochs, halving, environment, git_commit FROM sweeps").fetchone()
@@ -283,7 +284,7 @@ def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monke
     assert (how["engine"], len(how["trials"]), how["in_flight"], how["attempts"]) == ("scan", 20, 2, 3)
     monkeypatch.setattr(preparation, "pack", lambda *_: [])
     others = {**settings, "halving": 0}
-    assert sweep.run(space, others, str(tmp_path / "s"), engine="fused").sweep.number == 2
+    assert running.run(space, others, str(tmp_path / "s"), engine="fused").sweep.number == 2
     assert (called[1]["engine"], totals[1:]) == ("fused", [20])
     with store.opened(tmp_path / "s") as connection:
         assert store.find_sweeps(connection)[1].environment["engine"] == "fused"

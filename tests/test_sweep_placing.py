@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from jaxmlp import load_digits
-from jaxmlp.engine import BlockConfig, layout
+from jaxmlp.engine import BlockConfig, Data, data_hash, hold_out, layout
 from jaxmlp.engine.measures import Measures, columns
-from jaxmlp.sweep import Block, Data, Trial, data_hash, hold_out, pack
+from jaxmlp.sweep import Block, Trial, pack
 from jaxmlp.sweep.blocks import block_training, packing
 from jaxmlp.sweep.trial import initial_weights
 from tests.helpers import assert_agree, random_dataset, rejects

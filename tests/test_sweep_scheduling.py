@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmlp.engine import layout
-from jaxmlp.sweep import Block, Data, Outcome, Trial, hold_out, pack, reading, run_sweep, store
+from jaxmlp.engine import Data, hold_out, layout
+from jaxmlp.sweep import Block, Outcome, Trial, pack, reading, run_sweep, store
 from jaxmlp.sweep.blocks.block_training import Trained
 from jaxmlp.sweep.blocks.streaming import run_blocks
 from jaxmlp.sweep.halving import planned, rungs, survivors

@@ -16,10 +16,10 @@ import pytest
 
 from experiments import sweep
 from experiments.support.own_data import DataConfig
-from experiments.sweep_actions import search
+from experiments.sweep_actions import running, search
 from jaxmlp import InputError
 from jaxmlp.runtime import install_command
-from jaxmlp.sweep import Range, Space, study_of, trials
+from jaxmlp.sweep import Range, Space, SweepConfig, study_of, trials
 from tests.test_experiments import assert_figure, files
 
 SMALL = ["--hidden", "4", "--learning-rate", "log:0.01:1", "--weight-decay", "log:1e-6:0.01", "--epochs", "1"]
@@ -80,18 +80,16 @@ def test_without_optuna_a_search_is_reported_without_its_pictures_and_none_is_be
 def test_every_option_of_search_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def load(settings: dict[str, Any]) -> tuple[str, sweep.SweepConfig]:
+    def load(settings: dict[str, Any]) -> tuple[str, SweepConfig]:
         asked.append(settings)
-        return "table", sweep.SweepConfig(
-            settings["epochs"], settings["validation"], settings["halving"], by="accuracy"
-        )
+        return "table", SweepConfig(settings["epochs"], settings["validation"], settings["halving"], by="accuracy")
 
     class Found:
         def __init__(self, *of: Any) -> None:
             asked.append(of)
 
-    monkeypatch.setattr(sweep, "load", load)
-    monkeypatch.setattr(sweep, "git_commit", lambda: "abc")
+    monkeypatch.setattr(running, "load", load)
+    monkeypatch.setattr(running, "git_commit", lambda: "abc")
     monkeypatch.setattr(search.command_line, "bar", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(search.sweep, "search", Found)
     monkeypatch.setattr(search, "lines_of", lambda *_: [])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import experiments.__main__ as lecture
-from experiments import bottleneck, digits_gallery, one_hidden_layer, train, two_hidden_layers
+from experiments import actions, bottleneck, one_hidden_layer, train, two_hidden_layers
 from experiments.support import command_line, training_run
 from experiments.support.training_run import Result, Settings
 from jaxmlp import (
@@ -57,7 +57,7 @@ def asked(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
             report(done, History(*(column[done : done + 2] for column in HISTORY)))
         return result(small, settings)
 
-    monkeypatch.setattr(train, "run", run)
+    monkeypatch.setattr(actions.train, "run", run)
     monkeypatch.setattr(command_line, "prepare", lambda *_: None)
     return found
 
@@ -83,7 +83,7 @@ def test_a_commands_defaults_are_the_lectures_and_every_option_becomes_its_setti
     folders: list[Path] = []
     monkeypatch.setattr(command_line, "write", lambda folder, *_: folders.append(folder) or "")
     monkeypatch.setattr(command_line, "output_folder", Path)
-    monkeypatch.setattr(train, "draw", lambda *_: {})
+    monkeypatch.setattr(actions.train, "draw", lambda *_: {})
     assert main([]) == main([*OPTIONS, "--out", "elsewhere"]) == main(["--dtype", "float32", "--hidden"]) == 0
     default = Settings(hidden, 0, 0.2, 100, 1, "sigmoid", "automatic", "float64", "lecture")
     assert asked == [default, SETTINGS, dataclasses.replace(default, dtype="float32", hidden=())]
@@ -99,7 +99,7 @@ def test_run_trains_the_commands_own_network(module: Any, monkeypatch: pytest.Mo
 def test_the_palette_asked_for_colours_the_two_units(asked: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     catch_writes(monkeypatch)
     palettes: list[str] = []
-    monkeypatch.setattr(train, "draw", lambda _, palette: palettes.append(palette) or {})
+    monkeypatch.setattr(actions.train, "draw", lambda _, palette: palettes.append(palette) or {})
     assert train.main(["--palette", "colour-blind"]) == train.main([]) == 0
     assert palettes == ["colour-blind", "lecture"]
     assert len(asked) == 2
@@ -109,7 +109,7 @@ def test_what_the_network_needs_of_jax_is_asked_for_first(
     asked: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catch_writes(monkeypatch)
-    monkeypatch.setattr(train, "draw", lambda *_: {})
+    monkeypatch.setattr(actions.train, "draw", lambda *_: {})
     prepared: list[Any] = []
     monkeypatch.setattr(command_line, "prepare", lambda *how: prepared.append((*how, len(asked))))
     assert train.main(OPTIONS) == train.main(["--dtype", "float32", "--no-cache"]) == 0
@@ -152,7 +152,7 @@ def test_epochs_are_counted_through_and_the_last_epoch_is_what_is_kept(
 
 def test_figures_show_the_run_the_test_rows_and_the_two_units(small: Dataset) -> None:
     found = result(small)
-    drawn = train.draw(found, "colour-blind")
+    drawn = actions.train.draw(found, "colour-blind")
     assert list(drawn) == ["curves.png", "confusion.png", "bottleneck.png"]
     title = "64-3-2-10, tanh, seed 5"
     assert drawn["curves.png"].get_suptitle() == title
@@ -182,7 +182,7 @@ def test_figures_show_the_run_the_test_rows_and_the_two_units(small: Dataset) ->
 
 @pytest.mark.parametrize("hidden", [(2, 3), ()])
 def test_only_a_last_hidden_layer_of_two_units_is_drawn_as_a_plane(hidden: tuple[int, ...], small: Dataset) -> None:
-    drawn = train.draw(result(small, dataclasses.replace(SETTINGS, hidden=hidden)))
+    drawn = actions.train.draw(result(small, dataclasses.replace(SETTINGS, hidden=hidden)))
     assert list(drawn) == ["curves.png", "confusion.png"]
 
 
@@ -203,7 +203,7 @@ def test_a_run_that_ended_early_is_told_keeps_its_epochs_and_has_its_exit_code(
 ) -> None:  # fmt: skip
     caught = catch_writes(monkeypatch)
     monkeypatch.setattr(command_line, "prepare", lambda *_: None)
-    monkeypatch.setattr(train, "run", lambda *_: result(small, SETTINGS, ended, epochs))
+    monkeypatch.setattr(actions.train, "run", lambda *_: result(small, SETTINGS, ended, epochs))
     assert train.main(OPTIONS) == code
     captured = capsys.readouterr()
     assert captured.err == said
@@ -337,16 +337,16 @@ def test_the_lecture_ends_with_its_networks_beside_what_it_said_of_them(
 
     prepared: list[Any] = []
     galleries: list[list[str]] = []
-    monkeypatch.setattr(train, "perform", perform)
+    monkeypatch.setattr(actions.train, "perform", perform)
     monkeypatch.setattr(command_line, "prepare", lambda *how: prepared.append(how))
     monkeypatch.setattr(command_line, "output_folder", Path)
-    monkeypatch.setattr(digits_gallery, "main", galleries.append)
+    monkeypatch.setattr(actions.digits_gallery, "show", galleries.append)
     assert lecture.main(["--out", "o"]) == 0
     names = ("one_hidden_layer", "two_hidden_layers", "bottleneck")
     presets = [Settings(hidden) for hidden in ((20,), (20, 10), (20, 20, 2))]
     assert performed == [(preset, f"o/{name}", False) for preset, name in zip(presets, names, strict=True)]
     assert prepared == [("float64", (64, 20, 20, 2, 10), 1, True)]
-    assert galleries == [["--out", "o/digits_gallery"]]
+    assert galleries == [Path("o/digits_gallery")]
     out = capsys.readouterr().out.splitlines()
     assert out[1] == "one_hidden_layer: 64-20-10"
     assert out[-5:] == [
@@ -365,9 +365,9 @@ def test_the_lecture_ends_with_its_networks_beside_what_it_said_of_them(
 def test_the_lecture_stops_at_the_first_network_that_does_not_finish(
     ended: str, code: int, small: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(train, "perform", lambda settings, *_, **__: result(small, settings, ended, epochs=0))
+    monkeypatch.setattr(actions.train, "perform", lambda settings, *_, **__: result(small, settings, ended, epochs=0))
     monkeypatch.setattr(command_line, "prepare", lambda *_: None)
     monkeypatch.setattr(command_line, "output_folder", Path)
-    monkeypatch.setattr(digits_gallery, "main", lambda _: 0)
+    monkeypatch.setattr(actions.digits_gallery, "show", lambda _: None)
     assert lecture.main([]) == code
     assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[-1:]] == [["64-20-10", "-", "100"]]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from experiments import sweep, width_or_luck
+from experiments import actions, sweep, width_or_luck
 from jaxmlp.sweep import make_space
 from tests.commands import catch_writes, legend_of
 from tests.helpers import rejects
@@ -51,7 +51,7 @@ Answer = Callable[[list[dict[str, Any]]], list[Any]]
 def test_a_seeds_two_networks_are_paired_and_the_second_counts_plus(answer_with: Answer) -> None:
     # Differences 1, 2, 3, 2 points: mean 2, deviation sqrt(2/3); t(0.975, 3) = 3.182446, so 2 -+ 1.299228.
     answer_with(sweep_of(FIRST, [a + b for a, b in zip(FIRST, LATER, strict=True)]))
-    found = width_or_luck.run(4, 1, "x")
+    found = actions.width_or_luck.run(4, 1, "x")
     np.testing.assert_allclose(found.first, FIRST)
     np.testing.assert_allclose(found.second, [0.91, 0.93, 0.95, 0.95])
     np.testing.assert_allclose(found.interval, [2, 0.700772, 3.299228], atol=1e-6)
@@ -75,7 +75,7 @@ def test_a_seeds_two_networks_are_paired_and_the_second_counts_plus(answer_with:
 )  # fmt: skip
 def test_the_answer_is_what_the_interval_says(answer_with: Answer, second: list[float], words: str) -> None:
     answer_with(sweep_of([0.90, 0.901], second))
-    assert width_or_luck.answer(width_or_luck.run(2, 1, "x")) == f"over 2 seeds, {words}"
+    assert actions.width_or_luck.answer(actions.width_or_luck.run(2, 1, "x")) == f"over 2 seeds, {words}"
 
 
 @pytest.mark.parametrize("status", ["pending", "pruned", "diverged", "failed"])
@@ -84,7 +84,7 @@ def test_a_trial_that_is_not_done_gives_no_answer(answer_with: Answer, status: s
     rows[5]["status"] = status
     answer_with(rows)
     with rejects("some trials are not done, expected all"):
-        width_or_luck.run(4, 1, "x")
+        actions.width_or_luck.run(4, 1, "x")
 
 
 def test_the_command_trains_what_the_lecture_asks_about_and_keeps_both_networks(
@@ -100,7 +100,7 @@ def test_the_command_trains_what_the_lecture_asks_about_and_keeps_both_networks(
     assert database == "a.sqlite"
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("over 4 seeds, 20, 10 is better: ")
-    assert lines[1] == "wrote width_or_luck.json, width_or_luck.png"
+    assert lines[1] == "wrote actions.width_or_luck.json, actions.width_or_luck.png"
     record = json.loads(json.dumps(files["width_or_luck.json"]))
     assert (record["seeds"], record["epochs"]) == (4, 7)
     np.testing.assert_allclose(record["first"], FIRST)

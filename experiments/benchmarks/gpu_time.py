@@ -5,6 +5,7 @@ python -m experiments.benchmark gpu
 What runs on the CPU for comparison has a process of its own, with compilation flags for the CPU.
 """
 
+import argparse
 import contextlib
 import functools
 import warnings
@@ -20,9 +21,10 @@ from experiments.benchmarks.contender_process import SWEEP, ContenderError, Entr
 from experiments.benchmarks.sweep_contenders import single_call, sweep_call
 from experiments.benchmarks.timing import time_in_turns
 from experiments.benchmarks.workloads import N_TRAIN, Workload, make
-from experiments.support import command_line, parsing
+from experiments.support import command_line
 from jaxmlp import InputError, MLPClassifier, load_digits, runtime
-from jaxmlp.sweep import ENGINES, Data, hold_out, make_space
+from jaxmlp.engine import Data, hold_out
+from jaxmlp.sweep import ENGINES, make_space
 
 NETWORKS = (64, 1024, 16384)
 SMALL = "64-20-10, 1 sample per update"
@@ -159,27 +161,15 @@ def draw(rows: list[Row], where: dict[str, Any]) -> Any:
     return bars(panels, list(UNITS.values()), title, marked="GPU")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command."""
-    parser = parsing.parser("experiments.benchmark gpu", __doc__, "runs/benchmark")
-    parser.add_argument(
-        "--epochs", type=int, default=10, metavar="N", help="passes over the training rows (%(default)s)"
-    )
-    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each measurement (%(default)s)")
-    options = parser.parse_args(arguments)
-
-    def body() -> int:
-        for name in ("epochs", "repetitions"):
-            command_line.positive(name, getattr(options, name))
-        if options.device == "cpu":
-            raise InputError("device is 'cpu', expected gpu or auto: this compares the two")
-        runtime.find_device("gpu")
-        folder = command_line.output_folder(options.out)
-        rows = run(options.epochs, options.repetitions)
-        print(table(rows))
-        where = runtime.environment()
-        record = {"rows": [{**row._asdict(), "quartiles": row.quartiles} for row in rows], "environment": where}
-        print(command_line.write(folder, {"benchmark_gpu.json": record, "benchmark_gpu.png": draw(rows, where)}))
-        return 0
-
-    return command_line.call(body)
+def command(options: argparse.Namespace) -> int:
+    """Measure, show the tables, draw, write the record."""
+    if options.device == "cpu":
+        raise InputError("device is 'cpu', expected gpu or auto: this compares the two")
+    runtime.find_device("gpu")
+    folder = command_line.output_folder(options.out)
+    rows = run(options.epochs, options.repetitions)
+    print(table(rows))
+    where = runtime.environment()
+    record = {"rows": [{**row._asdict(), "quartiles": row.quartiles} for row in rows], "environment": where}
+    print(command_line.write(folder, {"benchmark_gpu.json": record, "benchmark_gpu.png": draw(rows, where)}))
+    return 0

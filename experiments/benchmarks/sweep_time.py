@@ -3,6 +3,7 @@
 python -m experiments.benchmark sweep
 """
 
+import argparse
 from typing import Any
 
 import jax
@@ -12,9 +13,9 @@ from experiments.benchmarks import larger_time, mixed_sweep
 from experiments.benchmarks.bars import bars
 from experiments.benchmarks.sweep_contenders import ALONE, SKLEARN, STORED, TORCH, UNEVALUATED, calls
 from experiments.benchmarks.timing import Row, time_in_turns
-from experiments.support import command_line, parsing
+from experiments.support import command_line
 from jaxmlp import load_digits, runtime
-from jaxmlp.sweep import Data, hold_out
+from jaxmlp.engine import Data, hold_out
 
 
 def run(epochs: int = 10, repetitions: int = 5, networks: int = 2048) -> list[Row]:
@@ -65,41 +66,26 @@ def kept(rows: list[Row]) -> list[dict[str, Any]]:
     return [{**row._asdict(), "microseconds": row.microseconds} for row in rows]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command."""
-    parser = parsing.parser("experiments.benchmark sweep", __doc__, "runs/benchmark")
-    parser.add_argument(
-        "--epochs", type=int, default=10, metavar="N", help="passes over the training rows (%(default)s)"
-    )
-    parser.add_argument(
-        "--networks", type=int, default=2048, metavar="N", help="of the sweeps of one shape (%(default)s)"
-    )
-    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each measurement (%(default)s)")
-    options = parser.parse_args(arguments)
-
-    def body() -> int:
-        for name in ("epochs", "repetitions", "networks"):
-            command_line.positive(name, getattr(options, name))
-        folder = command_line.output_folder(options.out)
-        rows = run(options.epochs, options.repetitions, options.networks)
-        print("\n".join([table(rows), *facts(rows)]))
-        larger = larger_time.measure(options.repetitions)
-        for name, measured in larger.items():
-            print("\n".join(["", larger_time.table(name, measured), *larger_time.facts(name, measured)]))
-        mixed = mixed_sweep.measure(options.repetitions)
-        print(f"\n{mixed_sweep.table(mixed)}")
-        where = runtime.environment()
-        record = {
-            "rows": kept(rows), "larger": {name: kept(each) for name, each in larger.items()}, "mixed": mixed,
-            "environment": where,
-        }  # fmt: skip
-        panels = {"thousands of networks, 64-20-10, float32": rows, **larger}
-        values = {name: {row.name: row.microseconds for row in each} for name, each in panels.items()}
-        values["90 networks of 18 kinds"] = {name: float(np.median(seconds)) for name, seconds in mixed.items()}
-        labels = [*["microseconds per network and update"] * len(panels), "seconds of the whole command"]
-        title = f"Sweeps, medians: {where['cores']} cores, {where['processor']}"
-        figure = bars(values, labels, title, marked=("sweep", larger_time.OURS, "first", "last"))
-        print(command_line.write(folder, {"benchmark_sweep.json": record, "benchmark_sweep.png": figure}))
-        return 0
-
-    return command_line.call(body, options.device)
+def command(options: argparse.Namespace) -> int:
+    """Measure, show the tables, draw, write the record."""
+    folder = command_line.output_folder(options.out)
+    rows = run(options.epochs, options.repetitions, options.networks)
+    print("\n".join([table(rows), *facts(rows)]))
+    larger = larger_time.measure(options.repetitions)
+    for name, measured in larger.items():
+        print("\n".join(["", larger_time.table(name, measured), *larger_time.facts(name, measured)]))
+    mixed = mixed_sweep.measure(options.repetitions)
+    print(f"\n{mixed_sweep.table(mixed)}")
+    where = runtime.environment()
+    record = {
+        "rows": kept(rows), "larger": {name: kept(each) for name, each in larger.items()}, "mixed": mixed,
+        "environment": where,
+    }  # fmt: skip
+    panels = {"thousands of networks, 64-20-10, float32": rows, **larger}
+    values = {name: {row.name: row.microseconds for row in each} for name, each in panels.items()}
+    values["90 networks of 18 kinds"] = {name: float(np.median(seconds)) for name, seconds in mixed.items()}
+    labels = [*["microseconds per network and update"] * len(panels), "seconds of the whole command"]
+    title = f"Sweeps, medians: {where['cores']} cores, {where['processor']}"
+    figure = bars(values, labels, title, marked=("sweep", larger_time.OURS, "first", "last"))
+    print(command_line.write(folder, {"benchmark_sweep.json": record, "benchmark_sweep.png": figure}))
+    return 0

@@ -5,6 +5,7 @@ python -m experiments.benchmark training
 Each contender has a process of its own (`contender_process`). One runs at a time, and they take turns.
 """
 
+import argparse
 import importlib.util
 import json
 import subprocess
@@ -20,7 +21,7 @@ import numpy as np
 from experiments.benchmarks.bars import bars
 from experiments.benchmarks.contender_process import ContenderError, Entry, Worker, environment, on_gpu
 from experiments.benchmarks.workloads import Workload
-from experiments.support import command_line, parsing
+from experiments.support import command_line
 from jaxmlp import runtime
 
 # Compile every loop as a whole, products of matrices included; for comparison only.
@@ -223,26 +224,16 @@ def draw(rows: list[Row], machine: str) -> Any:
     return bars(panels, labels, f"Training, medians: {machine}", marked="jaxmlp")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command."""
-    parser = parsing.parser("experiments.benchmark training", __doc__, "runs/benchmark")
-    parser.add_argument("--epochs", type=int, default=100, metavar="N", help="passes over the digits (%(default)s)")
-    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each measurement (%(default)s)")
-    options = parser.parse_args(arguments)
-
-    def body() -> int:
-        for name in ("epochs", "repetitions"):
-            command_line.positive(name, getattr(options, name))
-        gpu = on_gpu(options.device)
-        folder = command_line.output_folder(options.out)
-        todo = workloads(options.epochs)
-        total = sum(len(entries(workload, gpu)) for workload in todo) + options.repetitions * (len(todo) + 1) + 1
-        with command_line.bar(total, "run") as progress:
-            rows = run(options.epochs, options.repetitions, progress, gpu)
-        print(table(rows))
-        where = runtime.environment()
-        figure = draw(rows, f"{where['cores']} cores, {where['processor']}")
-        print(command_line.write(folder, {"benchmark.json": record(rows), "benchmark.png": figure}))
-        return 0
-
-    return command_line.call(body)
+def command(options: argparse.Namespace) -> int:
+    """Measure, show the tables, draw, write the record."""
+    gpu = on_gpu(options.device)
+    folder = command_line.output_folder(options.out)
+    todo = workloads(options.epochs)
+    total = sum(len(entries(workload, gpu)) for workload in todo) + options.repetitions * (len(todo) + 1) + 1
+    with command_line.bar(total, "run") as progress:
+        rows = run(options.epochs, options.repetitions, progress, gpu)
+    print(table(rows))
+    where = runtime.environment()
+    figure = draw(rows, f"{where['cores']} cores, {where['processor']}")
+    print(command_line.write(folder, {"benchmark.json": record(rows), "benchmark.png": figure}))
+    return 0

@@ -1,27 +1,35 @@
 """What all commands share: errors in one line, the output folder, files written whole or not at all, progress."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
+import gc
 import json
 import math
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn, TypeVar
 
-from matplotlib.figure import Figure
-from tqdm import tqdm
+import lazy_loader
 
-from jaxmlp import InputError, Table, runtime
-from jaxmlp.models import Model, encode, whole_file
-from jaxmlp.sweep import summary
+import jaxmlp
+from jaxmlp import models, runtime
+from jaxmlp.files import whole_file
+from jaxmlp.text_table import aligned
+
+# What draws the bars is opened with the first of them, and not to read options.
+tqdm: Any = lazy_loader.load("tqdm")
 
 Item = TypeVar("Item")
 
-table = summary.aligned  # for commands without a sweep
+table = aligned
 
 LOG_SECONDS = 10.0
 
@@ -35,11 +43,12 @@ def call(body: Callable[[], int], device: str = "auto") -> int:
     ``JAX_PLATFORMS`` with which JAX can't start. Ctrl-C gives 130, a closed pipe 1.
     """
     try:
-        runtime.choose_device(device)
+        if device != "auto":
+            runtime.choose_device(device)
         code = body()
         sys.stdout.flush()  # a full disk shows here at the latest
         return code
-    except InputError as error:
+    except jaxmlp.InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -68,6 +77,7 @@ def _discard_output() -> None:
 
 def leave(code: int) -> NoReturn:
     """End the process; after Ctrl-C at once, without waiting for threads that still run."""
+    gc.freeze()  # the interpreter's end looks through all objects for cycles otherwise, which takes up to a second
     if code == INTERRUPTED:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -87,6 +97,14 @@ def prepare(dtype: str, sizes: tuple[int, ...], batch_size: int, cache: bool) ->
         runtime.configure(dtype, sizes=sizes, batch_size=batch_size, cache=cache)
 
 
+def open_meanwhile(package: ModuleType, name: str) -> None:
+    """Import in a thread where a package's door has this name: needed later, while XLA compiles what is needed now.
+
+    XLA lets Python run meanwhile. Whoever needs the name before it is there waits for it, as for any import.
+    """
+    threading.Thread(target=getattr, args=(package, name), daemon=True).start()
+
+
 def output_folder(out: str) -> Path:
     """``out`` as a folder, made if it is missing; raises InputError if it cannot be written to."""
     folder = Path(out)
@@ -95,19 +113,20 @@ def output_folder(out: str) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InputError(f"--out is {out!r}, expected a folder that can be written to ({error.strerror})") from None
+        expected = f"expected a folder that can be written to ({error.strerror})"
+        raise jaxmlp.InputError(f"--out is {out!r}, {expected}") from None
     return folder
 
 
 def positive(name: str, value: int) -> int:
     """``value``; raises InputError below 1."""
     if value < 1:
-        raise InputError(f"{name} is {value}, expected 1 or more")
+        raise jaxmlp.InputError(f"{name} is {value}, expected 1 or more")
     return value
 
 
 def write(
-    folder: Path, files: dict[str, Figure | Model | dict[str, Any] | str], drawn: Collection[str] = ()
+    folder: Path, files: dict[str, Any], drawn: Collection[str] = ()
 ) -> str:  # fmt: skip
     """Write figures (``.png``), models (``.safetensors``), dictionaries (``.json``) and texts into ``folder``.
 
@@ -120,17 +139,17 @@ def write(
     for name, content in files.items():
         try:
             with whole_file(folder / name) as file:
-                if isinstance(content, Figure):
+                if name.endswith(".png"):
                     content.savefig(file, format="png", dpi=120)
-                elif isinstance(content, Model):
-                    file.write(encode(content))
-                elif isinstance(content, str):
-                    file.write(content.encode())
-                else:
+                elif name.endswith(".safetensors"):
+                    file.write(models.encode(content))
+                elif name.endswith(".json"):
                     text = json.dumps(content, indent=1, allow_nan=False)
                     file.write(text.encode() + b"\n")
+                else:
+                    file.write(content.encode())
         except OSError as error:
-            raise InputError(f"cannot write {str(folder / name)!r}: {error.strerror}") from None
+            raise jaxmlp.InputError(f"cannot write {str(folder / name)!r}: {error.strerror}") from None
     for name in stale:
         (folder / name).unlink(missing_ok=True)
     parts = [f"{what} an earlier {', '.join(of)}" for what, of in (("replacing", replaced), ("removing", stale)) if of]
@@ -160,16 +179,15 @@ class LogLines(contextlib.AbstractContextManager["LogLines"]):
         if now - self._told >= LOG_SECONDS:
             self._told = now
             line = f"{{n_fmt}} of {{total_fmt}} {self._unit}s, {{elapsed}} so far, about {{remaining}} left"
-            print(
-                tqdm.format_meter(self.n, self.total, now - self._start, bar_format=line), file=sys.stderr, flush=True
-            )
+            said = tqdm.tqdm.format_meter(self.n, self.total, now - self._start, bar_format=line)
+            print(said, file=sys.stderr, flush=True)
 
 
 def bar(total: int, unit: str) -> Any:
     """A progress bar on stderr where that is a terminal, else `LogLines`; ``update(n)``, a context manager."""
     if not sys.stderr.isatty():
         return LogLines(total, unit)
-    return tqdm(total=total, unit=unit, leave=False, dynamic_ncols=True)
+    return tqdm.tqdm(total=total, unit=unit, leave=False, dynamic_ncols=True)
 
 
 def progress(items: Collection[Item], unit: str) -> Iterator[Item]:
@@ -183,11 +201,11 @@ def progress(items: Collection[Item], unit: str) -> Iterator[Item]:
 def show(line: str, quiet: bool = False) -> None:
     """Print a line, above the progress bar if there is one."""
     if not quiet:
-        tqdm.write(line, file=sys.stdout)
+        tqdm.tqdm.write(line, file=sys.stdout)
         sys.stdout.flush()
 
 
-def show_notes(found: Table) -> None:
+def show_notes(found: jaxmlp.Table) -> None:
     """Print what was left out of a table, a line each."""
     for note in found.notes:
         print(f"note: {note}")

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxmlp import InputError, Layer, Model, Preparation, load, load_table
+from jaxmlp import InputError, Layer, Model, Preparation, load, load_table, models
 from jaxmlp.checks import sizes_of
-from jaxmlp.models import model_of
 from jaxmlp.tables import read_columns
 
 __all__ = ["digits_model", "learned_from", "load_model", "prepared"]
@@ -16,7 +15,7 @@ __all__ = ["digits_model", "learned_from", "load_model", "prepared"]
 def load_model(path: str) -> Model:
     """The network in a file, a classifier's too; raises InputError if it is none that can be loaded."""
     found = load(path)
-    model = found if isinstance(found, Model) else model_of(found)
+    model = found if isinstance(found, Model) else models.model_of(found)
     if model.output != "softmax" or (model.classifier or {}).get("steps"):
         what = "scalers before its network" if model.output == "softmax" else f"the output {model.output}"
         raise InputError(f"{path!r} has {what}, expected a classifier alone, whose classes exclude each other")

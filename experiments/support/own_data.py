@@ -1,11 +1,13 @@
 """The options that say which data a command works on: ``--data`` and how it is read and split."""
 
+from __future__ import annotations
+
 import argparse
 import dataclasses
 from typing import Any
 
-from jaxmlp import Table, load_table
-from jaxmlp.tables import BUNDLED
+import jaxmlp
+from jaxmlp import choices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +21,9 @@ class DataConfig:
     drop: tuple[str, ...] = ()
     keep_constant: bool = False
 
-    def load(self, dtype: str) -> Table:
+    def load(self, dtype: str) -> jaxmlp.Table:
         """The Table; errors as `jaxmlp.load_table`."""
-        return load_table(
+        return jaxmlp.load_table(
             self.data, self.target, self.test, self.split_seed, self.drop, self.keep_constant, dtype
         )  # fmt: skip
 
@@ -32,7 +34,7 @@ FIELDS = tuple(field.name for field in dataclasses.fields(DataConfig))
 def add_arguments(parser: Any) -> None:
     """The options, all None where they are not given."""
     add = parser.add_argument_group("your own data, instead of the digits").add_argument
-    add("--data", metavar="FILE", help=f"CSV, Parquet, .npz with x and y, or one of {', '.join(BUNDLED)}")
+    add("--data", metavar="FILE", help=f"CSV, Parquet, .npz with x and y, or one of {', '.join(choices.BUNDLED)}")
     add("--target", metavar="COLUMN", help="the column with the labels")
     add("--test", type=float, metavar="SHARE", help="of the rows that test; each class has its share of them (0.2)")
     add("--split-seed", type=int, metavar="N", help="which rows these are (0)")

@@ -4,7 +4,7 @@ import argparse
 import re
 from typing import Any, NoReturn
 
-from jaxmlp import runtime
+from jaxmlp import choices
 
 NUMBERS = {"int": "a whole number", "float": "a number"}
 """What argparse calls by the type that reads it, in the words of all other messages."""
@@ -59,7 +59,7 @@ def add_out(made: Parser, folder: str, default: str | None = None) -> None:
 def add_device(made: Parser, default: str = "auto") -> None:
     """The option ``--device``."""
     about = "where JAX computes; auto: on a GPU where it finds one, else on the CPU (auto)"
-    made.common.add_argument("--device", choices=runtime.DEVICES, default=default, help=about)
+    made.common.add_argument("--device", choices=choices.DEVICES, default=default, help=about)
 
 
 class Widths(argparse.Action):

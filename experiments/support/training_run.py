@@ -1,6 +1,5 @@
 """One training run: its settings, the training, its result. Prints nothing."""
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from experiments.support.settings import Settings
 from jaxmlp import (
     Config,
     Dataset,
@@ -28,37 +28,10 @@ from jaxmlp.network import hidden_activations
 from jaxmlp.showing import fields, shown
 from jaxmlp.training import check_training
 
-__all__ = ["GRADIENTS", "RANDOMNESS", "Result", "Settings", "epochs_per_call", "run"]
+__all__ = ["GRADIENTS", "RANDOMNESS", "Result", "epochs_per_call", "run"]
 
 GRADIENTS = {"automatic": automatic_gradient, "hand-derived": hand_derived_gradient}
 RANDOMNESS = {"lecture": LectureStream, "jax": KeyStream}
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """The settings of a training run; the defaults are the lecture's first network."""
-
-    hidden: tuple[int, ...] = (20,)
-    seed: int = 0
-    learning_rate: float = 0.2
-    epochs: int = 100
-    batch_size: int = 1
-    activation: str = "sigmoid"
-    gradient: str = "automatic"
-    dtype: str = "float64"
-    randomness: str = "lecture"
-    n_in: int = 64
-    n_classes: int = 10
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """``(n_0, .., n_L)``."""
-        return (self.n_in, *self.hidden, self.n_classes)
-
-    @property
-    def name(self) -> str:
-        """The network's sizes, as 64-20-10."""
-        return "-".join(map(str, self.sizes))
 
 
 @shown(fields)

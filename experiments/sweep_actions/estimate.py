@@ -10,8 +10,8 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
-from jaxmlp.engine import BlockConfig, device_mesh, lanes_of
-from jaxmlp.sweep import Block, Data, Trial, bytes_per_group, pack, planned, train_block
+from jaxmlp.engine import BlockConfig, Data, device_mesh, lanes_of
+from jaxmlp.sweep import Block, Trial, bytes_per_group, pack, planned, train_block
 
 CALIBRATED = 4
 """So many kinds of blocks are timed, from the smallest to the largest; the others are assumed to be between them."""

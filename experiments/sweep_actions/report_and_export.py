@@ -19,15 +19,6 @@ DRAWN = (
 )
 
 
-def add_report_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``report``."""
-    add = parser.add_argument
-    add("--top", type=int, default=10, metavar="K", help="how many configurations the table has (%(default)s)")
-    axes = f"of the heatmap: {', '.join(choosing.AXES)}"
-    for name, what, default in (("--across", "columns", "learning_rate"), ("--down", "rows", "hidden")):
-        add(name, choices=choosing.AXES, default=default, metavar="AXIS", help=f"{what} {axes} (%(default)s)")
-
-
 def report_command(options: argparse.Namespace) -> int:
     """``report``."""
     command_line.positive("top", options.top)
@@ -60,12 +51,6 @@ def _pictures(found: sweep.Results, asked: dict[str, Any]) -> dict[str, Any]:
     except InputError as missing:
         print(f"no pictures of the search: {missing}")
         return {}
-
-
-def add_export_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``export``."""
-    parser.add_argument("--trial", metavar="ID", help="of the trial, as in trials.csv (the best one)")
-    parser.add_argument("--data", metavar="FILE", help="the sweep's data, if it has moved (where it was)")
 
 
 def export_command(options: argparse.Namespace) -> int:

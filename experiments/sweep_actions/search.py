@@ -11,18 +11,6 @@ from experiments.sweep_actions.executors import executor
 from jaxmlp import Table, sweep
 from jaxmlp.sweep import Space, SweepConfig
 
-TRIALS = 1000
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``search`` that ``run`` does not have."""
-    add = parser.add_argument_group("the search").add_argument
-    add("--trials", type=int, default=TRIALS, metavar="N", help="configurations to ask for in all (%(default)s)")
-    add("--batch", type=int, default=256, metavar="N", help="configurations to ask for at a time (%(default)s)")
-    samplers = "tree-structured Parzen estimators, a Gaussian process, CMA-ES, or chance (%(default)s)"
-    add("--sampler", choices=sweep.SAMPLERS, default="tpe", help=samplers)
-    add("--sampler-seed", type=int, default=0, metavar="N", help="of its random numbers, 0..2**32-1 (%(default)s)")
-
 
 def search(
     options: argparse.Namespace, table: Table, space: Space, config: SweepConfig, git_commit: str | None

@@ -1,11 +1,5 @@
 """Estimators for scikit-learn and their searches, trained by the same update as everything else here."""
 
-from jaxmlp.classifier.estimator import MLPClassifier
-from jaxmlp.classifier.network_estimator import NetworkEstimator
-from jaxmlp.classifier.regressor import MLPRegressor
-from jaxmlp.classifier.search import MLPClassifierSweep, MLPRegressorSweep
-from jaxmlp.classifier.settings import check_settings
+import lazy_loader
 
-__all__ = [
-    "MLPClassifier", "MLPClassifierSweep", "MLPRegressor", "MLPRegressorSweep", "NetworkEstimator", "check_settings",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

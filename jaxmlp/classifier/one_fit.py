@@ -3,12 +3,12 @@
 import dataclasses
 import itertools
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
+import sklearn
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from jaxmlp.checks import MAX_INT, InputError, check_held, class_weights
 from jaxmlp.classifier.reports import Report
@@ -138,9 +138,10 @@ def prepare(
     if settings.config.early_stopping:
         fraction, labels, classes = parameters["validation_fraction"], targets.labels, targets.classes
         strata = None if labels is None or classes is None else classes[labels[training]]  # errors name the class
-        training, validation = map(
-            np.asarray, train_test_split(training, test_size=fraction, stratify=strata, random_state=random)
-        )
+        # scikit-learn opens its packages when they are first used: only a fit with early stopping needs this one.
+        split = cast(Any, sklearn).model_selection.train_test_split
+        parts = split(training, test_size=fraction, stratify=strata, random_state=random)
+        training, validation = map(np.asarray, parts)
         if len(validation) < 2:
             raise InputError(f"The validation set is too small: {len(validation)} of {len(x)} samples, expected 2")
     n, size = len(training), settings.config.training.batch_size or 200

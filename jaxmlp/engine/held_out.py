@@ -38,7 +38,8 @@ def hold_out(dataset: Dataset, n_validation: int = 300) -> Data:
     if not 0 < n <= len(dataset.labels_train):
         raise InputError(f"validation rows are {n_validation}, expected 0..{len(dataset.labels_train) - 1}")
     x, y, labels = dataset[:3]
-    training = dataset._replace(x_train=x[:n], y_train=y[:n], labels_train=labels[:n])
+    # A plain Dataset, also of a Table: its names are nothing that a compiled program is given.
+    training = Dataset(x[:n], y[:n], labels[:n], *dataset[3:])
     return Data(training, Rows(x[n:], y[n:], labels[n:]))
 
 

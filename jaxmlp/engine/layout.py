@@ -19,7 +19,7 @@ from jaxmlp.network import Activation, Activations, Layer, Params, hidden_activa
 
 __all__ = [
     "GROUPS", "MAX_BYTES", "Layout", "device_mesh", "empty_block", "fetched", "finite", "group_bytes", "groups_within",
-    "ladder_width", "lanes_of", "lay_out", "masked", "put_network", "shardings", "unpad_params", "zeros",
+    "lanes_of", "lay_out", "masked", "put_network", "shardings", "unpad_params", "zeros",
 ]  # fmt: skip
 
 LANES = {"cpu": 16}
@@ -29,8 +29,6 @@ GROUPS = 32
 """Groups per block, where memory allows: what a crash can lose, against the time that a call costs beside training."""
 MAX_BYTES = 2**29
 """Of a block's parameters, gradients and optimiser states together, about."""
-LADDER = (8, 20, 32, 64)
-FINE = 1024
 
 
 class Layout(NamedTuple):
@@ -69,19 +67,6 @@ def lay_out(groups: int, capacity: int, lanes: int, mesh: Mesh) -> Layout:
     slots = [each * (group % devices) + group // devices for group in range(groups)]
     counts = np.bincount(np.arange(groups) % devices, minlength=devices).astype(np.int32)
     return Layout((each * devices, lanes), slots, counts)
-
-
-def ladder_width(width: int) -> int:
-    """The width to which a hidden layer is padded: the next of 8, 20, 32, 64, 96, 128, 192, 256, .., 1024.
-
-    Few steps, so that few programs are compiled; widths that people like are steps, so that little is wasted. Above,
-    where compiling is little beside training, eight steps to the double: 30,000 becomes 30,720.
-    """
-    if width <= LADDER[-1]:
-        return next(step for step in LADDER if width <= step)
-    below = 1 << ((width - 1).bit_length() - 1)
-    step = below // (2 if width <= FINE else 8)
-    return -(-width // step) * step
 
 
 def group_bytes(sizes: Sequence[int], copies: int, lanes: int, itemsize: int) -> int:

@@ -6,9 +6,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from jaxmlp import models
 from jaxmlp.checks import InputError
-from jaxmlp.models.estimator_model import estimator_of, model_of
-from jaxmlp.models.files import whole_file
+from jaxmlp.files import whole_file
 from jaxmlp.models.model import Model
 from jaxmlp.models.model_format import MAX_HEADER, check_header, decode, encode
 from jaxmlp.tables import Preparation
@@ -34,7 +34,7 @@ def save(
     Raises:
         InputError: a model that a file cannot hold, a path that cannot be written, a file that exists.
     """
-    found = model if isinstance(model, Model) else model_of(model)
+    found = model if isinstance(model, Model) else models.model_of(model)
     content = encode(found if preparation is None else dataclasses.replace(found, preparation=preparation))
     target = Path(path)
     if not overwrite and target.exists():
@@ -65,7 +65,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     try:
         model = decode(_read(path))
-        return model if model.classifier is None else estimator_of(model)
+        return model if model.classifier is None else models.estimator_of(model)
     except InputError as error:
         raise InputError(f"{str(path)!r} is no model that can be loaded: {error}") from None
 

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import jax
 
-from jaxmlp.checks import InputError, check_dtype, check_sizes
+from jaxmlp.checks import InputError, check_sizes
+from jaxmlp.entrance import check_dtype
 from jaxmlp.runtime.device import choose_device, started
 
-__all__ = ["cache_folder", "compiles_whole_loops", "configure", "configure_sweep", "loop_options", "merge_flags"]
+__all__ = [
+    "cache_folder", "caching", "compiles_whole_loops", "configure", "configure_sweep", "loop_options", "merge_flags",
+]  # fmt: skip
 
 EXTRA = "--xla_backend_extra_options="
 
@@ -41,8 +44,9 @@ def configure(
             (`loop_options`); without it XLA's own choice stands. Options in ``XLA_FLAGS`` are kept and win.
         batch_size: samples per update, for the same.
         device: as in `choose_device`.
-        cache: keep compiled programs for later processes, in this folder or, for True, in `cache_folder()`; a folder
-            that JAX was given otherwise is kept. A folder that cannot be used gives a warning.
+        cache: keep compiled programs for later processes, in this folder or, for True, in `cache_folder()`, where the
+            digits are kept as well; a folder that JAX was given otherwise is kept. A folder that cannot be used gives
+            a warning.
 
     Raises:
         InputError: an unsupported dtype, size or device; or JAX already runs and would ignore what was asked for.
@@ -132,6 +136,11 @@ def cache_folder() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "jaxmlp" / "cache"
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "jaxmlp"
+
+
+def caching() -> bool:
+    """Whether this process keeps compiled programs in `cache_folder`."""
+    return jax.config.values["jax_compilation_cache_dir"] == str(cache_folder())
 
 
 def configure_sweep(dtype: str, cache: bool | str | Path = False) -> None:

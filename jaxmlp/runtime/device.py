@@ -5,11 +5,10 @@ from typing import Any
 import jax
 
 from jaxmlp.checks import InputError
+from jaxmlp.choices import DEVICES
 from jaxmlp.runtime.installation import install_command
 
 __all__ = ["DEVICES", "choose_device", "find_device", "platforms_missing", "started"]
-
-DEVICES = ("auto", "cpu", "gpu")
 
 
 def choose_device(device: str) -> None:

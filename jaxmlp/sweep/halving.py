@@ -4,12 +4,10 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
+from jaxmlp.choices import BY
 from jaxmlp.sweep.trial import Trial
 
 __all__ = ["BY", "planned", "rungs", "survivors"]
-
-BY = ("loss", "accuracy")
-"""What chooses, of the validation rows: the lowest mean loss or the highest mean accuracy."""
 
 Scores = tuple[float | None, float | None]
 """Validation loss and accuracy after a rung; None: none, for a trial that diverged or failed."""

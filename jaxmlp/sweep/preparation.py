@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from jaxmlp import runtime
-from jaxmlp.checks import InputError, check_dataset, check_held, check_whole
+from jaxmlp.checks import InputError, check_held, check_whole
 from jaxmlp.data import Dataset
 from jaxmlp.engine import Data, device_mesh, hold_out, lanes_of, load_kernel
+from jaxmlp.entrance import check_dataset
 from jaxmlp.sweep.blocks.packing import ENGINES, pack, refusal
 from jaxmlp.sweep.halving import BY
 from jaxmlp.sweep.space import Space
@@ -70,7 +71,7 @@ def prepared_data(dataset: Dataset, config: SweepConfig) -> Data:
     if device_mesh().devices.flat[0].platform == "cpu" and not runtime.compiles_whole_loops():
         said = "JAX already runs without its settings for many networks: training takes several times as long"
         warnings.warn(f"{said}; call jaxmlp.runtime.configure_sweep({dtype!r}) before it computes", stacklevel=3)
-    data = hold_out(Dataset(*dataset), _validation(dataset, config.validation))
+    data = hold_out(dataset, _validation(dataset, config.validation))
     if config.halving and not len(data.validation.labels):
         raise InputError(f"validation is 0, expected rows for halving {config.halving} to choose by")
     return data

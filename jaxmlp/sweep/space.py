@@ -12,10 +12,10 @@ import numpy as np
 from jaxmlp.checks import InputError, check_seed, check_sizes, check_whole
 from jaxmlp.network import ACTIVATIONS
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
-from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial
+from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial, parse_hidden
 
 __all__ = [
-    "AXES", "MAX_TRIALS", "Range", "Space", "configured", "make_space", "parse_hidden", "parse_number", "parse_seeds",
+    "AXES", "MAX_TRIALS", "Range", "Space", "configured", "make_space", "parse_number", "parse_seeds",
     "space_from",
 ]  # fmt: skip
 
@@ -112,19 +112,6 @@ def _draw(random: np.random.RandomState, axis: Any) -> Any:
     low, high = (math.log(axis.low), math.log(axis.high)) if axis.log else (axis.low, axis.high)
     value = low + share * (high - low)
     return math.exp(value) if axis.log else value
-
-
-def parse_hidden(text: Any) -> tuple[int, ...]:
-    """Hidden widths from ``20,10``, a number, a list of numbers, or ``none``; raises InputError."""
-    if text in ("none", []):
-        return ()
-    parts = cast(list[Any], text) if isinstance(text, list) else str(text).split(",")
-    try:
-        if any(isinstance(part, (bool, float)) for part in parts):
-            raise ValueError
-        return tuple(int(part) for part in parts)
-    except (TypeError, ValueError):
-        raise InputError(f"hidden is {text!r}, expected widths such as 20 or 20,10, or none") from None
 
 
 def parse_number(text: Any, name: str = "value") -> float | Range:

@@ -12,14 +12,17 @@ import itertools
 import json
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxmlp.checks import InputError
 from jaxmlp.engine import ladder_width
 
-__all__ = ["MOMENTUM_OPTIMIZERS", "Trial", "id_of", "initial_weights", "order_streams", "trial_of"]
+__all__ = [
+    "MOMENTUM_OPTIMIZERS", "Outcome", "Trial", "id_of", "initial_weights", "order_streams", "parse_hidden", "trial_of",
+]  # fmt: skip
 
 MOMENTUM_OPTIMIZERS = ("momentum", "nesterov")
 _ORDERS = 2**32 - 1  # beside the seed, where the weights' streams have the layer's number
@@ -84,6 +87,39 @@ def trial_of(configuration: str) -> Trial:
     fields: dict[str, Any] = json.loads(configuration)
     fields["hidden"] = tuple(fields["hidden"])
     return Trial(**fields)
+
+
+def parse_hidden(text: Any) -> tuple[int, ...]:
+    """Hidden widths from ``20,10``, a number, a list of numbers, or ``none``; raises InputError."""
+    if text in ("none", []):
+        return ()
+    parts = cast(list[Any], text) if isinstance(text, list) else str(text).split(",")
+    try:
+        if any(isinstance(part, (bool, float)) for part in parts):
+            raise ValueError
+        return tuple(int(part) for part in parts)
+    except (TypeError, ValueError):
+        raise InputError(f"hidden is {text!r}, expected widths such as 20 or 20,10, or none") from None
+
+
+class Outcome(NamedTuple):
+    """What became of a trial.
+
+    Attributes:
+        status: "done", or "diverged": a loss or parameter was no longer finite in the epoch after the last one here.
+        loss: ``[epochs done]``, float64, like the next two.
+        validation_loss: NaN without validation rows.
+        validation_accuracy: a share, 0..1, like the next two.
+        train_accuracy: after the last finite epoch.
+        test_accuracy: the same.
+    """
+
+    status: str
+    loss: NDArray[Any]
+    validation_loss: NDArray[Any]
+    validation_accuracy: NDArray[Any]
+    train_accuracy: float
+    test_accuracy: float
 
 
 _KEPT = threading.local()  # this thread's RandomStates: making one takes ten times as long as seeding it again

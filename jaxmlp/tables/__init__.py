@@ -1,10 +1,5 @@
 """One's own data: tables from files, arrays or pandas, checked, split and standardised; and what a network keeps."""
 
-from jaxmlp.tables.preparation import Preparation, preparation_of
-from jaxmlp.tables.reading import BUNDLED, Columns, read_columns
-from jaxmlp.tables.table import Table, fingerprint, load_table, shares, table_of
+import lazy_loader
 
-__all__ = [
-    "BUNDLED", "Columns", "Preparation", "Table", "fingerprint", "load_table", "preparation_of", "read_columns",
-    "shares", "table_of",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import sklearn.datasets
 from numpy.typing import NDArray
 
+from jaxmlp import bundled
 from jaxmlp.checks import InputError
+from jaxmlp.choices import BUNDLED
 from jaxmlp.runtime import install_command
 from jaxmlp.tables.columns import Columns, check_numbers, check_rows, columns_of, labels_of
 from jaxmlp.tables.csv_text import parser_message, read_dialect
 
 __all__ = ["BUNDLED", "Columns", "read_columns"]
 
-BUNDLED = ("wine", "iris", "breast_cancer", "digits")
 PARQUET = (".parquet", ".pq")
 
 
@@ -60,9 +60,11 @@ def _missing(what: str, package: str) -> InputError:
 def _bundled(name: str, target: str | None, drop: Sequence[str]) -> Columns:
     if target is not None or drop:
         raise InputError(f"{name!r} is a set whose target is known, expected no target and nothing to drop")
-    bunch: Any = getattr(sklearn.datasets, f"load_{name}")()
-    labels = bunch.target if name == "digits" else bunch.target_names[bunch.target]
-    return Columns(np.asarray(bunch.data, np.float64), np.asarray(labels), tuple(map(str, bunch.feature_names)))
+    if name != "digits":
+        return Columns(*bundled.load_bundle(name))
+    images, labels = bundled.read_digits()
+    names = tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8))  # as scikit-learn calls them
+    return Columns(images.reshape(len(images), -1), labels.astype(np.int64), names)
 
 
 def _read(path: Path) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp.checks import InputError, check_dataset, check_dtype, check_kind, check_seed
+from jaxmlp.checks import InputError, check_kind, check_seed
 from jaxmlp.data import Dataset, one_hot
+from jaxmlp.entrance import check_dataset, check_dtype
 from jaxmlp.tables.preparation import Preparation
 from jaxmlp.tables.reading import Columns, read_columns
 

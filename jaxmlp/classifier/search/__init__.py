@@ -1,5 +1,5 @@
 """The searches (grid_search, searching): candidates and rows as fits, trained in the engine's blocks."""
 
-from jaxmlp.classifier.search.grid_search import MLPClassifierSweep, MLPRegressorSweep
+import lazy_loader
 
-__all__ = ["MLPClassifierSweep", "MLPRegressorSweep"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

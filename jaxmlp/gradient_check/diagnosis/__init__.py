@@ -1,7 +1,5 @@
 """Which network a loss belongs to, and where its backward pass first goes wrong; in NumPy, whatever the layout."""
 
-from jaxmlp.gradient_check.diagnosis.diagnosis import Diagnosis, Finding, diagnose
-from jaxmlp.gradient_check.diagnosis.looks import looks, where_wrong
-from jaxmlp.gradient_check.diagnosis.recognition import Recognised, recognise
+import lazy_loader
 
-__all__ = ["Diagnosis", "Finding", "Recognised", "diagnose", "looks", "recognise", "where_wrong"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,8 +1,5 @@
 """Searches: an Optuna sampler is asked for batches of configurations, each of which is trained side by side."""
 
-from jaxmlp.sweep.asking.one_search import Searched, search
-from jaxmlp.sweep.asking.pictures import search_figures
-from jaxmlp.sweep.asking.samplers import SAMPLERS
-from jaxmlp.sweep.asking.studies import study_of
+import lazy_loader
 
-__all__ = ["SAMPLERS", "Searched", "search", "search_figures", "study_of"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from jaxmlp.checks import InputError
+from jaxmlp.choices import SAMPLERS
 from jaxmlp.runtime import install_command
 
 __all__ = ["SAMPLERS", "load_optuna", "make_sampler", "new_study"]
 
-SAMPLERS = ("tpe", "gp", "cmaes", "random")
-"""Tree-structured Parzen estimators, a Gaussian process, an evolution strategy, and chance."""
 DIRECTIONS = {"loss": "minimize", "accuracy": "maximize"}
 NEEDS = {"gp": "torch", "cmaes": "cmaes"}
 

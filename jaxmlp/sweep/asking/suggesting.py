@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxmlp.checks import InputError
-from jaxmlp.sweep.space import AXES, Range, Space, configured, parse_hidden
-from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial
+from jaxmlp.sweep.space import AXES, Range, Space, configured
+from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial, parse_hidden
 
 __all__ = ["choices_of", "searched", "suggest", "trials_of"]
 

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -21,10 +21,10 @@ from jaxmlp.optimizers import Hyperparameters
 from jaxmlp.sweep.blocks.continuing import Kept, kept_of, put_back
 from jaxmlp.sweep.blocks.packing import Block, config_of, lanes_for, sizes_of_block, with_engine
 from jaxmlp.sweep.blocks.programs import programs_for
-from jaxmlp.sweep.trial import Trial, initial_weights, order_streams
+from jaxmlp.sweep.trial import Outcome, Trial, initial_weights, order_streams
 from jaxmlp.training import TrainingState, initial_state
 
-__all__ = ["Outcome", "Trained", "Watch", "prepare", "train_block", "train_trial", "train_watched"]
+__all__ = ["Trained", "Watch", "prepare", "train_block", "train_trial", "train_watched"]
 
 _HANDING = threading.Lock()
 """Held while a block is handed to this process's devices: two threads, of which one places the next block while the
@@ -52,26 +52,6 @@ _BUSY = _Busy()
 Watch = Callable[[int], bool]
 """Called during training with the number of epochs that are done, those before this call included; False ends it after
 the epoch that is being trained."""
-
-
-class Outcome(NamedTuple):
-    """What became of a trial.
-
-    Attributes:
-        status: "done", or "diverged": a loss or parameter was no longer finite in the epoch after the last one here.
-        loss: ``[epochs done]``, float64, like the next two.
-        validation_loss: NaN without validation rows.
-        validation_accuracy: a share, 0..1, like the next two.
-        train_accuracy: after the last finite epoch.
-        test_accuracy: the same.
-    """
-
-    status: str
-    loss: NDArray[Any]
-    validation_loss: NDArray[Any]
-    validation_accuracy: NDArray[Any]
-    train_accuracy: float
-    test_accuracy: float
 
 
 def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lanes, engine.Settings]:

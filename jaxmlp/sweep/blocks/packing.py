@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxmlp.checks import InputError
+from jaxmlp.choices import ENGINES
 from jaxmlp.engine import BlockConfig, Data, fused_refusal, ladder_width, layout, load_kernel
 from jaxmlp.sweep.blocks.continuing import Kept
 from jaxmlp.sweep.trial import Trial
@@ -31,7 +32,6 @@ CACHE = 2**20
 """Bytes that a core works with at full speed, about: its second cache."""
 MAX_PADDING = 0.05
 """Share of a program's lanes that may stay empty, so that each group has one seed."""
-ENGINES = ("scan", "fused")
 
 
 class Block(NamedTuple):

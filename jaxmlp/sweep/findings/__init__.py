@@ -1,6 +1,5 @@
 """What a sweep found: choosing honestly, in words, and as `Results`."""
 
-from jaxmlp.sweep.findings import choosing, summary
-from jaxmlp.sweep.findings.answer import Results, dataset_of, results
+import lazy_loader
 
-__all__ = ["Results", "choosing", "dataset_of", "results", "summary"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,28 +1,27 @@
 """What a sweep found: its trials, the best configuration, a table, curves, figures, and the network itself."""
 
+from __future__ import annotations
+
 import dataclasses
 import importlib.util
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxmlp import runtime
+from jaxmlp import engine, figures, models, runtime, tables
 from jaxmlp.checks import InputError
-from jaxmlp.data import Dataset
-from jaxmlp.engine import data_hash, hold_out
-from jaxmlp.models import Model, save, trained_model
-from jaxmlp.sweep import store
-from jaxmlp.sweep.blocks.block_training import Outcome, train_trial
+from jaxmlp.sweep import blocks, store
 from jaxmlp.sweep.findings import choosing, summary
 from jaxmlp.sweep.findings.choosing import Configuration, Interval
 from jaxmlp.sweep.findings.rungs import rung_lines, rungs_of
-from jaxmlp.sweep.space import parse_hidden
 from jaxmlp.sweep.store import reading
-from jaxmlp.sweep.trial import Trial
-from jaxmlp.tables import Table, table_of
+from jaxmlp.sweep.trial import Outcome, Trial, parse_hidden
+
+if TYPE_CHECKING:
+    from jaxmlp.data import Dataset
 
 __all__ = ["Results", "dataset_of", "results"]
 
@@ -105,8 +104,6 @@ class Results:
             across: the axis of the heatmap's columns.
             down: of its rows.
         """
-        from jaxmlp import figures  # matplotlib takes a third of a second, and a sweep's workers need none
-
         found = self.configurations
         if not found:
             return {}
@@ -148,7 +145,7 @@ class Results:
             raise InputError(f"trial is {trial!r}, expected the id of a trial of the sweep that is done")
         return row
 
-    def network(self, identity: str | None = None) -> tuple[Model, Outcome]:
+    def network(self, identity: str | None = None) -> tuple[models.Model, Outcome]:
         """A trial's network, trained again to the same bits, since a sweep keeps no parameters; and its Outcome.
 
         Args:
@@ -161,20 +158,20 @@ class Results:
         environment, epochs = self.sweep.environment, self.sweep.identity.epochs
         runtime.configure_sweep(environment["dtype"])
         dataset = self.dataset or dataset_of(self.sweep)
-        data = hold_out(Dataset(*dataset), environment["validation"])
-        if data_hash(data) != self.sweep.identity.dataset:
+        data = engine.hold_out(dataset, environment["validation"])
+        if engine.data_hash(data) != self.sweep.identity.dataset:
             raise InputError("the data differs from that of the sweep, expected the same rows, split in the same way")
         trial = trial_of_row(row)
-        params, outcome = train_trial(trial, epochs, data, environment.get("engine", "scan"))
+        params, outcome = blocks.train_trial(trial, epochs, data, environment.get("engine", "scan"))
         details = {**json.loads(trial.configuration), "epochs": epochs, "test_accuracy": outcome.test_accuracy}
-        return trained_model(params, trial.activation, dataset, details), outcome
+        return models.trained_model(params, trial.activation, dataset, details), outcome
 
-    def export(self, path: str | os.PathLike[str], trial: str | None = None, overwrite: bool = False) -> Model:
+    def export(self, path: str | os.PathLike[str], trial: str | None = None, overwrite: bool = False) -> models.Model:
         """Write a trial's network to a model file, see `network` and `jaxmlp.save`; returns it."""
         if not overwrite and Path(path).exists():  # before it is trained
             raise InputError(f"{str(path)!r} exists, expected a new name, or overwrite=True")
         model, _ = self.network(trial)
-        save(path, model, overwrite)
+        models.save(path, model, overwrite)
         return model
 
     @property
@@ -212,13 +209,13 @@ def _seeds(best: Configuration) -> str:
     return f"{len(best.rows)} seed{'s' * (len(best.rows) != 1)}"
 
 
-def dataset_of(sweep: store.Sweep, data: str | None = None) -> Table:
+def dataset_of(sweep: store.Sweep, data: str | None = None) -> tables.Table:
     """The data of a sweep, read again from where it was, or from ``data``; errors as `jaxmlp.tables.table_of`."""
     source = sweep.environment.get("data", DIGITS)  # what earlier versions trained on
     if source is None:
         raise InputError("the sweep's data was no table, expected it as dataset")
     try:
-        return table_of(source, sweep.environment["dtype"], data)
+        return tables.table_of(source, sweep.environment["dtype"], data)
     except InputError as error:
         raise InputError(f"the sweep's data cannot be read again: {error}") from None
 

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-import scipy.stats
+import scipy.special
 from numpy.typing import ArrayLike
+
+from jaxmlp.choices import AXES
 
 __all__ = [
     "AXES",
@@ -21,7 +23,6 @@ __all__ = [
     "write_csv",
 ]
 
-AXES = ("hidden", "activation", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay", "init_scale")
 Row = dict[str, Any]
 
 
@@ -62,7 +63,7 @@ def interval(values: ArrayLike, least: float = -np.inf, most: float = np.inf) ->
     mean = float(found.mean())
     if len(found) < 2:
         return Interval(mean, float("nan"), float("nan"))
-    half = float(scipy.stats.t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
+    half = float(scipy.special.stdtrit(len(found) - 1, 0.975) * found.std(ddof=1) / np.sqrt(len(found)))
     return Interval(mean, max(mean - half, least), min(mean + half, most))
 
 

@@ -10,19 +10,9 @@ import numpy as np
 from jaxmlp import showing
 from jaxmlp.sweep.findings import choosing
 from jaxmlp.sweep.findings.choosing import Configuration, Interval, Row
+from jaxmlp.text_table import aligned
 
-__all__ = ["aligned", "environments_line", "in_notebook", "label", "progress_line", "summary"]
-
-
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with aligned columns: the first and the last to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    sides = ["<", *">" * (len(header) - 2), "<"]
-    lines = [header, tuple("-" * width for width in widths), *rows]
-    return "\n".join(
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)).rstrip()
-        for line in lines
-    )
+__all__ = ["environments_line", "in_notebook", "label", "progress_line", "summary"]
 
 
 def label(value: object) -> str:

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jaxmlp.checks import InputError
-from jaxmlp.sweep.blocks.block_training import Outcome
 from jaxmlp.sweep.store.database import transaction
 from jaxmlp.sweep.store.values import METRICS, checksum, curves_checksum, metrics, sound
-from jaxmlp.sweep.trial import Trial, id_of, trial_of
+from jaxmlp.sweep.trial import Outcome, Trial, id_of, trial_of
 
 __all__ = [
     "Entry", "Identity", "Sweep", "add_members", "begin", "fail", "find_sweeps", "keep", "pending", "prune", "record",

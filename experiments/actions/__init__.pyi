@@ -1,0 +1,9 @@
+from . import digits_gallery as digits_gallery
+from . import gpu_report as gpu_report
+from . import gradient_check as gradient_check
+from . import lecture as lecture
+from . import page as page
+from . import predict as predict
+from . import sensitivity as sensitivity
+from . import train as train
+from . import width_or_luck as width_or_luck

@@ -1,0 +1,2 @@
+from . import assembly as assembly
+from . import content as content

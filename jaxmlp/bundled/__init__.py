@@ -1,0 +1,5 @@
+"""The data sets that scikit-learn bundles. scikit-learn is opened when one of them is read, and only then."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

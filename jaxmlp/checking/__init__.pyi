@@ -1,0 +1,15 @@
+from .automatic import automatic_deltas as automatic_deltas
+from .automatic import automatic_hessian_vector as automatic_hessian_vector
+from .backward import compare_backward as compare_backward
+from .comparison import compare_gradients as compare_gradients
+from .comparison import compare_trees as compare_trees
+from .numerical import NumericalGradient as NumericalGradient
+from .numerical import NumericalResult as NumericalResult
+from .numerical import StepSweep as StepSweep
+from .numerical import numerical_gradient as numerical_gradient
+from .report import DifferentGradientsError as DifferentGradientsError
+from .report import GradientReport as GradientReport
+from .report import HessianVectorProduct as HessianVectorProduct
+from .report import Row as Row
+from .report import Tolerance as Tolerance
+from .second_order import hand_derived_hessian_vector as hand_derived_hessian_vector

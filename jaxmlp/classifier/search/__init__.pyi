@@ -1,0 +1,2 @@
+from .grid_search import MLPClassifierSweep as MLPClassifierSweep
+from .grid_search import MLPRegressorSweep as MLPRegressorSweep

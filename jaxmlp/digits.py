@@ -1,0 +1,45 @@
+"""The handwritten digits that the lecture trains on, flattened, standardised and split as it does (step 1)."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxmlp import bundled
+from jaxmlp.checks import Floats, InputError, Integers
+from jaxmlp.data import Dataset, make_dataset, standardise
+
+__all__ = ["load_digits", "load_images"]
+
+
+def load_images() -> tuple[Floats, Integers]:
+    """The digits as they come: images ``[1797, 8, 8]`` with grey values 0..16, float64, and labels ``[1797]``, int32.
+
+    They are scikit-learn's, or what an earlier program kept of them, see `jaxmlp.runtime.configure`.
+    """
+    return bundled.read_digits()
+
+
+def load_digits(dtype: str | np.dtype[Any] | type = "float32", n_test: int = 300) -> Dataset:
+    """scikit-learn's 8x8 digits as the lecture prepares them.
+
+    Args:
+        dtype: float32 or float64; the arithmetic before the cast is float64.
+        n_test: how many rows, the first of the file, are the test set; 1..1796.
+
+    Returns:
+        A Dataset with ``n_in = 64``, ``n_classes = 10``; by default 1,497 training and 300 test rows.
+
+    Raises:
+        InputError: an unsupported dtype or ``n_test`` out of range.
+
+    Source: lecture, step 1.
+    """
+    images, labels = load_images()
+    n = len(labels)
+    if not 1 <= n_test < n:
+        raise InputError(f"n_test is {n_test}, expected 1..{n - 1}")
+    x = standardise(images.reshape(n, -1))
+    return make_dataset(
+        x_train=x[n_test:], labels_train=labels[n_test:], x_test=x[:n_test], labels_test=labels[:n_test],
+        n_classes=10, dtype=dtype,
+    )  # fmt: skip

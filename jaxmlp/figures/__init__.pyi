@@ -1,0 +1,16 @@
+from .gradient_agreement import agreement as agreement
+from .lecture import Points as Points
+from .lecture import bottleneck as bottleneck
+from .lecture import confusion as confusion
+from .lecture import curves as curves
+from .lecture import digits as digits
+from .lecture import mistakes as mistakes
+from .lecture import twins as twins
+from .style import OKABE_ITO as OKABE_ITO
+from .style import PALETTES as PALETTES
+from .sweeps import best_curves as best_curves
+from .sweeps import by_axis as by_axis
+from .sweeps import difference as difference
+from .sweeps import heatmap as heatmap
+from .sweeps import label as label
+from .sweeps import parallel_coordinates as parallel_coordinates

@@ -1,0 +1,10 @@
+from .answer import GradientCheck as GradientCheck
+from .answer import LeafCheck as LeafCheck
+from .answer import WrongGradientError as WrongGradientError
+from .calling import Parameters as Parameters
+from .check import check_gradient as check_gradient
+from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import Finding as Finding
+from .diagnosis import diagnose as diagnose
+from .diagnosis import recognise as recognise
+from .gradients import returned_gradient as returned_gradient

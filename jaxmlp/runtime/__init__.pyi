@@ -1,0 +1,15 @@
+from .compilation import cache_folder as cache_folder
+from .compilation import caching as caching
+from .compilation import compiles_whole_loops as compiles_whole_loops
+from .compilation import configure as configure
+from .compilation import configure_sweep as configure_sweep
+from .compilation import loop_options as loop_options
+from .compilation import merge_flags as merge_flags
+from .device import DEVICES as DEVICES
+from .device import choose_device as choose_device
+from .device import find_device as find_device
+from .device import platforms_missing as platforms_missing
+from .device import started as started
+from .installation import install_command as install_command
+from .manifest import environment as environment
+from .scoped import computing as computing

@@ -1,0 +1,1 @@
+from .block_training import train_trial as train_trial

@@ -1,0 +1,10 @@
+from .preparation import Preparation as Preparation
+from .preparation import preparation_of as preparation_of
+from .reading import BUNDLED as BUNDLED
+from .reading import Columns as Columns
+from .reading import read_columns as read_columns
+from .table import Table as Table
+from .table import fingerprint as fingerprint
+from .table import load_table as load_table
+from .table import shares as shares
+from .table import table_of as table_of
