@@ -35,15 +35,14 @@ def regressor(**parameters: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "y"),
+    ("ours", "theirs", "y", "optimizer"),
     [
-        (regressor, TheirRegressor, VALUES), (regressor, TheirRegressor, NUMBERS),
-        (lambda **given: small(init="glorot", **given), TheirClassifier, SEVERAL),
-        (lambda **given: small(init="glorot", **given), TheirClassifier, LABELS),
+        (regressor, TheirRegressor, VALUES, "sgd"), (regressor, TheirRegressor, NUMBERS, "nesterov"),
+        (lambda **given: small(init="glorot", **given), TheirClassifier, SEVERAL, "nesterov"),
+        (lambda **given: small(init="glorot", **given), TheirClassifier, LABELS, "sgd"),
     ],
     ids=["a number", "two numbers", "several labels", "one of three"],
 )  # fmt: skip
-@pytest.mark.parametrize("optimizer", ["sgd", "nesterov"])
 def test_from_the_same_seed_full_batches_do_the_same_updates_as_scikit_learn(
     ours: Any, theirs: Any, y: Any, optimizer: str
 ) -> None:
