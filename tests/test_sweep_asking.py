@@ -39,7 +39,7 @@ from jaxmlp.sweep.preparation import values_of
 from jaxmlp.sweep.space import space_from
 from tests.helpers import fresh_python, random_dataset, rejects
 
-VALUES = {"hidden": [3, (4, 2)], "optimizer": ["sgd", "momentum"], "learning_rate": "log:0.001:1",
+VALUES = {"hidden": [3, 4], "optimizer": ["sgd", "momentum"], "learning_rate": "log:0.001:1",
           "momentum": "uniform:0:0.9", "batch_size": 6, "seeds": ["0:2"]}  # fmt: skip
 HOW: dict[str, Any] = {"trials": 20, "batch": 8, "epochs": 2, "validation": 6}
 
@@ -93,7 +93,7 @@ def test_a_study_gets_the_mean_over_the_seeds_of_each_configuration(found: Searc
 
 def test_ranges_are_numbers_lists_are_categories_and_momentum_is_asked_where_it_is_used(found: Searched) -> None:
     kinds = {
-        "hidden": optuna.distributions.CategoricalDistribution(("3", "4,2")),
+        "hidden": optuna.distributions.CategoricalDistribution(("3", "4")),
         "optimizer": optuna.distributions.CategoricalDistribution(("sgd", "momentum")),
         "learning_rate": optuna.distributions.FloatDistribution(0.001, 1.0, log=True),
         "momentum": optuna.distributions.FloatDistribution(0.0, 0.9),
@@ -102,7 +102,15 @@ def test_ranges_are_numbers_lists_are_categories_and_momentum_is_asked_where_it_
         asked = [*kinds] if each.params["optimizer"] == "momentum" else [*kinds][:3]
         assert each.distributions == {name: kinds[name] for name in asked}
     assert {each.params["optimizer"] for each in found.study.trials} == {"sgd", "momentum"}
-    assert {each.params["hidden"] for each in found.study.trials} == {"3", "4,2"}
+    assert {each.params["hidden"] for each in found.study.trials} == {"3", "4"}
+
+
+def test_several_hidden_layers_are_one_category() -> None:
+    space = make_space(values_of({**VALUES, "hidden": [3, (4, 2), ()]}), searched=True)
+    assert suggesting.choices_of(space, "hidden") == ("3", "4,2", "none")
+    for text, hidden in (("3", (3,)), ("4,2", (4, 2)), ("none", ())):
+        made = suggesting.trials_of({"hidden": text, "optimizer": "sgd", "learning_rate": 0.5}, space)
+        assert [(trial.hidden, trial.seed) for trial in made] == [(hidden, 0), (hidden, 1)]
 
 
 def test_a_batch_is_asked_for_before_any_of_it_is_trained(
@@ -237,13 +245,13 @@ def test_a_study_of_ones_own_is_asked_by_its_own_sampler_and_keeps_what_it_had(d
             params={"x": 1.0}, distributions={"x": optuna.distributions.FloatDistribution(0, 1)}, value=9.0
         )
     )
-    study.enqueue_trial({"learning_rate": 0.5, "hidden": "4,2"})
+    study.enqueue_trial({"learning_rate": 0.5, "hidden": "4"})
     made = look(study, data, VALUES, tmp_path / "s")
     assert made.study is study
     assert len(study.trials) == 21
     assert study.trials[0].value == 9.0
     first = study.trials[1]
-    assert (first.params["learning_rate"], first.params["hidden"]) == (0.5, "4,2")
+    assert (first.params["learning_rate"], first.params["hidden"]) == (0.5, "4")
     assert all("momentum" in each.params or each.params["optimizer"] == "sgd" for each in study.trials[1:])
     assert study.sampler is own
     assert own.asked >= 19 * 3
@@ -330,7 +338,7 @@ def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
             store.asked_of(connection, 1)
 
 
-@pytest.mark.parametrize("values", [VALUES, {"hidden": ["none", 3], "learning_rate": [0.1, 0.2, 0.3]}, {}])
+@pytest.mark.parametrize("values", [VALUES, {"hidden": ["none", 3, (4, 2)], "learning_rate": [0.1, 0.2, 0.3]}, {}])
 def test_a_space_comes_back_from_the_database_as_it_was(values: dict[str, Any]) -> None:
     space = make_space(values_of(values), searched=True)
     assert space_from(json.dumps({**dataclasses.asdict(space), "search": {}})) == space
@@ -376,7 +384,7 @@ def test_what_cannot_be_searched_is_told_before_anything_is_written(
     ("queued", "said"),
     [
         ({"learning_rate": 4.0}, "the study has a trial with learning_rate 4.0 in its queue, expected 0.001 to 1"),
-        ({"hidden": "99"}, "the study has a trial with hidden of another value in its queue, expected 3, 4,2"),
+        ({"hidden": "99"}, "the study has a trial with hidden of another value in its queue, expected 3, 4"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Fixed parameter")

@@ -311,9 +311,11 @@ def test_a_program_that_could_not_be_compiled_is_tried_again(singles: Data, monk
 
 @pytest.mark.parametrize(("batch_size", "lanes"), [(1, 1), (6, 2)])
 def test_a_large_network_is_trained_with_few_beside_it_or_none(doubles: Data, batch_size: int, lanes: int) -> None:
-    trials = [Trial((1500,), "tanh", batch_size, learning_rate=0.01, seed=seed) for seed in range(3)]
+    # Two groups: as many as one trial has room for on two devices, so that one program trains both.
+    seeds = range(2 if lanes == 1 else 3)
+    trials = [Trial((1500,), "tanh", batch_size, learning_rate=0.01, seed=seed) for seed in seeds]
     (block,) = pack(trials, doubles, LANES)
-    assert (block.lanes, [len(group) for group in block.groups]) == (lanes, [1, 1, 1] if lanes == 1 else [2, 1])
+    assert (block.lanes, [len(group) for group in block.groups]) == (lanes, [1, 1] if lanes == 1 else [2, 1])
     for trial, outcome in zip(trials, train_block(block, 2, doubles), strict=True):
         assert_agree(outcome.loss, alone(trial, 2, doubles)[1].loss, 1e-11)
         assert_same_bits({"": train_trial(trial, 2, doubles)[1]}, {"": outcome})
