@@ -4,6 +4,7 @@ Many statements are of bits, of lanes per group or of blocks of one thread, as a
 A folder in JAX_COMPILATION_CACHE_DIR keeps what is compiled: the next run takes less than half the time.
 """
 
+import gc
 import json
 import os
 import tempfile
@@ -36,6 +37,11 @@ DATA = Path(__file__).parent / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chromium", metavar="PATH", help="the browser that tests marked 'browser' must start")
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays: the garbage collector need not look through it again and again."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -21,8 +21,7 @@ def assert_both_agree(
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("batch", [1, 7])
+@pytest.mark.parametrize(("depth", "batch"), [*((depth, 6) for depth in DEPTHS), (2, 1)])
 def test_hand_derived_equals_automatic_for_every_activation_and_depth(activation: str, depth: int, batch: int) -> None:
     sizes = DEPTHS[depth]
     assert_both_agree(random_params(depth, sizes), *random_batch(depth + 1, sizes, (batch,)), activation)
@@ -30,16 +29,16 @@ def test_hand_derived_equals_automatic_for_every_activation_and_depth(activation
 
 def test_hand_derived_equals_automatic_where_every_layer_has_its_own_activation() -> None:
     for mixed in (("relu", "tanh", "sigmoid", "identity"), ("sigmoid", "identity", "relu", "tanh")):
-        assert_both_agree(random_params(0, DEPTHS[4]), *random_batch(1, DEPTHS[4], (7,)), mixed)
+        assert_both_agree(random_params(0, DEPTHS[4]), *random_batch(1, DEPTHS[4], (6,)), mixed)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_extreme_logits_give_finite_and_equal_gradients(activation: str, dtype: str) -> None:
-    x, y = random_batch(1, DEPTHS[1], (7,), dtype)
+    x, y = random_batch(1, DEPTHS[1], (6,), dtype)
     *hidden, output = random_params(0, DEPTHS[1], dtype)
     for logits in ([1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]):
-        params = (*hidden, output._replace(biases=jnp.array(logits, dtype)))
+        params = (*hidden, output._replace(biases=jnp.asarray(np.asarray(logits, dtype))))
         assert_both_agree(params, x, y, activation, 1e-12 if dtype == "float64" else 1e-5)
         loss, _ = hand_derived_gradient(activation)(params, x, y)
         assert 1e3 < float(loss) < 2.1e4
@@ -48,8 +47,8 @@ def test_extreme_logits_give_finite_and_equal_gradients(activation: str, dtype: 
 def test_hand_derived_equals_automatic_at_the_kink_of_relu() -> None:
     # No input and no biases: every hidden pre-activation is exactly 0, and so is its derivative, by our convention.
     hidden, output = random_params(0, DEPTHS[1])
-    params = (hidden._replace(biases=jnp.zeros(5)), output)
-    x, y = jnp.zeros((7, 6)), random_batch(1, DEPTHS[1], (7,))[1]
+    params = (hidden._replace(biases=jnp.asarray(np.zeros(5))), output)
+    x, y = jnp.asarray(np.zeros((6, 4))), random_batch(1, DEPTHS[1], (6,))[1]
     assert_both_agree(params, x, y, "relu")
     _, (hidden_gradient, _) = hand_derived_gradient("relu")(params, x, y)
     assert not np.asarray(hidden_gradient.biases).any()
@@ -58,7 +57,7 @@ def test_hand_derived_equals_automatic_at_the_kink_of_relu() -> None:
 @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3), st.sampled_from(sorted(ACTIVATIONS)))
 def test_hand_derived_equals_automatic_at_any_scale_of_the_parameters(seed: int, scale: float, activation: str) -> None:
     params = jax.tree.map(lambda leaf: jnp.asarray(scale * np.asarray(leaf)), random_params(seed, DEPTHS[2]))
-    x, y = random_batch(seed, DEPTHS[2], (7,))
+    x, y = random_batch(seed, DEPTHS[2], (6,))
     # One norm over all leaves: a saturated unit's 1 - h has lost digits, which a leaf near zero would show.
     by_hand, automatic = (
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(make(activation)(params, x, y))])

@@ -401,7 +401,7 @@ def test_a_large_network_is_sampled_and_says_so_and_a_wrong_element_is_still_fou
     assert check.rows[0].checked == 4096
     assert "of 8,000 numbers 4,096 were compared one by one, all of them along 3 random directions" in check.notes[0]
     left_out = 0
-    for row in (3, 20, 41, 66, 90):
+    for row in (3, 41, 90):
 
         def wrong(W: Any, row: int = row) -> Any:
             made = gradient(W)

@@ -32,7 +32,7 @@ FINITE = st.floats(-1e300, 1e300, allow_subnormal=True)
 LEAVES = arrays.arrays(np.float64, SHAPES, elements=FINITE)
 TREES = st.dictionaries(st.text("abcde", min_size=1, max_size=3), LEAVES, min_size=1, max_size=4)
 X0 = jnp.zeros(1)
-NETWORK = random_params(0, (4, 3, 2)), *random_batch(1, (4, 3, 2), (5,))
+NETWORK = random_params(0, (4, 5, 3)), *random_batch(1, (4, 5, 3), (6,))
 
 
 def numbers(row: Row) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("sizes", "activation", "shared"),
     # A sample each differs in how samples are read: from one, two and three layers.
-    [(*case, shared) for number, case in enumerate(CASES) for shared in (True, False) if shared or number in (1, 2, 3)],
+    [(*case, shared) for number, case in enumerate(CASES) for shared in (True, False) if shared or number in (0, 1, 3)],
 )
 @pytest.mark.parametrize("updates", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_each_lane_has_the_gradients_of_its_networks_updates(
@@ -37,8 +37,9 @@ def test_each_lane_has_the_gradients_of_its_networks_updates(
     x, y = map(np.asarray, random_batch(1, sizes, (updates,) if shared else (updates, LANES)))
     rate = np.asarray([0.1, 0.3, 1.0])
     phi = hidden_activations(activation, len(sizes) - 2)
-    gradient = interleaved_gradient(phi, jnp.asarray(rate), jnp.ones((max(sizes), LANES)))
-    losses, layers = jax.jit(gradient)(jax.tree.map(lambda *leaves: np.stack(leaves).T, *networks), x, y)
+    gradient = interleaved_gradient(phi, jnp.asarray(rate), jnp.asarray(np.ones((max(sizes), LANES))))
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves).T, *networks)
+    losses, layers = jax.tree.map(np.asarray, jax.jit(gradient)(stacked, x, y))
     layers, by_hand = jax.tree.map(np.transpose, layers), jax.jit(hand_derived_gradient(activation))
     for lane, network in enumerate(networks):
         now, seen = network, []
@@ -47,20 +48,20 @@ def test_each_lane_has_the_gradients_of_its_networks_updates(
             now = jax.tree.map(lambda value, part, lane=lane: value - rate[lane] * np.asarray(part), now, step)
             seen.append(loss)
         total = jax.tree.map(lambda before, after, lane=lane: (before - after) / rate[lane], network, now)
-        found = np.asarray(losses)[lane], jax.tree.map(operator.itemgetter(lane), layers)
+        found = losses[lane], jax.tree.map(operator.itemgetter(lane), layers)
         assert_agree(found, (np.mean(seen), total), 1e-12)
 
 
-@pytest.mark.parametrize(("updates", "output"), [(1, "softmax"), (3, "softmax"), (3, "sigmoid"), (2, "identity")])
+@pytest.mark.parametrize(("updates", "output"), [(3, "softmax"), (3, "sigmoid"), (1, "identity")])
 def test_with_weights_and_a_penalty_they_are_those_of_the_penalised_loss(updates: int, output: str) -> None:
     # The second sample is padding: no weight, no update, no penalty.
-    sizes, rate, alpha = (6, 5, 4, 3), np.asarray([0.1, 0.3, 1.0]), np.asarray([0.0, 0.2, 0.7])
+    sizes, rate, alpha = (3, 4, 2, 3), np.asarray([0.1, 0.3, 1.0]), np.asarray([0.0, 0.2, 0.7])
     networks = [jax.tree.map(np.asarray, random_params(seed, sizes)) for seed in range(LANES)]
     x, y = map(np.asarray, random_batch(1, sizes, (updates,)))
     y = np.concatenate([y, np.asarray([2.0, 0.0, 0.5])[:updates, None]], axis=1)
     phi = hidden_activations("tanh", 2)
     gradient = interleaved_gradient(
-        phi, jnp.asarray(rate), jnp.ones((6, LANES)), jnp.asarray(alpha), weighted=True, output=output
+        phi, jnp.asarray(rate), jnp.asarray(np.ones((4, LANES))), jnp.asarray(alpha), weighted=True, output=output
     )
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).T, *networks)
 
@@ -71,20 +72,22 @@ def test_with_weights_and_a_penalty_they_are_those_of_the_penalised_loss(updates
         return gradient(stacked, x, y), known, carried
 
     squares = [np.sum(layer.weights**2, (0, 1)) for layer in stacked]
-    (losses, layers), known, carried = both(stacked, x, y, squares)
+    (losses, layers), known, carried = jax.tree.map(np.asarray, both(stacked, x, y, squares))
     assert_agree(known, (losses, layers), 1e-12)  # |W|^2 given, not computed
     layers = jax.tree.map(np.transpose, layers)
-    one = [jax.jit(penalised_gradient("tanh", strength, True, True, output)) for strength in alpha]
+
+    @jax.jit
+    def one(strength: Any, *given: Any) -> Any:
+        return penalised_gradient("tanh", strength, True, True, output)(*given)
+
     for lane, network in enumerate(networks):
         now, seen = network, []
         for update in range(updates):
-            loss, step = one[lane](now, x[update], y[update])
+            loss, step = one(alpha[lane], now, x[update], y[update])
             now = jax.tree.map(lambda value, part, lane=lane: value - rate[lane] * np.asarray(part), now, step)
             seen.append(loss)
         total = jax.tree.map(lambda before, after, lane=lane: (before - after) / rate[lane], network, now)
-        assert_agree(
-            (np.asarray(losses)[lane], jax.tree.map(operator.itemgetter(lane), layers)), (np.mean(seen), total), 1e-12
-        )
+        assert_agree((losses[lane], jax.tree.map(operator.itemgetter(lane), layers)), (np.mean(seen), total), 1e-12)
         assert_agree(
             [value[lane] for value in carried], [np.sum(np.asarray(layer.weights) ** 2) for layer in now], 1e-12
         )
@@ -92,25 +95,26 @@ def test_with_weights_and_a_penalty_they_are_those_of_the_penalised_loss(updates
 
 def test_units_that_are_masked_have_no_gradient() -> None:
     sizes = (4, 5, 3)
-    params = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]).T, random_params(0, sizes))
-    masks = (jnp.ones((5, 2)).at[3:, 0].set(0),)
-    params = (params[0], params[1]._replace(weights=params[1].weights * masks[0][:, None]))
-    gradient = interleaved_gradient(layout.masked("sigmoid", masks), jnp.ones(2), jnp.ones((5, 2)))
-    _, (first, second) = jax.jit(gradient)(params, *random_batch(1, sizes, (3,)))
+    params: Any = jax.tree.map(lambda leaf: np.stack([leaf, leaf]).T, random_params(0, sizes))
+    mask, ones = np.ones((5, 2)), jnp.asarray(np.ones((5, 2)))
+    mask[3:, 0] = 0
+    params = (params[0], params[1]._replace(weights=params[1].weights * mask[:, None]))
+    gradient = interleaved_gradient(layout.masked("sigmoid", (jnp.asarray(mask),)), ones[0], ones)
+    _, (first, second) = jax.tree.map(np.asarray, jax.jit(gradient)(params, *random_batch(1, sizes, (3,))))
     for part in (first.weights[:, 3:, 0], first.biases[3:, 0], second.weights[3:, :, 0]):
-        assert not jnp.any(part)
-    assert jnp.all(first.weights[:, :, 1] != 0)
+        assert not np.any(part)
+    assert np.all(first.weights[:, :, 1] != 0)
 
 
 def test_a_logit_of_1000_overflows_nowhere() -> None:
     # Two lanes: (1000, 0, -1000) of class 1 loses ln(e^1000 + 1 + e^-1000) - 0 = 1000; (0, -1000, 1000) of class 2, 0.
-    g = jnp.array([[1000.0, 0.0], [0.0, -1000.0], [-1000.0, 1000.0]])
-    y = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    loss, delta = jax.jit(output_loss, static_argnums=0)("softmax", g, y)
+    g = np.array([[1000.0, 0.0], [0.0, -1000.0], [-1000.0, 1000.0]])
+    y = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    loss, delta = map(np.asarray, jax.jit(output_loss, static_argnums=0)("softmax", g, y))
     assert loss.tolist() == [1000, 0]
     assert delta.T.tolist() == [[1, -1, 0], [0, 0, 0]]
     # By sigmoid the first loses ln(1 + e^1000) for the 0 there, ln(2) each for the 0 and 1, and nothing for the last.
-    loss, delta = jax.jit(output_loss, static_argnums=0)("sigmoid", g[:, :1], y[:, :1].at[1].set(0))
+    loss, delta = map(np.asarray, jax.jit(output_loss, static_argnums=0)("sigmoid", g[:, :1], np.zeros((3, 1))))
     assert loss.tolist() == pytest.approx([1000 + np.log(2)], rel=1e-15)
     assert delta[:, 0].tolist() == [1, 0.5, 0]
 
@@ -118,7 +122,9 @@ def test_a_logit_of_1000_overflows_nowhere() -> None:
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_losses_and_their_derivatives_are_those_of_the_table(output: str) -> None:
     rng = np.random.default_rng(4)
-    g, y = jnp.asarray(rng.normal(0, 2, (21, 3))), jnp.asarray(np.eye(21)[[4, 0, 20]].T)
+    g, y = rng.normal(0, 2, (21, 3)), np.eye(21)[[4, 0, 20]].T
     loss, delta = jax.jit(output_loss, static_argnums=0)(output, g, y)
-    assert_agree(loss, OUTPUTS[output].loss(g.T, y.T), 1e-13)
-    assert_agree(delta, OUTPUTS[output].value(g.T).T - y, 1e-13)
+    table: Any = OUTPUTS[output]
+    expected, value = jax.jit(lambda g, y: (table.loss(g, y), table.value(g)))(g.T, y.T)
+    assert_agree(loss, expected, 1e-13)
+    assert_agree(delta, np.asarray(value).T - y, 1e-13)

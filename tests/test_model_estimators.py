@@ -33,8 +33,7 @@ def back(estimator: Any, folder: Path) -> Any:
     return load(folder / "e")
 
 
-@pytest.mark.parametrize("y", [VALUES, NUMBERS], ids=["one number", "two"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("y", "dtype"), [(VALUES, "float64"), (NUMBERS, "float32")], ids=["one number", "two"])
 def test_a_regressor_comes_back(y: Any, dtype: str, tmp_path: Path) -> None:
     saved: Any = MLPRegressor((5,), max_iter=4, random_state=0, dtype=dtype).fit(X, y, WEIGHTS)
     found = back(saved, tmp_path)

@@ -52,11 +52,11 @@ def by_numpy(output: str, g: Any, y: Any) -> tuple[float, Any]:
 def test_values_losses_and_deltas_are_those_of_the_definitions(output: str) -> None:
     params, (x, _) = random_params(0, SIZES), random_batch(1, SIZES, (6,))
     y = jnp.asarray(targets(output))
-    trace = forward_trace(params, x, "tanh", output)
+    trace = jax.jit(forward_trace, static_argnums=(2, 3))(params, x, "tanh", output)
     loss, h = by_numpy(output, np.asarray(trace.pre_activations[-1]), np.asarray(y))
     np.testing.assert_allclose(trace.activations[-1], h, rtol=1e-12)
-    assert float(network_loss("tanh", output)(params, x, y)) == pytest.approx(loss, rel=1e-12)
-    deltas = automatic_deltas(params, x, y, "tanh", output)
+    assert float(jax.jit(network_loss("tanh", output))(params, x, y)) == pytest.approx(loss, rel=1e-12)
+    deltas = jax.jit(automatic_deltas, static_argnums=(3, 4))(params, x, y, "tanh", output)
     np.testing.assert_allclose(deltas[-1], (h - np.asarray(y)) / 6, rtol=1e-10, atol=1e-15)
 
 
@@ -82,7 +82,7 @@ def test_hessian_products_by_hand_are_the_automatic_ones(output: str) -> None:
     params, direction = random_params(0, SIZES), random_params(1, SIZES)
     x, y = random_batch(1, SIZES, (6,))[0], jnp.asarray(targets(output))
     pair = [
-        make("tanh", output)(params, direction, x, y)
+        jax.jit(make("tanh", output))(params, direction, x, y)
         for make in (hand_derived_hessian_vector, automatic_hessian_vector)
     ]
     assert_agree(pair[0], pair[1], 1e-12)

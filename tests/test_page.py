@@ -49,8 +49,8 @@ def test_snapshots_are_the_parameters_after_each_epoch_and_change_no_bit_of_the_
     assert len(trained.snapshots) == 13
     assert_agree(trained.snapshots[12], plain.params)
     assert_agree(trained.snapshots[0], LectureStream(0).params((64, 20, 10), "float64"))
-    three = training_run.run(dataclasses.replace(trained.settings, epochs=3))
-    assert_agree(trained.snapshots[3], three.params)
+    one = training_run.run(dataclasses.replace(trained.settings, epochs=1))
+    assert_agree(trained.snapshots[1], one.params)
 
 
 def test_a_run_that_is_interrupted_keeps_the_snapshots_of_its_epochs() -> None:

@@ -28,7 +28,7 @@ def test_mistakes_come_with_image_digit_and_probabilities_the_surest_first(
     layers = [(random.normal(0, 0.3, (3, 64)), random.normal(0, 1, 3)), (random.normal(0, 2, (10, 3)), np.zeros(10))]
     save(tmp_path / "m", Model(as_params(layers), "tanh", preparation=table.preparation))
     train_shares, shares = (
-        np.array([oracle.forward(layers, np.asarray(row), ["tanh"])[1][-1] for row in rows])
+        np.array([oracle.forward(layers, row, ["tanh"])[1][-1] for row in np.asarray(rows)])
         for rows in (few[0], few[3])
     )
     loaded: Any = sklearn.datasets.load_digits()  # the test set first

@@ -35,15 +35,14 @@ def regressor(**parameters: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "y"),
+    ("ours", "theirs", "y", "optimizer"),
     [
-        (regressor, TheirRegressor, VALUES), (regressor, TheirRegressor, NUMBERS),
-        (lambda **given: small(init="glorot", **given), TheirClassifier, SEVERAL),
-        (lambda **given: small(init="glorot", **given), TheirClassifier, LABELS),
+        (regressor, TheirRegressor, VALUES, "sgd"), (regressor, TheirRegressor, NUMBERS, "nesterov"),
+        (lambda **given: small(init="glorot", **given), TheirClassifier, SEVERAL, "nesterov"),
+        (lambda **given: small(init="glorot", **given), TheirClassifier, LABELS, "sgd"),
     ],
     ids=["a number", "two numbers", "several labels", "one of three"],
 )  # fmt: skip
-@pytest.mark.parametrize("optimizer", ["sgd", "nesterov"])
 def test_from_the_same_seed_full_batches_do_the_same_updates_as_scikit_learn(
     ours: Any, theirs: Any, y: Any, optimizer: str
 ) -> None:
@@ -138,8 +137,8 @@ def test_they_work_where_scikit_learn_puts_estimators() -> None:
         make_pipeline(StandardScaler(), regressor(max_iter=60, learning_rate=0.01)), transformer=StandardScaler()
     )
     assert model.fit(x, y).score(x, y) > 0.5
-    chain = ClassifierChain(small(max_iter=20, learning_rate=0.05), random_state=0).fit(X, SEVERAL)
-    assert chain.predict(X).shape == (40, 3)
+    chain = ClassifierChain(small(max_iter=20, learning_rate=0.05), random_state=0).fit(X, SEVERAL[:, :2])
+    assert chain.predict(X).shape == (40, 2)
     assert regressor().fit(X, VALUES).transform(X).shape == (40, 5)
 
 

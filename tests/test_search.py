@@ -91,7 +91,7 @@ def test_every_fit_is_the_classifiers_own_and_the_program_is_traced_once(
     candidates, folds = list(ParameterGrid(GRIDS)), list(StratifiedKFold(3).split(X, NAMES))
     assert ours.cv_results_["params"] == candidates
     epochs: list[int] = []
-    for number, (given, fold) in list(enumerate(itertools.product(candidates, range(3))))[::5]:
+    for number, (given, fold) in list(enumerate(itertools.product(candidates, range(3))))[::7]:
         outcome, (rows, test) = outcomes[number], folds[fold]
         if (fold == 0) == (given.get("hidden_layer_sizes") == (3,)):  # so few are compiled for
             alone = small(**{**base.get_params(), **given}).fit(X[rows], NAMES[rows], WEIGHTS[rows])
@@ -101,7 +101,7 @@ def test_every_fit_is_the_classifiers_own_and_the_program_is_traced_once(
             epochs.append(outcome.epochs)
         where, at = divmod(number, 3)
         assert ours.cv_results_[f"split{at}_test_score"][where] == outcome.test_score
-    assert len(epochs) > 20
+    assert len(epochs) > 15
     assert set(epochs) >= {4, 7}
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 from sklearn import model_selection
-from sklearn.datasets import load_diabetes, load_wine
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.metrics import accuracy_score, get_scorer, make_scorer
@@ -16,8 +15,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from jaxmlp import MLPClassifier, MLPClassifierSweep, MLPRegressor, MLPRegressorSweep
+from jaxmlp.engine import layout
+from tests import test_classifier
 from tests.helpers import rejects
-from tests.test_classifier import LABELS, NAMES, WEIGHTS, X, small
+from tests.test_classifier import small
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:max_iter is:sklearn.exceptions.ConvergenceWarning"),
@@ -26,8 +27,12 @@ pytestmark = [
 
 GridSearchCV: Any = model_selection.GridSearchCV
 RandomizedSearchCV: Any = model_selection.RandomizedSearchCV
-load: Any = load_wine
-WINE, GROWER = load(return_X_y=True)
+# One shape for most searches, two candidates on three folds of these rows: one program for each kind of search. All of
+# them and those of a fold, 20 or 21 of 31, are filled up to one number: one program for scikit-learn's loop.
+X, LABELS, NAMES, VALUES, WEIGHTS = (
+    getattr(test_classifier, name)[:31] for name in ("X", "LABELS", "NAMES", "VALUES", "WEIGHTS")
+)
+UNSCALED = X * [1.0, 10.0, 0.1, 100.0] + [0.0, 5.0, 1.0, -20.0]
 SEVERAL = np.column_stack([LABELS > 0, X[:, 0] > 0]).astype(int)
 
 
@@ -53,35 +58,38 @@ def same(ours: Any, theirs: Any) -> None:
 @pytest.mark.parametrize(
     "grid",
     [
-        {"mlp__alpha": [0.1, 1.0], "mlp__learning_rate": [0.01, 0.1]},
-        {"scale": [StandardScaler(), MinMaxScaler(), "passthrough"], "mlp__alpha": [0.1]},
-        [{"scale__with_mean": [True, False]}, {"mlp": [small(activation="tanh"), small(hidden_layer_sizes=(3, 2))]}],
+        [{"mlp__alpha": [0.1], "mlp__learning_rate": [0.01]}, {"mlp__alpha": [1.0], "mlp__learning_rate": [0.1]}],
+        {"scale": [StandardScaler(), MinMaxScaler(), "passthrough"], "mlp__alpha": [0.1, 1.0]},
+        [
+            {"scale__with_mean": [True, False], "mlp__alpha": [0.1, 1.0]},
+            {"mlp": [small(activation="tanh", hidden_layer_sizes=(3, 2))]},
+        ],
     ],
     ids=["network", "scaler", "both"],
 )
 def test_a_scaler_before_the_network_is_fitted_in_each_fold(grid: Any) -> None:
     model = Pipeline([("scale", StandardScaler()), ("mlp", small())])
-    ours: Any = MLPClassifierSweep(model, grid, cv=3).fit(WINE, GROWER)
-    theirs: Any = GridSearchCV(model, grid, cv=3).fit(WINE, GROWER)
+    ours: Any = MLPClassifierSweep(model, grid, cv=3).fit(UNSCALED, NAMES)
+    theirs: Any = GridSearchCV(model, grid, cv=3).fit(UNSCALED, NAMES)
     same(ours, theirs)
-    np.testing.assert_array_equal(ours.predict(WINE), theirs.predict(WINE))
-    assert ours.n_features_in_ == 13
+    np.testing.assert_array_equal(ours.predict(UNSCALED), theirs.predict(UNSCALED))
+    assert ours.n_features_in_ == 4
     assert isinstance(ours.best_estimator_, Pipeline)
 
 
 def test_folds_may_see_other_numbers_of_columns_and_rows_in_no_fold_or_in_two() -> None:
-    x = np.where(np.arange(178)[:, None] // 60 == np.arange(13) % 3, 0.0, WINE / WINE.max(axis=0))
+    x = np.where((np.arange(31)[:, None] < 21) & (np.arange(4) == 3), 0.0, X)  # the last column varies in late rows
     model = make_pipeline(VarianceThreshold(0.03), SelectKBest(k=cast(Any, "all")), small())
-    folds = [(np.arange(60, 178), np.arange(50)), (np.arange(120), np.arange(120, 178)), (np.arange(178), np.arange(9))]
-    widths = {int(cast(Any, model[0]).fit(x[rows]).get_support().sum()) for rows, _ in folds}
-    assert len(widths) > 1
+    folds = [(np.arange(13, 31), np.arange(11)), (np.arange(20), np.arange(21, 31)), (np.arange(31), np.arange(9))]
+    widths = [int(cast(Any, model[0]).fit(x[rows]).get_support().sum()) for rows, _ in folds]
+    assert widths == [4, 3, 4]
     grid = {"mlpclassifier__alpha": [0.1, 1.0]}
-    ours = MLPClassifierSweep(model, grid, cv=folds).fit(x, GROWER)
-    same(ours, GridSearchCV(model, grid, cv=folds).fit(x, GROWER))
+    ours = MLPClassifierSweep(model, grid, cv=folds).fit(x, NAMES)
+    same(ours, GridSearchCV(model, grid, cv=folds).fit(x, NAMES))
 
 
 def test_several_metrics_and_train_scores_are_those_of_grid_search() -> None:
-    grid, metrics = {"alpha": [0.1, 1.0, 9.0]}, ["accuracy", "f1_macro", "neg_log_loss"]
+    grid, metrics = {"alpha": [0.1, 1.0]}, ["accuracy", "f1_macro", "neg_log_loss"]
     shared: dict[str, Any] = {"cv": 3, "return_train_score": True}
     for named, refit in (
         (metrics, "f1_macro"), (tuple(metrics), False), ({"a": "accuracy", "b": make_scorer(accuracy_score)}, "b"),
@@ -105,14 +113,14 @@ def test_several_metrics_and_train_scores_are_those_of_grid_search() -> None:
         with rejects(f"refit is {refit!r} for several metrics, expected False"):
             MLPClassifierSweep(small(), grid, scoring=metrics, refit=refit).fit(X, NAMES)
     with rejects("refit is True for several metrics"):
-        MLPClassifierSweep(small(), grid, scoring=both, cv=2).fit(X, NAMES)
+        MLPClassifierSweep(small(), grid, scoring=both, cv=3).fit(X, NAMES)
     same(MLPClassifierSweep(small(), grid, **shared).fit(X, NAMES), GridSearchCV(small(), grid, **shared).fit(X, NAMES))
 
 
 def test_candidates_are_drawn_as_randomized_search_draws_them() -> None:
     space = {"alpha": stats.loguniform(1e-4, 1), "learning_rate": [0.01, 0.1]}
-    ours = MLPClassifierSweep(small(), space, n_iter=4, random_state=3, cv=2).fit(X, NAMES)
-    same(ours, RandomizedSearchCV(small(), space, n_iter=4, random_state=3, cv=2).fit(X, NAMES))
+    ours = MLPClassifierSweep(small(), space, n_iter=2, random_state=3, cv=3).fit(X, NAMES)
+    same(ours, RandomizedSearchCV(small(), space, n_iter=2, random_state=3, cv=3).fit(X, NAMES))
     with rejects("n_iter is 0, expected a whole number, 1 or more"):
         MLPClassifierSweep(small(), space, n_iter=0).fit(X, NAMES)
 
@@ -130,10 +138,9 @@ def test_scores_are_weighted_where_the_scorer_takes_weights(scored: Any) -> None
 
 
 def test_regressors_and_several_labels_are_searched_too() -> None:
-    x, y = cast(Any, load_diabetes)(return_X_y=True)
-    y = (y - y.mean()) / y.std()
+    x, y = UNSCALED, VALUES
     model = make_pipeline(StandardScaler(), MLPRegressor((5,), max_iter=20, random_state=0, learning_rate=0.01))
-    grid = {"mlpregressor__alpha": [0.1, 1.0], "mlpregressor__hidden_layer_sizes": [(5,), (3,)]}
+    grid = {"mlpregressor__alpha": [0.1, 1.0]}
     for targets in (y, np.column_stack([y, -y])):
         ours = MLPRegressorSweep(model, grid, cv=3).fit(x, targets)
         theirs: Any = GridSearchCV(model, grid, cv=3).fit(x, targets)
@@ -154,10 +161,11 @@ def test_regressors_and_several_labels_are_searched_too() -> None:
 @pytest.mark.parametrize("y", [LABELS.astype(float), SEVERAL], ids=["numbers", "several labels"])
 def test_one_sample_per_update_interleaves_other_outputs_too(y: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jaxmlp.runtime.compiles_whole_loops", lambda: True)
+    monkeypatch.setitem(layout.LANES, "cpu", 4)
     made: Any = MLPRegressor if y.ndim == 1 else MLPClassifier
     sweep: Any = MLPRegressorSweep if y.ndim == 1 else MLPClassifierSweep
     base = made((4,), optimizer="sgd", batch_size=1, max_iter=3, random_state=0, learning_rate=0.02)
-    grid = {"alpha": [0.0, 0.1, 0.5], "learning_rate": [0.01, 0.02, 0.03]}
+    grid = {"alpha": [0.0, 0.5], "learning_rate": [0.01, 0.03]}
     same(sweep(base, grid, cv=KFold(3)).fit(X, y), GridSearchCV(base, grid, cv=KFold(3)).fit(X, y))
 
 
@@ -176,14 +184,15 @@ def test_a_scorer_gets_the_table_and_the_columns_it_knows() -> None:
         warnings.filterwarnings("error", "X has feature names|X does not have")
         for model in (small(), make_pipeline(StandardScaler().set_output(transform="pandas"), small())):
             prefix = "" if isinstance(model, MLPClassifier) else "mlpclassifier__"
-            MLPClassifierSweep(model, {f"{prefix}alpha": [1]}, scoring=scorer, cv=2).fit(frame, pandas.Series(NAMES))
-    assert seen == [("DataFrame", list("abcd"), list("abcd"), 20, 20)] * 4
+            grid = {f"{prefix}alpha": [0.1, 1]}
+            MLPClassifierSweep(model, grid, scoring=scorer, cv=3).fit(frame, pandas.Series(NAMES))
+    assert sorted(seen) == [("DataFrame", list("abcd"), list("abcd"), rows, rows) for rows in [10] * 8 + [11] * 4]
 
 
 def test_lists_and_sparse_matrices_are_rows_too() -> None:
-    grid, whole = {"alpha": [0.1, 1.0]}, MLPClassifierSweep(small(), {"alpha": [0.1, 1.0]}, cv=2).fit(X, NAMES)
+    grid, whole = {"alpha": [0.1, 1.0]}, MLPClassifierSweep(small(), {"alpha": [0.1, 1.0]}, cv=3).fit(X, NAMES)
     for x, y in ((X.tolist(), NAMES.tolist()), (sparse.coo_matrix(X), NAMES)):
-        same(MLPClassifierSweep(small(), grid, cv=2, scoring="accuracy").fit(x, y), whole)
+        same(MLPClassifierSweep(small(), grid, cv=3, scoring="accuracy").fit(x, y), whole)
         model = make_pipeline(StandardScaler(with_mean=False), small())
         piped: Any = {"mlpclassifier__alpha": [0.1, 1.0]}
         shuffled = ShuffleSplit(2, test_size=0.3, random_state=0)
@@ -202,14 +211,14 @@ class Broken(StandardScaler):
 
 def test_what_fails_scores_nothing_and_the_rest_goes_on() -> None:
     model = Pipeline([("scale", Broken()), ("mlp", small())])
-    grid = {"scale__with_mean": [False, True], "mlp__alpha": [-1, 0.5]}
+    grid = {"scale__with_mean": [False, True], "mlp__alpha": [-1, 0.5, 9.0]}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = MLPClassifierSweep(model, grid, cv=2).fit(X, NAMES)
-    assert np.isnan(found.cv_results_["mean_test_score"]).tolist() == [True, True, True, False]
+        found = MLPClassifierSweep(model, grid, cv=3).fit(X, NAMES)
+    assert np.isnan(found.cv_results_["mean_test_score"]).tolist() == [True, True, True, False, True, False]
     assert found.best_params_ == {"scale__with_mean": True, "mlp__alpha": 0.5}
     said = [str(warning.message) for warning in caught if warning.category is FitFailedWarning]
-    assert [line[:60] for line in said] == ["6 fits failed out of a total of 8, their score is nan; Arith"]
+    assert [line[:60] for line in said] == ["12 fits failed out of a total of 18, their score is nan; Ari"]
     assert any("One or more of the test scores are non-finite" in str(warning.message) for warning in caught)
     with pytest.raises(ArithmeticError, match="no mean"):
         MLPClassifierSweep(model, {"scale__with_mean": [False]}, cv=2, error_score="raise").fit(X, NAMES)
@@ -225,12 +234,12 @@ def test_a_scorer_that_fails_is_told_and_its_score_is_the_error_score() -> None:
 
     grid = {"alpha": [0.5, 1]}
     with pytest.warns(UserWarning, match="Scoring failed, the score is -2: ArithmeticError: no score"):
-        found = MLPClassifierSweep(small(), grid, scoring=scorer, cv=2, error_score=-2).fit(X, NAMES)
+        found = MLPClassifierSweep(small(), grid, scoring=scorer, cv=3, error_score=-2).fit(X, NAMES)
     assert found.cv_results_["mean_test_score"].tolist() == [0.5, -2]
     with pytest.raises(ArithmeticError, match="no score"):
-        MLPClassifierSweep(small(), grid, scoring=scorer, cv=2, error_score="raise").fit(X, NAMES)
+        MLPClassifierSweep(small(), grid, scoring=scorer, cv=3, error_score="raise").fit(X, NAMES)
     with rejects("scoring gave 'good' for score, expected a number or a dictionary of numbers"):
-        MLPClassifierSweep(small(), grid, scoring=lambda *_: "good", cv=2).fit(X, NAMES)
+        MLPClassifierSweep(small(), grid, scoring=lambda *_: "good", cv=3).fit(X, NAMES)
 
 
 def test_fits_that_went_on_to_max_iter_are_told_once() -> None:
@@ -247,7 +256,7 @@ def test_a_subclass_with_parameters_of_its_own_is_searched_by_them() -> None:
         """A classifier with one parameter."""
 
         def __init__(self, strength: float = 1.0) -> None:
-            super().__init__((3,), max_iter=4, random_state=0)
+            super().__init__((5,), max_iter=4, random_state=0)
             self.strength = strength
 
         @property
@@ -258,4 +267,4 @@ def test_a_subclass_with_parameters_of_its_own_is_searched_by_them() -> None:
         def alpha(self, value: float) -> None: ...
 
     grid = {"strength": [0.1, 10.0]}
-    same(MLPClassifierSweep(Plain(), grid, cv=2).fit(X, NAMES), GridSearchCV(Plain(), grid, cv=2).fit(X, NAMES))
+    same(MLPClassifierSweep(Plain(), grid, cv=3).fit(X, NAMES), GridSearchCV(Plain(), grid, cv=3).fit(X, NAMES))

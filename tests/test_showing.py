@@ -267,7 +267,8 @@ def test_a_model_tells_its_network_its_classes_and_how_it_was_trained() -> None:
 
 
 def test_a_sweeps_results_are_a_line_and_the_table_of_its_configurations(tmp_path: Any) -> None:
-    results = jaxmlp.sweep.run(load_table("iris"), {"hidden": [3, 4], "seeds": ["0:2"]}, tmp_path / "s.sqlite", 3)
+    dataset = random_dataset(0, 80, "float32", 20)  # as other files' tables: the program is there
+    results = jaxmlp.sweep.run(dataset, {"hidden": [3, 4], "seeds": ["0:2"]}, tmp_path / "s.sqlite", 3)
     best = results.best
     assert repr(best).startswith(f"Configuration(hidden {best.values['hidden']}, activation sigmoid, batch_size 1, ")
     assert repr(best).endswith(
@@ -324,13 +325,10 @@ def test_figures_appear_by_themselves(draw: Callable[[], Any]) -> None:
 def test_training_without_orders_is_the_lectures() -> None:
     dataset, stream = random_dataset(0), LectureStream(7)
     params = stream.params((4, 5, 3), "float64")
-    for epochs, drawn in ((3, stream.orders(3, 12)), (5, None)):
-        given, same = train(params, dataset, epochs=epochs, seed=7)
-        if drawn is not None:
-            expected, history = train(params, dataset, drawn)
-            assert jax.tree.all(jax.tree.map(jnp.array_equal, (given, same), (expected, history)))
+    given, expected = train(params, dataset, epochs=2, seed=7), train(params, dataset, stream.orders(2, 12))
+    assert jax.tree.all(jax.tree.map(np.array_equal, given, expected))
     assert len(train(params, dataset)[1].loss) == 20
     zero = train(params, dataset, epochs=2, seed=0)[1]
-    assert jnp.array_equal(train(params, dataset, epochs=2)[1].loss, zero.loss)
-    assert not jnp.array_equal(train(params, dataset, epochs=2, seed=1)[1].loss, zero.loss)
+    assert np.array_equal(train(params, dataset, epochs=2)[1].loss, zero.loss)
+    assert not np.array_equal(train(params, dataset, epochs=2, seed=1)[1].loss, zero.loss)
     assert len(train(params, dataset, config=Config(batch_size=5), epochs=1)[1].loss) == 1

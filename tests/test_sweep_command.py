@@ -46,9 +46,9 @@ def test_a_second_run_resumes_and_another_space_is_told_apart(
     assert lines[1].startswith("12 done: ")
     assert lines[-2].startswith("chosen: 1, test accuracy ")
     assert lines[-1].startswith("chosen by loss; ")
-    assert sweep.main(["run", "--database", database, *SMALL, "--seeds", "3"]) == 0
+    assert sweep.main(["run", "--database", database, *SMALL, "--seeds", "3:5"]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
-    assert lines[:2] == ["sweep 2, new: 12 of 16 trials are there", "  (not sweep 1 resumed: another seeds)"]
+    assert lines[:2] == ["sweep 2, new: 12 of 20 trials are there", "  (not sweep 1 resumed: another seeds)"]
 
 
 @pytest.mark.parametrize("hidden", [None, ["20"], ["20,10"], ["20", "20,10"], ["none", "20"]])

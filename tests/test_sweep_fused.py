@@ -131,7 +131,7 @@ def test_both_engines_fill_the_same_database(doubles: Data, tmp_path: Path) -> N
     rates = [0.1, 0.5, 1e300]
     space = make_space(
         {
-            "hidden": ["3", "6,4"],
+            "hidden": ["3", "6"],
             "activation": ["relu"],
             "optimizer": ["momentum"],
             "learning_rate": rates,

@@ -139,7 +139,7 @@ def test_with_one_seed_a_choice_may_be_luck(tmp_path: Path) -> None:
     assert rung_lines([]) == []
 
 
-SPACE = make_space({"hidden": [2, 4, 6, 8], "learning_rate": [0.05, 0.5], "batch_size": [4], "seeds": ["0:3"]})
+SPACE = make_space({"hidden": [2, 4, 6, 8], "learning_rate": [0.05, 0.5], "seeds": ["0:3"]})
 
 
 def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -148,22 +148,22 @@ def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_a_later_full_sweep_leaves_the_outcome_of_the_halving_as_it_was(tmp_path: Path) -> None:
-    data = random_dataset(5, 64, "float32")
-    half = run(data, SPACE, tmp_path / "s", 8, 12, halving=2)
+    data = random_dataset(5, 24, "float32")
+    half = run(data, SPACE, tmp_path / "s", 8, 6, halving=2)
     before = str(half), timeless(half.rows)
     assert {row["status"] for row in half.rows} == {"done", "pruned"}
     assert {row["epochs_done"] for row in half.rows} == {2, 4, 8}
-    full = run(data, SPACE, tmp_path / "s", 8, 12)
+    full = run(data, SPACE, tmp_path / "s", 8, 6)
     assert {row["status"] for row in full.rows} == {"done"}
     assert {row["epochs_done"] for row in full.rows} == {8}
     later = trials(tmp_path / "s", 1)
     assert timeless(later) == before[1]
     # How long it took to train the others, and where, is not known any more.
     assert {row["seconds"] is None for row in later if row["status"] == "pruned"} == {True}
-    again = run(data, SPACE, tmp_path / "s", 8, 12, halving=2)
+    again = run(data, SPACE, tmp_path / "s", 8, 6, halving=2)
     assert (str(again), timeless(again.rows)) == before
     # What both trained is the same, whether it began anew or went on from a rung.
-    alone = run(data, SPACE, tmp_path / "alone", 8, 12)
+    alone = run(data, SPACE, tmp_path / "alone", 8, 6)
     assert timeless(alone.rows) == timeless(full.rows)
 
 
@@ -182,7 +182,7 @@ def test_survivors_go_on_where_they_stand_and_no_epoch_is_trained_twice(
     clock = itertools.count()
     monkeypatch.setattr(streaming, "train_watched", watched)
     monkeypatch.setattr(streaming, "time", SimpleNamespace(perf_counter=lambda: next(clock)))  # a second a block
-    found = run(random_dataset(5, 64, "float32"), SPACE, tmp_path / "s", 8, 12, halving=2)
+    found = run(random_dataset(5, 24, "float32"), SPACE, tmp_path / "s", 8, 6, halving=2)
     counts = {(start, end): 0 for start, end, _ in trained}
     for start, end, n in trained:
         counts[start, end] += n
@@ -192,15 +192,15 @@ def test_survivors_go_on_where_they_stand_and_no_epoch_is_trained_twice(
 
 
 def test_by_accuracy_another_configuration_survives_and_it_is_another_sweep(tmp_path: Path) -> None:
-    data = random_dataset(3, 64, "float32")
-    space = make_space({"hidden": [3, 5], "learning_rate": [0.1, 0.5, 2.0, 5.0], "batch_size": [8], "seeds": ["0:2"]})
+    data = random_dataset(3, 24, "float32")
+    space = make_space({"hidden": [3, 5], "learning_rate": [0.1, 0.5, 2.0, 5.0], "seeds": ["0:2"]})
     chosen: dict[str, Any] = {}
     for by in ("loss", "accuracy"):
-        found = run(data, space, tmp_path / "s", 8, 24, halving=2, by=by)
+        found = run(data, space, tmp_path / "s", 8, 6, halving=2, by=by)
         assert (found.by, {row["status"] for row in found.rows}) == (by, {"done", "pruned"})
         chosen[by] = found
     assert chosen["accuracy"].sweep.number == 2
-    full = run(data, space, tmp_path / "s", 8, 24)
+    full = run(data, space, tmp_path / "s", 8, 6)
     at_first = {
         (row["hidden"], row["learning_rate"], row["seed"]): [full.curves(row["id"])[f"validation_{by}"][1] for by in
                                                              ("loss", "accuracy")]

@@ -43,7 +43,7 @@ CHILD = [sys.executable, "-m", "tests.sweep_child"]
 
 @pytest.fixture(scope="module")
 def data() -> Data:
-    return jax.tree.map(np.asarray, hold_out(random_dataset(5, 24), 6))
+    return jax.tree.map(np.asarray, hold_out(random_dataset(5, 24, "float32"), 6))
 
 
 def metrics(path: Path) -> list[tuple[Any, ...]]:

@@ -22,7 +22,7 @@ from jaxmlp.runtime import install_command
 from jaxmlp.sweep import Range, Space, SweepConfig, study_of, trials
 from tests.test_experiments import assert_figure, files
 
-SMALL = ["--hidden", "4", "--learning-rate", "log:0.01:1", "--weight-decay", "log:1e-6:0.01", "--epochs", "1"]
+SMALL = ["--hidden", "4", "--learning-rate", "log:0.01:1", "--init-scale", "log:0.1:10", "--epochs", "1"]
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def test_a_search_is_run_resumed_reported_and_exported(tmp_path: Path, capsys: p
         r"other [\d.]+ s \(\d+%\)", lines[1],
     )  # fmt: skip
     assert sum(map(int, re.findall(r"(\d+)%", lines[1]))) in (99, 100, 101)
-    assert lines[2].split()[:4] == ["learning", "rate", "weight", "decay"]
+    assert lines[2].split()[:4] == ["learning", "rate", "init", "scale"]
     assert lines[-1] == "chosen by loss; one seed each: the order may be luck, more --seeds would tell"
     study = study_of(database)
     assert len(study.trials) == len(trials(database)) == 12
@@ -106,7 +106,7 @@ def test_every_option_of_search_is_heard(monkeypatch: pytest.MonkeyPatch) -> Non
     }  # fmt: skip
     space = Space(
         hidden=((4,),), optimizer=("sgd", "momentum"), learning_rate=Range(0.01, 1, True), momentum=Range(0, 0.9),
-        weight_decay=Range(1e-6, 0.01, True), seeds=(0, 1),
+        init_scale=Range(0.1, 10, True), seeds=(0, 1),
     )  # fmt: skip
     assert arguments[:13] == (None, "table", space, "d", 7, 3, "cmaes", 5, 1, 9, "scan", "accuracy", None)
     assert arguments[15] == "abc"

@@ -161,7 +161,7 @@ def test_figures_show_the_run_the_test_rows_and_the_two_units(small: Dataset) ->
     np.testing.assert_allclose(np.asarray(accuracy.lines[0].get_ydata()), [70, 90, 80])
     assert legend_of(accuracy) == ["training (80.0 %)", "test (75.0 %)"]
     layers = [(np.asarray(layer.weights), np.asarray(layer.biases)) for layer in found.params]
-    passed = [oracle.forward(layers, np.asarray(x), ["tanh"] * 2)[0] for x in small.x_test]
+    passed = [oracle.forward(layers, x, ["tanh"] * 2)[0] for x in np.asarray(small.x_test)]
     counts = np.zeros((10, 10), int)
     for g, label in zip(passed, small.labels_test, strict=True):
         counts[int(label), int(np.argmax(g[-1]))] += 1

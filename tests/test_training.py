@@ -28,7 +28,7 @@ from jaxmlp.training import update
 from tests import oracle
 from tests.helpers import as_params, assert_agree, random_dataset, random_params, rejects, worked_by_hand
 
-SIZES = (4, 6, 3)
+SIZES = (4, 5, 3)  # as other files, for one program
 RATE = Hyperparameters(0.3)
 
 
@@ -60,7 +60,7 @@ def assert_trains_as_the_oracle(
 
 @pytest.mark.parametrize(
     ("activation", "batch_size"),  # of 75 rows: the last batch of 7 has 5, that of 32 has 11
-    [("identity", 7), ("sigmoid", 7), ("tanh", 7), ("relu", 7), ("relu", 1), ("sigmoid", 32), ("tanh", 75)],
+    [("identity", 1), ("sigmoid", 7), ("relu", 32), ("tanh", 75)],
 )
 def test_training_meets_the_lectures_arithmetic_for_every_activation_and_batch_size(
     activation: str, batch_size: int
@@ -214,8 +214,8 @@ ORDERS = np.tile(np.arange(12, dtype="int32"), (2, 1))
         ({"config": Config(batch_size=13)}, "batch size is 13, expected 1..12"),
         ({"config": Config("swish")}, "activation is 'swish', expected one of identity, sigmoid, tanh, relu"),
         ({"config": Config(("tanh", "tanh"))}, "2 activations given, expected one, or one for each of 1 hidden layers"),
-        ({"params": random_params(0, (5, 6, 3))}, "network (5, 6, 3) for data with 4 inputs and 3 classes"),
-        ({"params": random_params(0, (4, 6, 2))}, "network (4, 6, 2) for data with 4 inputs and 3 classes"),
+        ({"params": random_params(0, (6, 5, 3))}, "network (6, 5, 3) for data with 4 inputs and 3 classes"),
+        ({"params": random_params(0, (4, 5, 2))}, "network (4, 5, 2) for data with 4 inputs and 3 classes"),
         ({"params": random_params(0, SIZES, "float32")}, "parameters are float32, expected float64 as the data"),
         ({"dataset": random_dataset(0, 12, "float32")}, "parameters are float64, expected float32 as the data"),
         ({"orders": ORDERS[0]}, "orders have dtype int32 and shape (12,), expected integers [epochs, n]"),
