@@ -61,8 +61,8 @@ def run_block(lanes: Any, given: Any, orders: Any, groups: Array, shared: Any, j
         step, blank = job.begin(lanes, given, orders, shared, mesh.devices.flat[0].platform == "cpu")
 
         def group(number: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-            own = jax.tree.map(lambda leaf: leaf[number], (carry[0], given, orders))
-            return jax.tree.map(lambda whole, part: whole.at[number].set(part), carry, step(number, *own))
+            own = jax.tree.map(functools.partial(_part, number), (carry[0], given, orders))
+            return jax.tree.map(functools.partial(_with_part, number), carry, step(number, *own))
 
         # A bound that is traced: groups without a network cost nothing, and no loop is unrolled for being short.
         return jax.lax.fori_loop(0, groups[0], group, (lanes, blank))
@@ -72,6 +72,15 @@ def run_block(lanes: Any, given: Any, orders: Any, groups: Array, shared: Any, j
         body, mesh=mesh, in_specs=(split, split, split, split, whole), out_specs=(split, split), check_vma=False
     )
     return sharded(lanes, given, orders, groups, shared)
+
+
+# Indexing with brackets would check the bounds and compile a scatter: a third of the small kernels around a loop.
+def _part(number: Array, whole: Array) -> Array:
+    return jax.lax.dynamic_index_in_dim(whole, number, keepdims=False)
+
+
+def _with_part(number: Array, whole: Array, part: Array) -> Array:
+    return jax.lax.dynamic_update_index_in_dim(whole, part, number, 0)
 
 
 class Settings(NamedTuple):
