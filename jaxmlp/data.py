@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
@@ -56,7 +56,8 @@ def make_dataset(
         labels = np.asarray(labels)
         check_labels(labels, n_classes)
         y = one_hot(labels, n_classes, dtype)
-        arrays += [jnp.asarray(np.asarray(x, dtype)), jnp.asarray(y), jnp.asarray(labels.astype(np.int32))]
+        # Copies, since JAX may use the memory of what it is given; `jax.numpy.asarray` would compile a program each.
+        arrays += jax.device_put([np.array(x, dtype), y, labels.astype(np.int32)])
     dataset = Dataset(*arrays)
     check_dataset(dataset)
     return dataset

@@ -36,8 +36,9 @@ class LectureStream:
         sizes, dtype_ = check_sizes(sizes), check_dtype(dtype)
         return tuple(
             Layer(
-                jnp.asarray(self.random.normal(0, 1 / np.sqrt(n_in), (n_out, n_in)), dtype_),
-                jnp.asarray(np.zeros(n_out, dtype_)),  # made by NumPy: JAX would compile a program for each width
+                # Made by NumPy, since each operation of JAX outside a program is compiled by itself.
+                jax.device_put(self.random.normal(0, 1 / np.sqrt(n_in), (n_out, n_in)).astype(dtype_)),
+                jax.device_put(np.zeros(n_out, dtype_)),
             )
             for n_in, n_out in itertools.pairwise(sizes)
         )
@@ -45,7 +46,7 @@ class LectureStream:
     def orders(self, epochs: int, n_train: int) -> Array:
         """The next ``epochs`` permutations of the training rows: int32 ``[epochs, n_train]``."""
         draws = [self.random.permutation(n_train) for _ in range(epochs)]
-        return jnp.asarray(np.asarray(draws, np.int32).reshape(epochs, n_train))
+        return jax.device_put(np.asarray(draws, np.int32).reshape(epochs, n_train))
 
 
 def lecture_orders(seed: int, sizes: Sequence[int], epochs: int, n_train: int) -> Array:

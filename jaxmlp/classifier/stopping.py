@@ -106,6 +106,7 @@ def row_count(n: int, row_bytes: int) -> int:
     return rows if rows <= 4096 and rows * row_bytes <= 2**21 else -(-n // step) * step
 
 
+@functools.partial(jax.jit, static_argnames="config")  # one program, where each array would cost one
 def start(params: Params, given: FitHyperparameters, config: FitConfig) -> FitState:
     """Before the first epoch."""
     dtype = params[0].weights.dtype

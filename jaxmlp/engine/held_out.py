@@ -1,7 +1,7 @@
 """Rows held out of training, for choosing between networks; the test rows are used only after the choice."""
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -37,9 +37,10 @@ def hold_out(dataset: Dataset, n_validation: int = 300) -> Data:
     n = len(dataset.labels_train) - n_validation
     if not 0 < n <= len(dataset.labels_train):
         raise InputError(f"validation rows are {n_validation}, expected 0..{len(dataset.labels_train) - 1}")
-    x, y, labels = dataset[:3]
-    # A plain Dataset, also of a Table: its names are nothing that a compiled program is given.
-    training = Dataset(x[:n], y[:n], labels[:n], *dataset[3:])
+    # A plain Dataset, also of a Table: its names are nothing that a compiled program is given. Of NumPy: JAX would
+    # compile a program for each slice.
+    x, y, labels, *test = cast(Any, map(np.asarray, dataset))
+    training = Dataset(x[:n], y[:n], labels[:n], *test)
     return Data(training, Rows(x[n:], y[n:], labels[n:]))
 
 
