@@ -1,5 +1,6 @@
 """What is opened when: the digits kept for the next process, names that need no JAX, and the benchmark of starting."""
 
+import io
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 import sklearn.datasets
+from matplotlib.image import imread
 from sklearn.metrics import confusion_matrix
 
 from experiments import benchmark
@@ -139,6 +141,19 @@ def test_confusions_are_counted_as_scikit_learn_does() -> None:
     counts = confusion_counts(labels, predicted, 5)
     np.testing.assert_array_equal(counts, confusion_matrix(labels, predicted, labels=range(5)))
     assert counts.shape == (5, 5)
+
+
+def test_a_figures_file_has_the_pixels_of_savefig() -> None:
+    def drawn() -> Any:
+        return figures.curves(np.array([2.0, 1.0]), np.array([0.5, 0.75]), np.array([0.25, 0.5]), "a title")
+
+    ours, theirs = io.BytesIO(), io.BytesIO()
+    figures.write_png(drawn(), ours)
+    drawn().savefig(theirs, format="png", dpi=120)
+    ours.seek(0)
+    theirs.seek(0)
+    np.testing.assert_array_equal(imread(ours), imread(theirs))
+    assert imread(io.BytesIO(ours.getvalue())).shape == (480, 1200, 4)
 
 
 def test_rows_held_out_of_a_table_leave_a_plain_dataset() -> None:

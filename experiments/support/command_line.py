@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TypeVar
 import lazy_loader
 
 import jaxmlp
-from jaxmlp import models, runtime
+from jaxmlp import figures, models, runtime
 from jaxmlp.files import whole_file
 from jaxmlp.text_table import aligned
 
@@ -140,7 +140,7 @@ def write(
         try:
             with whole_file(folder / name) as file:
                 if name.endswith(".png"):
-                    content.savefig(file, format="png", dpi=120)
+                    figures.write_png(content, file)
                 elif name.endswith(".safetensors"):
                     file.write(models.encode(content))
                 elif name.endswith(".json"):
@@ -201,7 +201,10 @@ def progress(items: Collection[Item], unit: str) -> Iterator[Item]:
 def show(line: str, quiet: bool = False) -> None:
     """Print a line, above the progress bar if there is one."""
     if not quiet:
-        tqdm.tqdm.write(line, file=sys.stdout)
+        if sys.stderr.isatty():  # where there may be a bar
+            tqdm.tqdm.write(line, file=sys.stdout)
+        else:
+            print(line)
         sys.stdout.flush()
 
 

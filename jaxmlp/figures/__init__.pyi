@@ -8,6 +8,7 @@ from .lecture import mistakes as mistakes
 from .lecture import twins as twins
 from .style import OKABE_ITO as OKABE_ITO
 from .style import PALETTES as PALETTES
+from .style import write_png as write_png
 from .sweeps import best_curves as best_curves
 from .sweeps import by_axis as by_axis
 from .sweeps import difference as difference

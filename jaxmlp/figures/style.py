@@ -5,12 +5,14 @@ Colours that the lecture does not fix are Okabe and Ito's, which colour-blind re
 
 import io
 from collections.abc import Sequence
+from typing import IO
 
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["OKABE_ITO", "PALETTES", "PercentLocator", "Picture", "start_axes"]
+__all__ = ["OKABE_ITO", "PALETTES", "PercentLocator", "Picture", "start_axes", "write_png"]
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
@@ -44,6 +46,15 @@ class Picture(Figure):
         file = io.BytesIO()
         self.savefig(file, format="png")
         return file.getvalue()
+
+
+def write_png(figure: Figure, file: IO[bytes]) -> None:
+    """Write a figure as PNG, 120 pixels per inch, into an open file.
+
+    The pixels are those of ``savefig``, which draws a figure with a layout twice.
+    """
+    figure.set_dpi(120)
+    FigureCanvasAgg(figure).print_png(file)
 
 
 def start_axes(axes: Axes, epochs: int) -> None:

@@ -1,12 +1,14 @@
 """A trained network with what it takes to use it: its activation, its classes, how samples become its inputs."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
 from jaxmlp.checks import InputError, sizes_of
@@ -18,7 +20,10 @@ from jaxmlp.tables import Preparation, Table, read_columns
 
 __all__ = ["Model", "trained_model"]
 
-_logits = jax.jit(forward, static_argnums=2)
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _outputs(params: Params, x: Array, activation: ActivationName, output: str) -> Array:
+    return output_of(output).value(forward(params, x, activation))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +98,7 @@ class Model:
 
     def _outputs(self, x: Any) -> NDArray[Any]:
         with computing(np.asarray(self.params[0].weights).dtype.name):
-            logits = _logits(self.params, self.inputs(x), self.activation)
-            return np.asarray(output_of(self.output).value(logits))
+            return np.asarray(_outputs(self.params, self.inputs(x), self.activation, self.output))
 
     def predict(self, x: Any) -> NDArray[Any]:
         """The label of the likeliest class of each sample, ``[n]``; arguments and errors as `probabilities`.
