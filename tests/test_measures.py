@@ -36,8 +36,8 @@ def test_a_group_is_measured_as_its_networks_are_alone() -> None:
     networks = [random_params(seed, (4, 5, 6, 3)) for seed in range(3)]
     params: Any = jax.tree.map(lambda *leaves: np.stack(leaves), *networks)
     masks, loss, alive = (np.ones((3, 5)), np.ones((3, 6))), np.arange(3.0), np.ones(3, bool)
-    given: Any = jax.tree.map(jnp.asarray, (params, masks, loss, alive))
-    group = jax.jit(lambda last: measure(given[0], given[1], given[2], given[3], columns(data), last, "tanh"))
+    lanes = jax.tree.map(jnp.asarray, (params, masks, loss, alive))
+    group = jax.jit(lambda last: measure(lanes[0], lanes[1], lanes[2], lanes[3], columns(data), last, "tanh"))
     ended, under_way = (jax.tree.map(np.asarray, group(np.bool_(last))) for last in (True, False))
 
     @jax.jit

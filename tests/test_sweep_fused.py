@@ -135,7 +135,7 @@ def test_both_engines_fill_the_same_database(doubles: Data, tmp_path: Path) -> N
             "activation": ["relu"],
             "optimizer": ["momentum"],
             "learning_rate": rates,
-            "seeds": ["0:3"],
+            "seeds": ["0:6"],  # 36 trials: three groups, two of them on one device
         }
     )
     found: dict[str, list[dict[str, Any]]] = {}
