@@ -109,12 +109,15 @@ def test_a_reader_that_has_gone_ends_a_command_with_1(monkeypatch: pytest.Monkey
 
 def test_after_ctrl_c_a_command_leaves_at_once_and_otherwise_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[int] = []
+    frozen: list[None] = []
     monkeypatch.setattr(command_line.os, "_exit", left.append)
+    monkeypatch.setattr(command_line.gc, "freeze", lambda: frozen.append(None))
     for code in (0, 1, 2, 130):
         with pytest.raises(SystemExit) as stop:
             command_line.leave(code)
         assert stop.value.code == code
     assert left == [130]
+    assert len(frozen) == 4
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -19,7 +21,7 @@ from experiments import benchmark
 from experiments.benchmarks import start_time
 from experiments.benchmarks.start_time import Case, Row
 from experiments.gradient_cases import mistake_names, planted_mistakes
-from experiments.support import settings, training_run
+from experiments.support import command_line, settings, training_run
 from experiments.support.confusion import confusion_counts
 from jaxmlp import ACTIVATIONS, bundled, choices, figures, load_digits, load_table, runtime
 from jaxmlp.engine import hold_out
@@ -141,6 +143,23 @@ def test_confusions_are_counted_as_scikit_learn_does() -> None:
     counts = confusion_counts(labels, predicted, 5)
     np.testing.assert_array_equal(counts, confusion_matrix(labels, predicted, labels=range(5)))
     assert counts.shape == (5, 5)
+
+
+def test_what_is_needed_later_is_opened_in_another_thread() -> None:
+    opened, release = list[str](), threading.Event()
+
+    class Package(ModuleType):
+        def __getattr__(self, name: str) -> None:
+            release.wait(60)
+            opened.append(f"{name} in {threading.current_thread().name}")
+
+    command_line.open_meanwhile(Package("package"), "curves")
+    assert opened == []
+    (thread,) = (thread for thread in threading.enumerate() if "getattr" in thread.name)
+    assert thread.daemon  # a command that ends does not wait for it
+    release.set()
+    thread.join(60)
+    assert opened == [f"curves in {thread.name}"]
 
 
 def test_a_figures_file_has_the_pixels_of_savefig() -> None:
