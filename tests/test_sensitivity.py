@@ -50,7 +50,7 @@ def test_the_command_prints_every_epochs_spread_and_its_answer(
         [: 0 if quiet else 2],
         "64-5-10, 3 twins, 2 epochs: test accuracy 90.0 / 91.0 / 93.0 % (lowest / median / highest)",
         "rounding errors alone move it by 3.0 points",
-        "wrote actions.sensitivity.json, actions.sensitivity.png",
+        "wrote sensitivity.json, sensitivity.png",
     ]  # fmt: skip
     record = dict(files["sensitivity.json"])
     assert record.pop("environment")["versions"]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from experiments import actions, sweep, width_or_luck
+from experiments import actions, width_or_luck
+from experiments.sweep_actions import running
 from jaxmlp.sweep import make_space
 from tests.commands import catch_writes, legend_of
 from tests.helpers import rejects
@@ -39,7 +40,7 @@ def answer_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[dict[str, Any
             asked.append(arguments)
             return SimpleNamespace(rows=rows)
 
-        monkeypatch.setattr(sweep, "run", run)
+        monkeypatch.setattr(running, "run", run)
         return asked
 
     return replace
@@ -100,7 +101,7 @@ def test_the_command_trains_what_the_lecture_asks_about_and_keeps_both_networks(
     assert database == "a.sqlite"
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("over 4 seeds, 20, 10 is better: ")
-    assert lines[1] == "wrote actions.width_or_luck.json, actions.width_or_luck.png"
+    assert lines[1] == "wrote width_or_luck.json, width_or_luck.png"
     record = json.loads(json.dumps(files["width_or_luck.json"]))
     assert (record["seeds"], record["epochs"]) == (4, 7)
     np.testing.assert_allclose(record["first"], FIRST)
