@@ -37,6 +37,6 @@ def show(folder: Path) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Show them."""
+    """Show the digits; returns the exit code."""
     show(command_line.output_folder(options.out))
     return 0

@@ -24,7 +24,7 @@ def row(result: training_run.Result, lecture: tuple[str, str], folder: Path) -> 
 
 
 def command(options: argparse.Namespace) -> int:
-    """All of it; returns the exit code."""
+    """Show the digits, train the three networks, print the table; returns the exit code."""
     base = command_line.output_folder(options.out)
     preset = bottleneck.PRESET  # the largest network: compilation that suits it suits the other two
     command_line.prepare(preset.dtype, preset.sizes, preset.batch_size, not options.no_cache)

@@ -1,4 +1,4 @@
-"""The same in JAX, as a person writes it: a jitted update in a Python loop would take longer, so it is a scan."""
+"""The lecture's training in JAX, as a person writes it: 64-30-10, five epochs, each one a compiled scan."""
 
 import jax
 import jax.numpy as jnp
