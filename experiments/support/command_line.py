@@ -35,6 +35,10 @@ LOG_SECONDS = 10.0
 
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
+# Importing and tracing make objects that stay. At Python's own threshold, the collector looks through them so often
+# that it takes a tenth of a short command.
+GARBAGE_THRESHOLD = 50_000
+
 
 def call(body: Callable[[], int], device: str = "auto") -> int:
     """Run ``body`` on this kind of device and return its exit code.
@@ -42,6 +46,8 @@ def call(body: Callable[[], int], device: str = "auto") -> int:
     An InputError gives one line on stderr and exit code 2, as do a standard output that takes no more and a setting of
     ``JAX_PLATFORMS`` with which JAX can't start. Ctrl-C gives 130, a closed pipe 1.
     """
+    thresholds = gc.get_threshold()
+    gc.set_threshold(GARBAGE_THRESHOLD, *thresholds[1:])
     try:
         if device != "auto":
             runtime.choose_device(device)
@@ -68,6 +74,8 @@ def call(body: Callable[[], int], device: str = "auto") -> int:
             raise
         print(f"error: JAX_PLATFORMS is {platforms!r}, but JAX finds no such device, expected cpu", file=sys.stderr)
         return 2
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def _discard_output() -> None:

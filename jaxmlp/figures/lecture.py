@@ -102,7 +102,8 @@ def confusion(counts: NDArray[Any], title: str, names: Sequence[str] | None = No
     for (row, column), count in np.ndenumerate(counts):
         if count and n <= 30:
             colour = "white" if share[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+            # Clipped, it lies within the axes, so that the layout need not measure it.
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, clip_on=True)
     places = range(0, n, -(-n // 50))
     words = [f"{names[place]:.24}" for place in places]
     axes.set_xticks(places, words, rotation=90 if max(map(len, words)) > 9 * side / len(words) else 0)

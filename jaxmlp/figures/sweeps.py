@@ -124,8 +124,8 @@ def heatmap(found: Sequence[Scored], across: str, down: str, measure: str, title
     if cells.size <= 400:
         for (row, column), value in np.ndenumerate(cells):
             text = "-" if np.isnan(value) else f"{value:.1f}"
-            colour = "black" if value > (low + high) / 2 else "white"
-            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour if text != "-" else "black")
+            colour = "black" if text == "-" or value > (low + high) / 2 else "white"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour, clip_on=True)
     axes.set_xticks(range(len(columns)), [label(value) for value in columns], rotation=45 if len(columns) > 6 else 0)
     axes.set_yticks(range(len(rows)), [label(value) for value in rows])
     axes.set_xlabel(across.replace("_", " "))
