@@ -383,6 +383,7 @@ def test_why_a_network_does_not_fit_is_told() -> None:
     assert told(784, 400, 10, threads=1) == f"784-400-10 takes 318,010 {numbers} 262,144"
     assert told(64, 2000, 10) == "64-2000-10 takes 2,016 threads of a fused program, expected at most 1,024"
     assert told(64, 20, 10, optimizer=mine) == "the fused kernel has no optimiser 'mine'"
+    assert told(64, 20, 10, output="identity") == "the fused kernel has no output but softmax, not 'identity'"
     square: Any = Activation(lambda g: g * g, lambda h: 2 * h**0.5, lambda h: 0 * h + 2)
     assert told(64, 20, 10, activation=square) == "the fused kernel has no activation but identity, sigmoid, tanh, relu"
 

@@ -259,7 +259,7 @@ def test_what_a_table_left_out_is_said(flowers: Path, tmp_path: Path, capsys: py
     ],
 )
 def test_a_space_is_written_as_python_writes_it(given: dict[str, Any], hidden: Any, rates: Any) -> None:
-    space = jaxmlp.sweep.make_space(jaxmlp.sweep.preparation.values_of(given))
+    space = jaxmlp.sweep.make_space(given)
     assert (space.hidden, space.learning_rate) == (hidden, rates)
 
 

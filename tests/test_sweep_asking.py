@@ -35,7 +35,6 @@ from jaxmlp.sweep import (
 )
 from jaxmlp.sweep.asking import one_search, samplers, studies, suggesting
 from jaxmlp.sweep.blocks import streaming
-from jaxmlp.sweep.preparation import values_of
 from jaxmlp.sweep.space import space_from
 from tests.helpers import fresh_python, random_dataset, rejects
 
@@ -106,7 +105,7 @@ def test_ranges_are_numbers_lists_are_categories_and_momentum_is_asked_where_it_
 
 
 def test_several_hidden_layers_are_one_category() -> None:
-    space = make_space(values_of({**VALUES, "hidden": [3, (4, 2), ()]}), searched=True)
+    space = make_space({**VALUES, "hidden": [3, (4, 2), ()]}, searched=True)
     assert suggesting.choices_of(space, "hidden") == ("3", "4,2", "none")
     for text, hidden in (("3", (3,)), ("4,2", (4, 2)), ("none", ())):
         made = suggesting.trials_of({"hidden": text, "optimizer": "sgd", "learning_rate": 0.5}, space)
@@ -323,7 +322,7 @@ def test_in_a_storage_a_kill_leaves_what_was_not_written_down_as_failed_and_the_
 
 def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     asked = [store.Asked(number, 0, {"learning_rate": 0.1 * (number + 1)}, {}) for number in range(2)]
-    trials = [suggesting.trials_of(each.params, Space(learning_rate=Range(0, 1))) for each in asked]
+    trials = [suggesting.trials_of(each.params, Space(learning_rate=Range(1e-9, 1))) for each in asked]
     with store.opened(tmp_path / "s", write=True) as connection:
         sweep, _ = store.begin(connection, store.Identity("{}", "d", 2, 0), [], {})
         with pytest.raises(sqlite3.IntegrityError):
@@ -340,7 +339,7 @@ def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [VALUES, {"hidden": ["none", 3, (4, 2)], "learning_rate": [0.1, 0.2, 0.3]}, {}])
 def test_a_space_comes_back_from_the_database_as_it_was(values: dict[str, Any]) -> None:
-    space = make_space(values_of(values), searched=True)
+    space = make_space(values, searched=True)
     assert space_from(json.dumps({**dataclasses.asdict(space), "search": {}})) == space
 
 
@@ -496,7 +495,7 @@ def test_tpe_keeps_away_from_what_its_batch_has_asked_for_already(found: Searche
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=liar))
         study.add_trials(found.study.trials[:16])  # it begins with ten at random
         trials = [study.ask() for _ in range(4)]
-        space = make_space(values_of(VALUES), searched=True)
+        space = make_space(VALUES, searched=True)
         for trial in trials:
             suggesting.suggest(trial, space)
         asked[liar] = [trial.params for trial in trials]

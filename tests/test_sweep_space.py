@@ -4,10 +4,12 @@ import dataclasses
 import itertools
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
-from jaxmlp.sweep import Range, Trial, make_space, space
+from jaxmlp.sweep import Range, Space, Trial, make_space, space, space_text
 from tests.helpers import rejects
 
 
@@ -91,6 +93,84 @@ def test_equal_draws_are_one_configuration() -> None:
     assert len(make_space({"hidden": ["3", "5"], "random": 1}).trials()) == 1
 
 
+WRITTEN: list[tuple[str, list[Any], Any]] = [
+    ("hidden", [20, np.int64(20), "20", [20], ["20"], [[20]], [(20,)], np.array([20]), range(20, 21)], ((20,),)),
+    ("hidden", [(20, 10), [(20, 10)], [[20, 10]], "20,10", np.array([[20, 10]]), (np.int32(20), 10)], ((20, 10),)),
+    ("hidden", [[20, 10], ["20", 10], ((20,), (10,)), np.array([20, 10])], ((20,), (10,))),
+    ("hidden", [(), [()], "none", [[]]], ((),)),
+    ("seeds", [range(3), [0, 1, 2], (0, 1, 2), "0:3", ["0:2", 2], np.arange(3), jnp.arange(3)], (0, 1, 2)),
+    ("seeds", [7, [7], "7", np.int64(7), range(7, 8)], (7,)),
+    ("learning_rate", [0.5, "0.5", [0.5], np.float32(0.5), np.array([0.5]), pd.Series([0.5])], (0.5,)),
+    ("learning_rate", [[1, 2], np.array([1, 2]), range(1, 3), ("1", 2.0)], (1.0, 2.0)),
+    ("learning_rate", [Range(1, 2), [Range(1, 2)], "uniform:1:2"], Range(1.0, 2.0)),
+    ("learning_rate", [Range(0.1, 1, True), "log:0.1:1"], Range(0.1, 1.0, True)),
+    ("batch_size", [4, [4], np.array([4]), range(4, 5)], (4,)),
+    ("activation", ["tanh", ["tanh"], ("tanh",), np.array(["tanh"]), np.str_("tanh")], ("tanh",)),
+]
+
+
+@pytest.mark.parametrize(("axis", "written", "values"), WRITTEN)
+def test_an_axis_is_the_same_however_it_is_written(axis: str, written: list[Any], values: Any) -> None:
+    for given in written:
+        made = make_space({axis: given}, searched=True)
+        assert getattr(made, axis) == values, given
+        flat = itertools.chain.from_iterable(values) if axis == "hidden" else values
+        read = itertools.chain.from_iterable(getattr(made, axis)) if axis == "hidden" else getattr(made, axis)
+        assert [type(value) for value in read] == [type(value) for value in flat], given
+        if axis == "activation" or "'" not in repr(given):  # no text
+            assert Space(**{axis: given}) == made
+
+
+BAD_SPACES: list[tuple[dict[str, Any], str]] = [
+    ({"hidden": "20,10"}, "hidden is '20,10', expected widths such as 20 or (20, 10), or () for none"),
+    ({"hidden": [20.0]}, "hidden is 20.0, expected widths"),
+    ({"hidden": (20, True)}, "hidden is True, expected widths"),
+    ({"hidden": [(20, 0)]}, "width is 0"),
+    ({"hidden": [(20,), 20]}, "hidden has (20,) twice"),
+    ({"hidden": []}, "hidden has no values, expected one or more"),
+    ({"hidden": None}, "hidden is None, expected widths"),
+    ({"seeds": "0:3"}, "seeds are '0:3', expected whole numbers such as range(8)"),
+    ({"seeds": range(3, 3)}, "seeds has no values"),
+    ({"seeds": range(10**12)}, "the space has 1,000,000,000,000 trials, expected at most 10,000,000"),
+    ({"seeds": np.array([0.5])}, "seeds are 0.5"),
+    ({"seeds": {0, 1}}, "seeds are {0, 1}, expected whole numbers"),
+    ({"learning_rate": "0.1"}, "learning_rate is '0.1', expected a number or a Range"),
+    ({"learning_rate": 0.1j}, "learning_rate is 0.1j, expected a number"),
+    ({"learning_rate": [0.1, -0.1]}, "learning rate is -0.1"),
+    ({"learning_rate": [Range(0.1, 1), 0.5]}, "a range beside other values"),
+    ({"learning_rate": Range(1, 0.1)}, "the range 1:0.1, expected LOW < HIGH"),
+    ({"learning_rate": Range(0, 1, True)}, "the range 0:1, expected LOW < HIGH (log: 0 < LOW)"),
+    ({"activation": "step"}, "activation is 'step', expected one of identity, sigmoid"),
+    ({"activation": [3]}, "activation is 3, expected one of"),
+    ({"optimizer": ["sgd", "lbfgs"]}, "optimizer is 'lbfgs'"),
+    ({"momentum": 0.5}, "momentum is given for sgd, expected the optimizer momentum or nesterov too"),
+    ({"batch_size": 1.5}, "batch_size is 1.5"),
+    ({"batch_size": [0]}, "batch_size is 0"),
+    ({"init_scale": np.inf}, "init_scale is inf"),
+    ({"random": 2.5}, "random is 2.5"),
+    ({"random_seed": -1}, "random_seed is -1"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), BAD_SPACES, ids=[message[:30] for _, message in BAD_SPACES])
+def test_a_space_that_is_made_by_hand_is_checked_too(values: dict[str, Any], message: str) -> None:
+    with rejects(message):
+        Space(**values)
+    with rejects(message):
+        dataclasses.replace(Space(), **values)
+
+
+def test_a_range_needs_draws_or_a_sampler() -> None:
+    ranged = Space(learning_rate=Range(0.1, 1))
+    with rejects("learning_rate is a range, expected values to make a grid of, or a number of random draws"):
+        ranged.trials()
+    ranged.check_search()
+    drawn = dataclasses.replace(ranged, random=3)
+    assert len(drawn.trials()) == 3
+    with rejects("random draws are a sweep of their own, expected none in a search"):
+        drawn.check_search()
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"learning_rate": []}, "learning_rate has no values"),
     ({"seeds": []}, "seeds has no values"),
@@ -157,7 +237,8 @@ def test_a_bad_space_is_refused_in_one_line(values: dict[str, Any], message: str
 
 
 def test_a_space_has_as_many_trials_as_the_limit_and_not_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(space, "MAX_TRIALS", 12)
+    for module in (space, space_text):
+        monkeypatch.setattr(module, "MAX_TRIALS", 12)
     grid = {"hidden": ["3", "5"], "learning_rate": [0.1, 0.2, 0.3], "seeds": ["0:2"]}
     assert len(make_space(grid).trials()) == 12
     assert make_space({"seeds": ["0:12"]}).seeds == tuple(range(12))

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmlp import (
+    Dataset,
     InputError,
     LectureStream,
     MLPClassifier,
@@ -28,7 +29,7 @@ from jaxmlp import (
 from jaxmlp.models import encode, model_format, model_of
 from jaxmlp.tables import preparation_of, shares, table_of
 from tests import oracle
-from tests.helpers import as_params, rejects
+from tests.helpers import as_params, assert_agree, rejects
 
 RANDOM = np.random.default_rng(0)
 LABELS = np.repeat(["ant", "bee", "cow"], (60, 30, 10))
@@ -244,3 +245,22 @@ def test_another_label_makes_another_table() -> None:
     changed.loc[3, "kind"] = "bee"
     other, same = load_table(changed, "kind").source, load_table(FRAME.copy(), "kind").source
     assert other["sha256"] != same["sha256"] == load_table(FRAME, "kind").source["sha256"]
+
+
+def test_what_is_made_from_the_arrays_of_a_table_is_a_plain_dataset() -> None:
+    table = load_table("iris")
+    made = [
+        table._replace(x_train=table.x_train[:10]),  # pyright: ignore[reportPrivateUsage] - documented of every NamedTuple
+        jax.tree.map(lambda leaf: leaf, table),
+        jax.device_put(table),
+        jax.jit(lambda dataset: dataset)(table),
+    ]
+    assert [type(dataset) for dataset in made] == [Dataset] * 4
+    assert len(made[0].x_train) == 10
+    for dataset in made[1:]:
+        assert_agree(dataset, Dataset(*table))
+    for copied in (copy.copy(table), copy.deepcopy(table), pickle.loads(pickle.dumps(table))):
+        assert type(copied) is type(table)
+        assert copied.source == table.source
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(table)[0]]
+    assert paths == [f".{name}" for name in Dataset._fields]

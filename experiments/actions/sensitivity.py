@@ -104,7 +104,7 @@ def run(
         raise InputError(f"twins are {twins}, expected 2..100000")
     runtime.configure("float64")
     table = load_table("digits", dtype="float64") if table is None else table
-    dataset, stream = jax.device_put(Dataset(*table)), LectureStream(settings.seed)
+    dataset, stream = jax.device_put(table), LectureStream(settings.seed)
     original = stream.params(settings.sizes, "float64")
     hyperparameters, config = Hyperparameters(settings.learning_rate), Config()
     check_training(original, dataset, hyperparameters, config, settings.epochs)

@@ -96,7 +96,7 @@ def run(settings: Settings, table: Dataset | None = None) -> Result:
     """
     runtime.configure(settings.dtype)
     table = load_table("digits", dtype=settings.dtype) if table is None else table
-    dataset = jax.device_put(Dataset(*table))
+    dataset = jax.device_put(table)
     n = len(dataset.labels_train)
     if not 1 <= settings.batch_size <= n:
         raise InputError(f"batch size is {settings.batch_size}, expected 1..{n}, the number of training samples")

@@ -104,7 +104,7 @@ def run(
     config = Config(settings.activation, settings.batch_size)
     hidden_activations(settings.activation, len(settings.hidden))
     params = stream.params(settings.sizes, settings.dtype)
-    dataset = jax.device_put(Dataset(*table))  # once, not with every call
+    dataset = jax.device_put(table)  # once, not with every call
     check_training(params, dataset, hyperparameters, config, settings.epochs)
     state = initial_state(params, hyperparameters, config)
     n = len(dataset.labels_train)

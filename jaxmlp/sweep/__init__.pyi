@@ -32,7 +32,7 @@ from .runner import IN_FLIGHT as IN_FLIGHT
 from .runner import run_sweep as run_sweep
 from .space import Range as Range
 from .space import Space as Space
-from .space import make_space as make_space
+from .space_text import make_space as make_space
 from .store import reading as reading
 from .store.reading import trials as trials
 from .trial import Outcome as Outcome

@@ -16,9 +16,10 @@ from jaxmlp.engine import Data, data_hash
 from jaxmlp.sweep import store
 from jaxmlp.sweep.findings import Results
 from jaxmlp.sweep.halving import planned
-from jaxmlp.sweep.preparation import Say, SweepConfig, prepared_data, prepared_engine, values_of
+from jaxmlp.sweep.preparation import Say, SweepConfig, prepared_data, prepared_engine
 from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, run_sweep
-from jaxmlp.sweep.space import Space, make_space
+from jaxmlp.sweep.space import Space
+from jaxmlp.sweep.space_text import make_space
 from jaxmlp.sweep.store import reading
 from jaxmlp.tables import Table
 
@@ -40,8 +41,8 @@ def run(
 
     Args:
         dataset: from `jaxmlp.load_table`, whose names go into the exported model; or any Dataset.
-        space: a `Space`, or lists of values by axis as `make_space` takes them:
-            ``{"hidden": [8, (20, 10)], "learning_rate": [0.1, 0.2], "seeds": ["0:8"]}``.
+        space: a `Space`, or its values by axis: ``{"hidden": [8, (20, 10)], "learning_rate": 0.1, "seeds": range(8)}``.
+            Text is read as `make_space` reads it.
         database: the file, made if it is missing; several sweeps may stand in it.
         epochs: see `SweepConfig`, as the next three.
         validation: how many rows.
@@ -61,7 +62,7 @@ def run(
         KeyboardInterrupt: Ctrl-C. The database has all that is done, trials in training included: run it again.
     """
     config = SweepConfig(epochs, validation, halving, engine, by)
-    space = space if isinstance(space, Space) else make_space(values_of(space))
+    space = space if isinstance(space, Space) else make_space(space)
     data, trials = prepared_data(dataset, config), space.trials()
     engine = prepared_engine(trials, data, config, pool is None, say)
     # Only what changes the training makes another sweep.

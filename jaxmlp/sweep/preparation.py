@@ -1,10 +1,8 @@
 """What a sweep is made ready with: its configuration checked, validation rows held out, the engine chosen."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
-
-import numpy as np
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from jaxmlp import runtime
 from jaxmlp.checks import InputError, check_held, check_whole
@@ -17,7 +15,7 @@ from jaxmlp.sweep.space import Space
 from jaxmlp.sweep.trial import Trial
 from jaxmlp.tables import Table
 
-__all__ = ["Say", "SweepConfig", "choose_engine", "prepared", "prepared_data", "prepared_engine", "values_of"]
+__all__ = ["Say", "SweepConfig", "choose_engine", "prepared", "prepared_data", "prepared_engine"]
 
 VALIDATION = 0.2
 DIGITS_VALIDATION = 300
@@ -119,16 +117,3 @@ def choose_engine(engine: str, local: bool = True) -> tuple[str, list[str]]:
     except InputError as reason:
         return "scan", [f"the scan trains, slower on a GPU: {reason}"]
     return "fused", []
-
-
-def values_of(space: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as `make_space` takes them, from tuples, ranges and arrays; ``hidden: (20, 10)`` is one network."""
-    values: dict[str, Any] = {}
-    for name, given in space.items():
-        found = given.tolist() if isinstance(given, np.ndarray) else given
-        if name == "hidden" and isinstance(found, tuple) and all(isinstance(width, int) for width in found):
-            found = [found]
-        if isinstance(found, (list, tuple, range)):
-            found = [list(cast(Any, value)) if isinstance(value, tuple) else value for value in cast(Any, found)]
-        values[name] = found
-    return values

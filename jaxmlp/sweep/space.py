@@ -1,23 +1,21 @@
-"""The space of a sweep: lists of values and ranges, as a grid or as random draws."""
+"""The space of a sweep: values and ranges by axis, as a grid or as random draws. A Space checks itself."""
 
 import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+import numbers
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from jaxmlp.checks import InputError, check_seed, check_sizes, check_whole
 from jaxmlp.network import ACTIVATIONS
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
-from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial, parse_hidden
+from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial
 
-__all__ = [
-    "AXES", "MAX_TRIALS", "Range", "Space", "configured", "make_space", "parse_number", "parse_seeds",
-    "space_from",
-]  # fmt: skip
+__all__ = ["AXES", "MAX_TRIALS", "NUMBERS", "Range", "Space", "configured", "no_momentum", "space_from"]
 
 MAX_TRIALS = 10_000_000
 
@@ -37,12 +35,21 @@ Axis = tuple[float, ...] | Range
 class Space:
     """The values of each axis; fields as those of `Trial`.
 
+    An axis takes one value or several: a list, a tuple, a range or an array. They are checked and become tuples of
+    Python's own numbers, so that equal spaces are equal however they were written.
+
     Attributes:
-        hidden: each a tuple of widths.
-        seeds: every configuration is trained with each of them.
+        hidden: networks, each given by the widths of its hidden layers. A whole number is one layer. A tuple of whole
+            numbers is one network, a list has several: ``(20, 10)`` is one network of two layers, ``[20, 10]`` are two
+            networks of one layer. ``()`` has no hidden layer.
+        seeds: every configuration is trained with each of them: ``range(8)``; 8 is the one seed 8.
         random: None for the grid of all values, otherwise how many configurations to draw.
         random_seed: of these draws.
-        others: see `Trial`.
+        others: numbers, or one `Range`; names for activation and optimizer. See `Trial`.
+
+    Raises:
+        InputError: an axis without values, one with the same value twice, a value that no training can use, a momentum
+            that no optimizer of the space has, a Range beside other values.
     """
 
     hidden: tuple[tuple[int, ...], ...] = ((20,),)
@@ -57,8 +64,53 @@ class Space:
     random: int | None = None
     random_seed: int = 0
 
+    if TYPE_CHECKING:  # more is taken than what is kept
+
+        def __init__(
+            self,
+            hidden: Any = ...,
+            activation: Any = ...,
+            batch_size: Any = ...,
+            optimizer: Any = ...,
+            learning_rate: Any = ...,
+            momentum: Any = ...,
+            weight_decay: Any = ...,
+            init_scale: Any = ...,
+            seeds: Any = ...,
+            random: int | None = ...,
+            random_seed: int = ...,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        """Check every axis and make it a tuple, or a Range."""
+        for axis in (*AXES, "seeds"):
+            object.__setattr__(self, axis, _checked_axis(axis, getattr(self, axis)))
+        if self.random is not None:
+            object.__setattr__(self, "random", check_whole("random", self.random, 1, MAX_TRIALS))
+        object.__setattr__(self, "random_seed", check_whole("random_seed", self.random_seed, 0, MAX_TRIALS))
+        if self.momentum != (0.9,) and not set(self.optimizer) & set(MOMENTUM_OPTIMIZERS):
+            raise no_momentum(self.optimizer)
+
+    def check_trials(self) -> None:
+        """Raise InputError for a Range without ``random``, and for more than ten million trials."""
+        for name in NUMBERS:
+            if isinstance(getattr(self, name), Range) and not self.random:
+                raise InputError(f"{name} is a range, expected values to make a grid of, or a number of random draws")
+        configurations = self.random or math.prod(len(getattr(self, axis)) for axis in AXES)
+        _check_count(configurations * len(self.seeds))
+
+    def check_search(self) -> None:
+        """Raise InputError for random draws: in a search a sampler draws, also from each Range."""
+        if self.random or self.random_seed:
+            raise InputError("random draws are a sweep of their own, expected none in a search")
+
     def trials(self) -> list[Trial]:
-        """All trials, seeds innermost; trials never differ only in a number that their optimiser does not use."""
+        """All trials, seeds innermost; trials never differ only in a number that their optimiser does not use.
+
+        Raises:
+            InputError: as `check_trials`.
+        """
+        self.check_trials()
         configurations = self._drawn() if self.random else itertools.product(*(getattr(self, axis) for axis in AXES))
         unique = dict.fromkeys(configured(configuration) for configuration in configurations)
         return [dataclasses.replace(trial, seed=seed) for trial in unique for seed in self.seeds]
@@ -93,6 +145,8 @@ def space_from(text: str) -> Space:
 
 AXES = tuple(field.name for field in dataclasses.fields(Space))[:8]
 NUMBERS = AXES[4:]
+"""The axes of numbers: those that may be a `Range`."""
+TABLES: dict[str, Any] = {"activation": ACTIVATIONS, "optimizer": OPTIMIZERS}
 
 
 def _values(axis: Axis) -> tuple[float, ...]:
@@ -114,116 +168,80 @@ def _draw(random: np.random.RandomState, axis: Any) -> Any:
     return math.exp(value) if axis.log else value
 
 
-def parse_number(text: Any, name: str = "value") -> float | Range:
-    """A number, or a Range from ``uniform:LOW:HIGH`` or ``log:LOW:HIGH``; raises InputError, which has the ``name``."""
-    try:
-        kind, *ends = str(text).split(":")
-        if isinstance(text, bool):
-            raise ValueError
-        if not ends:
-            return float(text)
-        low, high = map(float, ends)
-        if kind not in ("uniform", "log"):
-            raise ValueError
-        return Range(low, high, kind == "log")
-    except (TypeError, ValueError):
-        raise InputError(f"{name} is {text!r}, expected a number, uniform:LOW:HIGH or log:LOW:HIGH") from None
-
-
-def parse_seeds(text: Any) -> list[int]:
-    """Seeds from a number, or from ``FIRST:END`` (END left out); raises InputError."""
-    try:
-        ends = [int(part) for part in str(text).split(":")]
-        if isinstance(text, (bool, float)) or len(ends) > 2:
-            raise ValueError
-    except ValueError:
-        raise InputError(f"seeds are {text!r}, expected numbers or FIRST:END") from None
-    if len(ends) == 1:
-        return ends
-    if ends[1] <= ends[0]:
-        raise InputError(f"seeds {text!r} are none, expected FIRST:END with END after FIRST")
-    if ends[1] - ends[0] > MAX_TRIALS:
-        raise InputError(f"seeds {text!r} are {ends[1] - ends[0]:,}, expected at most {MAX_TRIALS:,}")
-    return list(range(*ends))
-
-
-def make_space(values: Mapping[str, Any], others: Sequence[str] = (), searched: bool = False) -> Space:
-    """A checked Space from lists of unparsed values by axis, as a command line or a TOML file has them.
-
-    Args:
-        values: by axis.
-        others: names that may stand beside them where they come from, for the message on an unknown one.
-        searched: whether a sampler will draw from it, so that ranges need no ``random``.
-
-    Raises:
-        InputError: an unknown axis, an empty or repeated one, a value that training cannot use, momentum that no
-            optimiser uses, a range without ``random``, more than ten million trials.
-    """
-    known = {field.name for field in dataclasses.fields(Space)}
-    for name in values:
-        if name not in known:
-            raise InputError(f"the space has an unknown key {name!r}, expected {', '.join(sorted({*known, *others}))}")
-    made: dict[str, Any] = {}
-    for name, given in values.items():
-        if name in ("random", "random_seed"):
-            made[name] = check_whole(name, given, 1 if name == "random" else 0, MAX_TRIALS)
-        else:
-            made[name] = _axis(name, cast(list[Any], given) if isinstance(given, list) else [given])
-    space = Space(**made)
-    _check(space, searched)
-    if "momentum" in made and not set(space.optimizer) & set(MOMENTUM_OPTIMIZERS):
-        users = " or ".join(MOMENTUM_OPTIMIZERS)
-        raise InputError(f"momentum is given for {', '.join(space.optimizer)}, expected the optimizer {users} too")
-    return space
-
-
-PARSERS: dict[str, Callable[[Any], Any]] = {"hidden": parse_hidden, "activation": str, "optimizer": str}
-
-
-def _axis(name: str, given: list[Any]) -> Any:
-    if name == "seeds":
-        parsed: list[Any] = [seed for part in given for seed in parse_seeds(part)]
-    elif name == "batch_size":
-        parsed = [check_whole(name, value, 1, MAX_TRIALS) for value in given]
-    else:
-        parsed = [PARSERS[name](value) if name in PARSERS else parse_number(value, name) for value in given]
-    if not parsed:
+def _checked_axis(name: str, given: Any) -> Any:
+    """The values of an axis as a tuple, or its Range."""
+    listed = given.tolist() if hasattr(given, "tolist") else given  # of NumPy, JAX or pandas
+    if isinstance(listed, Range) or not isinstance(listed, (list, tuple, range)) or _is_one_network(name, listed):
+        listed = [listed]
+    if len(cast("Sequence[Any]", listed)) > MAX_TRIALS:  # before a range of a million million seeds is a tuple
+        _check_count(len(cast("Sequence[Any]", listed)))
+    values = [_checked_value(name, value) for value in cast("Sequence[Any]", listed)]
+    if not values:
         raise InputError(f"{name} has no values, expected one or more")
-    if any(isinstance(value, Range) for value in parsed):
-        if len(parsed) > 1:
+    if any(isinstance(value, Range) for value in values):
+        if len(values) > 1:
             raise InputError(f"{name} has a range beside other values, expected one range or a list")
-        return parsed[0]
-    if len(set(parsed)) < len(parsed):
-        twice = next(value for value in parsed if parsed.count(value) > 1)
+        return values[0]
+    if len(set(values)) < len(values):
+        twice = next(value for value in values if values.count(value) > 1)
         raise InputError(f"{name} has {twice!r} twice, expected different values")
-    return tuple(parsed)
+    return tuple(values)
 
 
-def _check(space: Space, searched: bool) -> None:
-    """Raise InputError for a value that no trial can use; the data's own limits are checked with the data."""
-    for seed in space.seeds:
-        check_seed(seed)
-    for hidden in space.hidden:
+def _is_one_network(name: str, listed: Any) -> bool:
+    return name == "hidden" and isinstance(listed, tuple) and all(map(_is_whole, cast("tuple[Any, ...]", listed)))
+
+
+def _is_whole(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, numbers.Integral)
+
+
+def _checked_value(name: str, value: Any) -> Any:
+    """One value of an axis, of Python's own types; the data's own limits are checked with the data."""
+    if name == "hidden":
+        widths = value if isinstance(value, (list, tuple)) else [value]
+        if not all(map(_is_whole, cast("Sequence[Any]", widths))):
+            raise InputError(f"hidden is {value!r}, expected widths such as 20 or (20, 10), or () for none")
+        hidden = tuple(map(int, cast("Sequence[Any]", widths)))
         check_sizes((1, *hidden, 1))
-    for name, table in (("activation", ACTIVATIONS), ("optimizer", OPTIMIZERS)):
-        for value in getattr(space, name):
-            if value not in table:
-                raise InputError(f"{name} is {value!r}, expected one of {', '.join(table)}")
-    for name in NUMBERS:
-        axis: Axis = getattr(space, name)
-        if isinstance(axis, Range):
-            if not (space.random or searched):
-                raise InputError(f"{name} is a range, expected values to make a grid of, or a number of random draws")
-            if not (axis.low < axis.high and (axis.low > 0 or not axis.log)):
-                raise InputError(f"{name} has the range {axis.low:g}:{axis.high:g}, expected LOW < HIGH (log: 0 < LOW)")
-        for value in _values(axis):
-            if name == "init_scale":
-                if not (math.isfinite(value) and value > 0):
-                    raise InputError(f"init_scale is {value}, expected a positive finite number")
-            else:
-                check_hyperparameters(Hyperparameters()._replace(**{name: value}))
-    if searched and (space.random or space.random_seed):
-        raise InputError("random draws are a sweep of their own, expected none in a search")
-    configurations = 1 if searched else space.random or math.prod(len(getattr(space, axis)) for axis in AXES)
-    if configurations * len(space.seeds) > MAX_TRIALS:
-        raise InputError(f"the space has {configurations * len(space.seeds):,} trials, expected at most {MAX_TRIALS:,}")
+        return hidden
+    if name == "seeds":
+        if not _is_whole(value):
+            raise InputError(f"seeds are {value!r}, expected whole numbers such as range(8)")
+        return int(check_seed(int(value)))
+    if name == "batch_size":
+        return check_whole(name, int(value) if _is_whole(value) else value, 1, MAX_TRIALS)
+    if name in TABLES:
+        if not isinstance(value, str) or value not in TABLES[name]:
+            raise InputError(f"{name} is {value!r}, expected one of {', '.join(TABLES[name])}")
+        return str(value)
+    return _checked_range(name, value) if isinstance(value, Range) else _checked_number(name, value)
+
+
+def _checked_number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise InputError(f"{name} is {value!r}, expected a number or a Range")
+    number = float(value)
+    if name != "init_scale":
+        check_hyperparameters(Hyperparameters()._replace(**{name: number}))
+    elif not (math.isfinite(number) and number > 0):
+        raise InputError(f"init_scale is {number}, expected a positive finite number")
+    return number
+
+
+def _checked_range(name: str, given: Range) -> Range:
+    low, high, log = given
+    if not (low < high and (low > 0 or not log)):
+        raise InputError(f"{name} has the range {low:g}:{high:g}, expected LOW < HIGH (log: 0 < LOW)")
+    return Range(_checked_number(name, low), _checked_number(name, high), bool(log))
+
+
+def _check_count(trials: int) -> None:
+    if trials > MAX_TRIALS:
+        raise InputError(f"the space has {trials:,} trials, expected at most {MAX_TRIALS:,}")
+
+
+def no_momentum(optimizers: Sequence[str]) -> InputError:
+    """The error of a momentum that no optimiser of the space has."""
+    users = " or ".join(MOMENTUM_OPTIMIZERS)
+    return InputError(f"momentum is given for {', '.join(optimizers)}, expected the optimizer {users} too")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +22,10 @@ LECTURE_TEST = 300
 
 
 class Table(Dataset):
-    """A Dataset, of NumPy arrays, that knows its columns and classes. What is computed from it is a plain Dataset.
+    """A Dataset, of NumPy arrays, that knows its columns and classes.
+
+    What is made from its arrays is a plain Dataset, which `_replace`, `jax.tree.map`, `jax.device_put` and compiled
+    functions give: its columns are other ones.
 
     Attributes:
         preparation: how raw samples became its inputs.
@@ -36,6 +40,19 @@ class Table(Dataset):
     source: dict[str, Any]
     rows: tuple[NDArray[np.intp], NDArray[np.intp]]
     notes: tuple[str, ...]
+
+    def _replace(self, **changed: Any) -> Dataset:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A Dataset with these arrays in the place of the table's."""
+        return Dataset(*self)._replace(**changed)
+
+
+# Without this JAX would rebuild a Table without its attributes.
+jax.tree_util.register_pytree_with_keys(
+    Table,
+    lambda table: ([(jax.tree_util.GetAttrKey(name), getattr(table, name)) for name in table._fields], None),
+    lambda _, arrays: Dataset(*arrays),  # pyright: ignore[reportArgumentType] - no Table, on purpose
+    lambda table: (tuple(table), None),
+)
 
 
 def load_table(

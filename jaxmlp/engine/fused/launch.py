@@ -69,7 +69,7 @@ def fused_refusal(sizes: Sequence[int], config: Config, dtype: Any, threads: int
 
     Args:
         sizes: ``(n_0, .., n_L)``, padded or not.
-        config: activation, batch size and optimiser matter.
+        config: activation, batch size, optimiser and output matter.
         dtype: of the parameters.
         threads: as in `fused_epochs`.
     """
@@ -78,6 +78,8 @@ def fused_refusal(sizes: Sequence[int], config: Config, dtype: Any, threads: int
         return f"the fused kernel has no optimiser {getattr(config.optimizer, '__name__', config.optimizer)!r}"
     if _activations(config, len(sizes) - 2) is None:
         return f"the fused kernel has no activation but {', '.join(ACTIVATIONS)}"
+    if config.output != "softmax":
+        return f"the fused kernel has no output but softmax, not {config.output!r}"
     name = "-".join(map(str, sizes))
     if block > THREADS:
         return f"{name} takes {block:,} threads of a fused program, expected at most {THREADS:,}"

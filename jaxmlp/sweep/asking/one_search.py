@@ -18,9 +18,10 @@ from jaxmlp.sweep.asking.studies import Final, ask, check_study, give_up, tell, 
 from jaxmlp.sweep.asking.suggesting import searched, trials_of
 from jaxmlp.sweep.findings import Results, summary
 from jaxmlp.sweep.one_call import Pool, announced, executor_of, manifest_of
-from jaxmlp.sweep.preparation import Say, SweepConfig, prepared_data, prepared_engine, values_of
+from jaxmlp.sweep.preparation import Say, SweepConfig, prepared_data, prepared_engine
 from jaxmlp.sweep.runner import run_sweep
-from jaxmlp.sweep.space import Space, make_space
+from jaxmlp.sweep.space import Space
+from jaxmlp.sweep.space_text import make_space
 from jaxmlp.sweep.store import Asked, reading
 
 __all__ = ["Searched", "search"]
@@ -88,7 +89,8 @@ def search(
     check_whole("batch", batch, 1)
     check_seed(seed)
     load_optuna()
-    space = space if isinstance(space, Space) else make_space(values_of(space), searched=True)
+    space = space if isinstance(space, Space) else make_space(space, searched=True)
+    space.check_search()
     if not searched(space):
         raise InputError("the space has one configuration, expected an axis with several values or a range")
     sampler = "tpe" if study is None and sampler is None else sampler
