@@ -22,7 +22,7 @@ from jaxmlp import choices
 AXES: dict[str, str] = {
     "hidden": "networks by the units of their hidden layers: 20 10 are two networks, 20,10 is one with two layers, "
     "none has no hidden layer (20)",
-    "activation": "phi of the hidden layers: sigmoid, tanh, relu, identity (sigmoid)",
+    "activation": f"phi of the hidden layers: {', '.join(choices.ACTIVATIONS)} (sigmoid)",
     "batch_size": "samples per update (1)",
     "optimizer": "sgd, momentum, nesterov or adam (sgd)",
     "learning_rate": "eta of the update, above 0 (0.2)",

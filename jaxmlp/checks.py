@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, cast
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "MAX_INT", "Floats", "InputError", "Integers", "check_finite", "check_held", "check_kind", "check_labels",
-    "check_number", "check_orders", "check_seed", "check_sizes", "check_weights", "check_whole", "class_weights",
-    "sizes_of",
+    "MAX_INT", "Floats", "InputError", "Integers", "check_finite", "check_flag", "check_held", "check_kind",
+    "check_labels", "check_number", "check_one_of", "check_orders", "check_seed", "check_sizes", "check_weights",
+    "check_whole", "class_weights", "sizes_of",
 ]  # fmt: skip
 
 Floats = NDArray[np.floating[Any]]
@@ -82,6 +82,21 @@ def check_kind(name: str, value: Any, kind: Any, expected: str) -> Any:
     if not isinstance(value, kind):
         raise InputError(f"{name} is {' '.join(repr(value).split()):.60}, expected {expected}")
     return value
+
+
+def check_one_of(name: str, value: Any, names: Iterable[str]) -> Any:
+    """``value``; raises InputError unless it is one of the ``names``."""
+    known = list(names)
+    if not isinstance(value, str) or value not in known:
+        raise InputError(f"{name} is {value!r:.60}, expected one of {', '.join(known)}")
+    return value
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """``value``; raises InputError unless it is True or False, Python's or NumPy's."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} is {' '.join(repr(value).split()):.60}, expected True or False")
+    return bool(value)
 
 
 def check_orders(orders: NDArray[Any], n: int) -> None:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxmlp.checks import InputError, check_kind
+from jaxmlp.checks import InputError, check_kind, check_one_of
 from jaxmlp.showing import fields, params_page, shown
 
 __all__ = [
@@ -87,9 +87,7 @@ def hidden_activations(activation: Activations, n_hidden: int) -> tuple[Activati
     check_kind("activation", activation, (str, tuple, list), f"one of {', '.join(ACTIVATIONS)}, or one per layer")
     rows: list[Activation] = []
     for row in (activation,) if one else activation:
-        if isinstance(row, str) and row not in ACTIVATIONS:
-            raise InputError(f"activation is {row!r}, expected one of {', '.join(ACTIVATIONS)}")
-        rows.append(ACTIVATIONS[row] if isinstance(row, str) else row)
+        rows.append(row if isinstance(row, Activation) else ACTIVATIONS[check_one_of("activation", row, ACTIVATIONS)])
     rows *= n_hidden if one else 1
     if len(rows) != n_hidden:
         raise InputError(f"{len(rows)} activations given, expected one, or one for each of {n_hidden} hidden layers")
@@ -98,9 +96,7 @@ def hidden_activations(activation: Activations, n_hidden: int) -> tuple[Activati
 
 def output_of(name: str) -> Output:
     """The row of the table of outputs; raises InputError for an unknown name."""
-    if name not in OUTPUTS:
-        raise InputError(f"output is {name!r}, expected one of {', '.join(OUTPUTS)}")
-    return OUTPUTS[name]
+    return OUTPUTS[check_one_of("output", name, OUTPUTS)]
 
 
 def pre_activation(layer: Layer, h: Array) -> Array:

@@ -96,6 +96,23 @@ def test_files_and_extras_that_it_names_are_there() -> None:
 
 
 @pytest.mark.slow
+def test_what_contributors_are_sent_to_is_there() -> None:
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
+    assert max(map(len, text.splitlines())) <= 120
+    files = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.*") if ".venv" not in path.parts]
+    named = re.findall(r"(?<![\w/])((?:[\w.]+/)*\w+\.(?:pyi?|js))\b", text)
+    assert len(named) > 15
+    assert [name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in files)] == ["NAME.py"] * 2
+    for file, test in re.findall(r"(tests/\w+\.py)::(\w+)", text):
+        assert f"def {test}(" in (ROOT / file).read_text()
+    # Every room of the library, and no other.
+    rooms = set(re.findall(r"`(\w+)/?`", text.split("## The rooms")[1].split("## What always holds")[0]))
+    library = {
+        path.stem for path in (ROOT / "jaxmlp").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert library - rooms == {"__init__"}
+
+
 def test_every_command_runs(tmp_path: Path) -> None:
     iris = load_table("iris")
     names = [f"c{place}" for place in range(4)]

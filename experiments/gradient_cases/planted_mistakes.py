@@ -91,8 +91,8 @@ def _jacobian_again(at: Backward) -> Array:
     return at.h[-1] * (at.delta - jnp.sum(at.h[-1] * at.delta, axis=-1, keepdims=True))
 
 
-CURVED = ("sigmoid", "tanh")
-BENT = ("sigmoid", "tanh", "relu")
+CURVED = tuple(name for name, phi in ACTIVATIONS.items() if phi.second_derivative is not jnp.zeros_like)
+BENT = tuple(name for name in ACTIVATIONS if name != "identity")
 MISTAKES: dict[str, Mistake] = {
     "missing-derivative": Mistake("delta without phi'", 1, "delta", "misses the derivative", hidden=_passed,
                                   activations=BENT),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -13,7 +13,6 @@ from jaxmlp import (
     Dataset,
     History,
     Hyperparameters,
-    InputError,
     KeyStream,
     LectureStream,
     Params,
@@ -24,6 +23,7 @@ from jaxmlp import (
     runtime,
     train_epochs,
 )
+from jaxmlp.checks import check_one_of
 from jaxmlp.network import hidden_activations
 from jaxmlp.showing import fields, shown
 from jaxmlp.training import check_training
@@ -60,13 +60,6 @@ class Result(NamedTuple):
     snapshots: tuple[Params, ...] = ()
 
 
-def choose(what: str, name: str, table: dict[str, Any]) -> Any:
-    """``table[name]``; raises InputError with the possible names."""
-    if name not in table:
-        raise InputError(f"{what} is {name!r}, expected one of {', '.join(table)}")
-    return table[name]
-
-
 def epochs_per_call(epochs: int, samples: int, params: Params) -> int:
     """How many epochs one compiled call trains: a divisor of ``epochs``, so that one compiled program is enough.
 
@@ -98,8 +91,8 @@ def run(
     """
     runtime.configure(settings.dtype)
     table = load_table("digits", dtype=settings.dtype) if table is None else table
-    stream = choose("randomness", settings.randomness, RANDOMNESS)(settings.seed)
-    gradient_function = choose("gradient", settings.gradient, GRADIENTS)(settings.activation)
+    stream = RANDOMNESS[check_one_of("randomness", settings.randomness, RANDOMNESS)](settings.seed)
+    gradient_function = GRADIENTS[check_one_of("gradient", settings.gradient, GRADIENTS)](settings.activation)
     hyperparameters = Hyperparameters(settings.learning_rate)
     config = Config(settings.activation, settings.batch_size)
     hidden_activations(settings.activation, len(settings.hidden))

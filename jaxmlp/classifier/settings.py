@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from jaxmlp.checks import InputError, check_number, check_seed, check_sizes, check_whole
+from jaxmlp.checks import InputError, check_flag, check_number, check_seed, check_sizes, check_whole
 from jaxmlp.classifier.stopping import FitConfig
 from jaxmlp.network import ActivationName, hidden_activations
 from jaxmlp.optimizers import Hyperparameters, check_hyperparameters, optimizer_of
@@ -55,8 +55,7 @@ def check_settings(parameters: Mapping[str, Any]) -> Settings:
         check_number(name, p[name], 0, math.inf)
     check_hyperparameters(Hyperparameters(p["learning_rate"], p["momentum"]))
     for name in ("early_stopping", "warm_start"):
-        if not isinstance(p[name], (bool, np.bool_)):
-            raise InputError(f"{name} is {p[name]!r}, expected True or False")
+        check_flag(name, p[name])
     if not 0 < check_number("validation_fraction", p["validation_fraction"], 0, 1) < 1:
         raise InputError(f"validation_fraction is {p['validation_fraction']}, expected a share between 0 and 1")
     batch_size = 0 if p["batch_size"] == "auto" else check_whole("batch_size", p["batch_size"], 1)

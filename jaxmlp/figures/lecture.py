@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
@@ -41,20 +42,26 @@ def mistakes(images: NDArray[Any], labels: NDArray[Any], probabilities: NDArray[
     The bar of the right digit is green, that of the predicted one orange. The first 40 are drawn.
     """
     shown, columns = min(len(images), 40), 4
-    rows = max(1, -(-shown // columns))
-    figure = Picture(figsize=(13, 1.55 * rows + 0.7), layout="constrained")
-    figure.suptitle(title if shown == len(images) else f"{title}; {shown} of them are drawn")
-    grid = figure.subplots(rows, 2 * columns, squeeze=False, width_ratios=[1, 1.6] * columns)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    cells = grid.reshape(-1, 2)[:shown]
-    for (left, right), image, label, shares in zip(cells, images, labels, probabilities, strict=False):
+    width, cell_width, cell_height, title_height = 13.0, 3.25, 1.55, 0.7  # inches
+    height = cell_height * max(1, -(-shown // columns)) + title_height
+    # All cells have the same few words, so their room is known: a layout that measures it takes as long as the drawing.
+    figure = Picture(figsize=(width, height))
+    heading = title if shown == len(images) else f"{title}; {shown} of them are drawn"
+    figure.suptitle(heading, y=1 - 0.08 / height)
+
+    def place(left: float, bottom: float, wide: float, high: float) -> Axes:
+        return figure.add_axes((left / width, bottom / height, wide / width, high / height))
+
+    for number, (image, label, shares) in enumerate(zip(images[:shown], labels, probabilities, strict=False)):
+        row, column = divmod(number, columns)
+        x, y = column * cell_width, height - title_height - (row + 1) * cell_height
+        left, right = place(x + 0.05, y + 0.35, 1.05, 1.05), place(x + 1.55, y + 0.24, 1.62, 1.18)
         taken = int(np.argmax(shares))
+        left.set_axis_off()
         left.imshow(image, cmap="gray", vmin=0, vmax=16)
-        left.set_title(f"{label}, taken for {taken}", fontsize=9)
+        left.set_title(f"{label}, taken for {taken}", fontsize=9, pad=3)
         colours = ["#999999"] * len(shares)
         colours[int(label)], colours[taken] = OKABE_ITO[2], OKABE_ITO[1]
-        right.set_axis_on()
         right.bar(range(len(shares)), 100 * shares, color=colours)
         right.set_ylim(0, 100)
         right.set_yticks([0, 50, 100], ["0", "50", "100 %"], fontsize=7)

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from jaxmlp.checks import InputError, sizes_of
+from jaxmlp.checks import InputError, check_flag, check_one_of, sizes_of
 from jaxmlp.classifier import MLPClassifier, MLPRegressor, NetworkEstimator, check_settings
 from jaxmlp.models.model import Model
 from jaxmlp.models.scalers import scaler_of, scaler_to_json
@@ -146,8 +146,8 @@ def _network(model: Model, kept: dict[str, Any]) -> Any:
     if settings.hidden != sizes[1:-1] or settings.config.training.activation != model.activation:
         raise InputError("its classifier's parameters are those of another network")
     numeric = kind == "MLPRegressor"
-    if not isinstance(kind, str) or kind not in KINDS or type(kept["column"]) is not bool:
-        raise InputError(f"its estimator is {kind!r:.40}, expected one of {', '.join(KINDS)}")
+    check_one_of("its estimator", kind, KINDS)
+    check_flag("its column", kept["column"])
     if (model.output == "identity") != numeric:
         raise InputError(f"its output is {model.output}, expected that of an {kind}")
     epochs, losses = kept["epochs"], _numbers(kept["loss_curve"])

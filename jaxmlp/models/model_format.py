@@ -19,7 +19,7 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import save as to_bytes
 
-from jaxmlp.checks import InputError, check_sizes, sizes_of
+from jaxmlp.checks import InputError, check_one_of, check_sizes, sizes_of
 from jaxmlp.models.model import Model
 from jaxmlp.network import OUTPUTS, Layer, Params, hidden_activations, output_of
 from jaxmlp.tables import preparation_of
@@ -195,8 +195,7 @@ def decode(data: bytes) -> Model:
     preparation, output = content.get("preparation"), content.get("output", "softmax")
     if preparation is not None or content["format"] == 2:
         preparation = preparation_of(preparation, sizes_of(params)[0])
-    if not isinstance(output, str) or output not in OUTPUTS:
-        raise InputError(f"its output is {output!r:.40}, expected one of {', '.join(OUTPUTS)}")
+    check_one_of("its output", output, OUTPUTS)
     return Model(params, activation, labels, cast(Any, details), cast(Any, classifier), preparation, output)
 
 

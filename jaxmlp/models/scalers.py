@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
-from jaxmlp.checks import InputError
+from jaxmlp.checks import InputError, check_one_of
 
 __all__ = ["scaler_of", "scaler_to_json"]
 
@@ -47,8 +47,7 @@ def _array_to_json(kind: str, value: Any) -> Any:
 
 def scaler_of(kind: Any, parameters: Any, attributes: Any, n_in: int) -> Any:
     """The fitted scaler of ``n_in`` columns that `scaler_to_json` was given; raises InputError for anything else."""
-    if not isinstance(kind, str) or kind not in SCALERS:
-        raise InputError(f"a step is {kind!r:.40}, expected one of {', '.join(SCALERS)}")
+    kind = check_one_of("a step", kind, SCALERS)
     made, known = SCALERS[kind][0](), SCALERS[kind][1]
     if not isinstance(parameters, dict) or set(cast(Any, parameters)) != set(made.get_params()):
         raise InputError(f"the {kind} has other parameters than expected")

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from jaxmlp.checks import InputError
+from jaxmlp.checks import InputError, check_one_of
 from jaxmlp.choices import DEVICES
 from jaxmlp.runtime.installation import install_command
 
@@ -17,8 +17,7 @@ def choose_device(device: str) -> None:
     How much of a GPU's memory JAX takes is left to JAX's own settings. Raises InputError for another name, where JAX
     finds no such device, or where it already runs on the other kind.
     """
-    if device not in DEVICES:
-        raise InputError(f"device is {device!r}, expected one of {', '.join(DEVICES)}")
+    check_one_of("device", device, DEVICES)
     if device == "auto":
         return
     if device == "cpu" and not started():
@@ -31,8 +30,7 @@ def choose_device(device: str) -> None:
 
 def find_device(device: str) -> Any:
     """The first `jax.Device` that is a "cpu" or a "gpu" (starts JAX); raises InputError for another name or none."""
-    if device not in DEVICES[1:]:
-        raise InputError(f"device is {device!r}, expected one of {', '.join(DEVICES)}")
+    check_one_of("device", device, DEVICES[1:])
     try:
         return jax.devices(device)[0]
     except (RuntimeError, AssertionError):  # an AssertionError if JAX_PLATFORMS names no existing platform

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from jaxmlp import runtime
-from jaxmlp.checks import InputError, check_held, check_whole
+from jaxmlp.checks import InputError, check_held, check_one_of, check_whole
 from jaxmlp.data import Dataset
 from jaxmlp.engine import Data, device_mesh, hold_out, lanes_of, load_kernel
 from jaxmlp.entrance import check_dataset
@@ -61,8 +61,7 @@ def prepared_data(dataset: Dataset, config: SweepConfig) -> Data:
         check_whole("validation", config.validation, 0)
     if check_whole("halving", config.halving, 0) == 1:
         raise InputError("halving is 1, expected 0 for none or a factor of 2 or more")
-    if config.by not in BY:
-        raise InputError(f"by is {config.by!r}, expected one of {', '.join(BY)}")
+    check_one_of("by", config.by, BY)
     check_dataset(dataset)
     dtype = str(dataset.x_train.dtype)
     runtime.configure_sweep(dtype)
@@ -105,8 +104,7 @@ def choose_engine(engine: str, local: bool = True) -> tuple[str, list[str]]:
     On a GPU the fused engine was measured faster with 64 to 16,384 networks. With an executor it is the scan, since
     nobody knows the devices of its workers. It is also the scan where NVIDIA Warp is missing.
     """
-    if engine not in (*ENGINES, "auto"):
-        raise InputError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}, auto")
+    check_one_of("engine", engine, (*ENGINES, "auto"))
     on_cpu = device_mesh().devices.flat[0].platform == "cpu"
     if engine == "fused" and on_cpu:
         return engine, ["on a CPU the scan is faster than the fused engine, which is made for GPUs"]

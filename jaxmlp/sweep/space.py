@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from jaxmlp.checks import InputError, check_seed, check_sizes, check_whole
+from jaxmlp.checks import InputError, check_one_of, check_seed, check_sizes, check_whole
 from jaxmlp.network import ACTIVATIONS
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
 from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial
@@ -212,9 +212,7 @@ def _checked_value(name: str, value: Any) -> Any:
     if name == "batch_size":
         return check_whole(name, int(value) if _is_whole(value) else value, 1, MAX_TRIALS)
     if name in TABLES:
-        if not isinstance(value, str) or value not in TABLES[name]:
-            raise InputError(f"{name} is {value!r}, expected one of {', '.join(TABLES[name])}")
-        return str(value)
+        return str(check_one_of(name, value, TABLES[name]))
     return _checked_range(name, value) if isinstance(value, Range) else _checked_number(name, value)
 
 

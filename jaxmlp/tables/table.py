@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp.checks import InputError, check_kind, check_seed
+from jaxmlp.checks import InputError, check_flag, check_seed
 from jaxmlp.data import Dataset, one_hot
 from jaxmlp.entrance import check_dataset, check_dtype
 from jaxmlp.tables.preparation import Preparation
@@ -88,7 +88,7 @@ def load_table(
     Source: lecture, step 1, for other data.
     """
     dtype = check_dtype(dtype)
-    check_kind("keep_constant", keep_constant, bool, "True or False")
+    check_flag("keep_constant", keep_constant)
     digits = isinstance(source, str) and source == "digits"
     found = read_columns(source, target, drop)
     if found.labels is None:

@@ -132,7 +132,7 @@ def epochs_kernel(
 
     Args:
         sizes: ``(n_0, .., n_L)``.
-        activations: of `jaxmlp.engine.fused.passes.KINDS`, one per hidden layer.
+        activations: of `jaxmlp.engine.fused.shares.KINDS`, one per hidden layer.
         optimizer: of `jaxmlp.engine.fused.shares.COPIES`.
         decays: whether there is weight decay.
         batched: whether the batch size is over 1.

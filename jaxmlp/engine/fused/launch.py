@@ -18,7 +18,7 @@ from jax import Array
 
 from jaxmlp.checks import InputError, sizes_of
 from jaxmlp.data import Dataset
-from jaxmlp.engine.fused.shares import COPIES, Division, divide, thread_size, warps
+from jaxmlp.engine.fused.shares import COPIES, KINDS, Division, divide, thread_size, warps
 from jaxmlp.network import ACTIVATIONS, hidden_activations
 from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, adam
 from jaxmlp.runtime import install_command
@@ -58,10 +58,10 @@ def _optimizer(config: Config) -> str | None:
 
 
 def _activations(config: Config, n_hidden: int) -> tuple[str, ...] | None:
-    """Names of the hidden layers' activations, or None where one is not of the table."""
-    names = {id(row): name for name, row in ACTIVATIONS.items()}
-    found = tuple(names.get(id(phi), "") for phi in hidden_activations(config.activation, n_hidden))
-    return found if all(found) else None
+    """Names of the hidden layers' activations, or None where the kernel does not have one of them."""
+    names = {id(row): name for name, row in ACTIVATIONS.items() if name in KINDS}
+    known = tuple(names.get(id(phi), "") for phi in hidden_activations(config.activation, n_hidden))
+    return known if all(known) else None
 
 
 def fused_refusal(sizes: Sequence[int], config: Config, dtype: Any, threads: int | None = None) -> str | None:
@@ -77,7 +77,7 @@ def fused_refusal(sizes: Sequence[int], config: Config, dtype: Any, threads: int
     if optimizer is None:
         return f"the fused kernel has no optimiser {getattr(config.optimizer, '__name__', config.optimizer)!r}"
     if _activations(config, len(sizes) - 2) is None:
-        return f"the fused kernel has no activation but {', '.join(ACTIVATIONS)}"
+        return f"the fused kernel has no activation but {', '.join(KINDS)}"
     if config.output != "softmax":
         return f"the fused kernel has no output but softmax, not {config.output!r}"
     name = "-".join(map(str, sizes))

@@ -15,14 +15,11 @@ from typing import Any, NamedTuple
 
 import warp as wp
 
-from jaxmlp.engine.fused.shares import Share, divide
+from jaxmlp.engine.fused.shares import KINDS, Share, divide
 
 __all__ = [
-    "KINDS", "Plan", "backward_layer", "block_sum", "element", "everywhere", "forward_layer", "loss_and_delta", "plan",
+    "Plan", "backward_layer", "block_sum", "element", "everywhere", "forward_layer", "loss_and_delta", "plan",
 ]  # fmt: skip
-
-KINDS = ("identity", "sigmoid", "tanh", "relu")
-"""Names of `jaxmlp.ACTIVATIONS`; the kernel knows them by their number."""
 
 
 class Plan(NamedTuple):

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COPIES", "Division", "Share", "divide", "thread_size", "warps"]
+__all__ = ["COPIES", "KINDS", "Division", "Share", "divide", "thread_size", "warps"]
 
 COPIES = {"sgd": 1, "momentum": 2, "nesterov": 2, "adam": 3}
 """Numbers kept of each parameter by optimiser: itself, and its velocity or two moments."""
+KINDS = ("identity", "sigmoid", "tanh", "relu")
+"""Names of `jaxmlp.ACTIVATIONS`; the kernel knows them by their number."""
 
 
 class Share(NamedTuple):

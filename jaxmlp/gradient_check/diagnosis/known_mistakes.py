@@ -22,7 +22,7 @@ from jaxmlp.gradient_check.diagnosis.plain_network import (
 
 __all__ = ["BackwardState", "bias_gradients", "deltas", "expected_delta", "factor_words", "leaves", "weight_gradients"]
 
-CURVED = ("sigmoid", "tanh")
+CURVED = tuple(name for name, phi in ACTIVATIONS.items() if phi.curved)
 
 
 class BackwardState(NamedTuple):

@@ -30,21 +30,25 @@ Floats: TypeAlias = NDArray[Any]
 
 
 class Activation(NamedTuple):
-    """``value`` is phi(g); ``slope`` is its derivative, written in terms of h."""
+    """``value`` is phi(g); ``slope`` is its derivative, written in terms of h.
+
+    ``curved``: whether the derivative changes from place to place, and not only from piece to piece.
+    """
 
     value: Callable[[Floats], Floats]
     slope: Callable[[Floats], Floats]
+    curved: bool = True
 
 
 def _leaky(a: float) -> Activation:
-    return Activation(lambda g: np.where(g > 0, g, a * g), lambda h: np.where(h > 0, 1.0, a))
+    return Activation(lambda g: np.where(g > 0, g, a * g), lambda h: np.where(h > 0, 1.0, a), False)
 
 
 ACTIVATIONS: dict[str, Activation] = {
     "sigmoid": Activation(lambda g: 0.5 * (1 + np.tanh(g / 2)), lambda h: h * (1 - h)),
     "tanh": Activation(np.tanh, lambda h: 1 - h * h),
-    "relu": Activation(lambda g: np.maximum(g, 0), lambda h: np.where(h > 0, 1.0, 0.0)),
-    "identity": Activation(lambda g: g, np.ones_like),
+    "relu": Activation(lambda g: np.maximum(g, 0), lambda h: np.where(h > 0, 1.0, 0.0), False),
+    "identity": Activation(lambda g: g, np.ones_like, False),
     **{f"leaky relu {a:g}": _leaky(a) for a in (0.01, 0.1, 0.2)},
 }
 # What may stand at the end of a network: an activation and what is summed over outputs and samples.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmlp.checks import InputError
+from jaxmlp.checks import InputError, check_one_of
 from jaxmlp.choices import SAMPLERS
 from jaxmlp.runtime import install_command
 
@@ -45,8 +45,7 @@ def make_sampler(name: str, seed: int, number: int, size: int) -> Any:
         InputError: an unknown name, a package that it needs is missing.
     """
     samplers = load_optuna().samplers
-    if name not in SAMPLERS:
-        raise InputError(f"sampler is {name!r}, expected one of {', '.join(SAMPLERS)}")
+    check_one_of("sampler", name, SAMPLERS)
     if (package := NEEDS.get(name)) and find_spec(package) is None:
         raise InputError(f"the sampler {name} needs the package {package}: {install_command('', package)}")
     start = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxmlp.checks import InputError
+from jaxmlp.checks import InputError, check_one_of
 from jaxmlp.choices import ENGINES
 from jaxmlp.engine import BlockConfig, Data, fused_refusal, ladder_width, layout, load_kernel
 from jaxmlp.sweep.blocks.continuing import Kept
@@ -135,9 +135,7 @@ def with_engine(config: BlockConfig, data: Data, engine: str) -> BlockConfig:
     Raises:
         InputError: another engine, or the fused one where NVIDIA Warp is not installed.
     """
-    if engine not in ENGINES:
-        raise InputError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
-    if engine == "scan":
+    if check_one_of("engine", engine, ENGINES) == "scan":
         return config
     load_kernel()
     return config if refusal(config, data) else dataclasses.replace(config, engine=engine)
