@@ -267,10 +267,13 @@ def test_a_sweep_where_jax_has_computed_before_warns_that_it_is_slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     given = load_table("wine"), {"hidden": [3]}, tmp_path / "s"
-    monkeypatch.setattr(jaxmlp.sweep.one_call, "run_sweep", lambda *_, **__: None)
+    monkeypatch.setattr(jaxmlp.sweep.session, "run_sweep", lambda *_, **__: None)
     monkeypatch.setattr(jaxmlp.runtime, "compiles_whole_loops", lambda: True)
     jaxmlp.sweep.run(*given)
     assert not recwarn
     monkeypatch.setattr(jaxmlp.runtime, "compiles_whole_loops", lambda: False)
-    with pytest.warns(UserWarning, match=r"call jaxmlp.runtime.configure_sweep\('float32'\) before it computes"):
+    with pytest.warns(
+        UserWarning, match=r"call jaxmlp.runtime.configure_sweep\('float32'\) before it computes"
+    ) as told:
         jaxmlp.sweep.run(*given)
+    assert told[0].filename == __file__

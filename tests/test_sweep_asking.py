@@ -33,6 +33,7 @@ from jaxmlp.sweep import (
     store,
     study_of,
 )
+from jaxmlp.sweep import session as sessions
 from jaxmlp.sweep.asking import one_search, samplers, studies, suggesting
 from jaxmlp.sweep.blocks import streaming
 from jaxmlp.sweep.space import space_from
@@ -116,9 +117,10 @@ def test_a_batch_is_asked_for_before_any_of_it_is_trained(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
+    modules: dict[str, Any] = {"ask": one_search, "run_sweep": sessions}
 
     def noted(name: str) -> Callable[..., Any]:
-        call = getattr(one_search, name)
+        call = getattr(modules[name], name)
 
         def stepped(*of: Any, **how: Any) -> Any:
             steps.append(name)
@@ -126,8 +128,8 @@ def test_a_batch_is_asked_for_before_any_of_it_is_trained(
 
         return stepped
 
-    for name in ("ask", "run_sweep"):
-        monkeypatch.setattr(one_search, name, noted(name))
+    for name, module in modules.items():
+        monkeypatch.setattr(module, name, noted(name))
     made = look(None, data, VALUES, tmp_path / "s", sampler="random")
     assert steps == ["run_sweep", *["ask", "run_sweep"] * 3]
     with store.opened(tmp_path / "s") as connection:
@@ -200,7 +202,7 @@ def killed_at(moments: random.Random, monkeypatch: pytest.MonkeyPatch, most: int
 
     monkeypatch.setattr(studies, "suggest", step(suggesting.suggest, after=moments.random() < 0.5))
     monkeypatch.setattr(one_search.store, "extend", step(store.extend, after=moments.random() < 0.5))
-    monkeypatch.setattr(one_search, "run_sweep", step(one_search.run_sweep, after=moments.random() < 0.5))
+    monkeypatch.setattr(sessions, "run_sweep", step(sessions.run_sweep, after=moments.random() < 0.5))
     monkeypatch.setattr(optuna.Study, "tell", step(optuna.Study.tell))
     monkeypatch.setattr(optuna.Study, "add_trial", step(optuna.Study.add_trial))
 
@@ -309,7 +311,7 @@ def test_in_a_storage_a_kill_leaves_what_was_not_written_down_as_failed_and_the_
                 raise Killed
             return 0.0
 
-        patch.setattr(one_search, "run_sweep", run_sweep)
+        patch.setattr(sessions, "run_sweep", run_sweep)
         with pytest.raises(Killed):
             look(mine(), data, VALUES, tmp_path / "s")
     assert [each.state.name for each in mine().trials] == ["FAIL"] * 4 + ["RUNNING"] * 8

@@ -18,7 +18,7 @@ from experiments.support.own_data import DataConfig
 from experiments.sweep_actions import estimate, running
 from jaxmlp import load_digits, runtime
 from jaxmlp.engine import Data, data_hash, hold_out
-from jaxmlp.sweep import Space, make_space, one_call, preparation, store
+from jaxmlp.sweep import Space, make_space, preparation, session, store
 from jaxmlp.sweep.space import Range
 from tests.helpers import random_dataset, rejects
 
@@ -234,18 +234,18 @@ SWEEP = store.Sweep(4, store.Identity('{"seeds": [1]}', "data", 3, 0), NOW)
 
 def test_a_resumed_sweep_says_what_is_there() -> None:
     counts = {"done": 1000, "diverged": 2, "pruned": 30, "failed": 4, "pending": 5}
-    assert list(one_call.announced(SWEEP, True, [SWEEP], counts, NOW)) == [
+    assert list(session.announced(SWEEP, True, [SWEEP], counts, NOW)) == [
         "sweep 4, resumed: 1,002 of 1,041 trials are there"
     ]
 
 
 def test_a_resumed_sweep_says_what_changed_since_it_began() -> None:
-    _, said = one_call.announced(SWEEP, True, [], {"done": 1}, {**NOW, "engine": "fused"})
+    _, said = session.announced(SWEEP, True, [], {"done": 1}, {**NOW, "engine": "fused"})
     assert said == "  (since it began, engine changed: further trials may differ in their last bits)"
     old = SWEEP._replace(environment={**runtime.environment(), "cores": -1})  # of a time before there were engines
-    _, said = one_call.announced(old, True, [], {"done": 1}, NOW)
+    _, said = session.announced(old, True, [], {"done": 1}, NOW)
     assert said.startswith("  (since it began, cores changed: ")
-    assert list(one_call.announced(old, False, [], {"done": 1}, NOW)) == ["sweep 4, new: 1 of 1 trials are there"]
+    assert list(session.announced(old, False, [], {"done": 1}, NOW)) == ["sweep 4, new: 1 of 1 trials are there"]
 
 
 def test_a_new_sweep_is_compared_with_the_newest_there() -> None:
@@ -254,16 +254,16 @@ def test_a_new_sweep_is_compared_with_the_newest_there() -> None:
         store.Sweep(1, identity, {}),
         store.Sweep(2, store.Identity(json.dumps({"seeds": [2], "hidden": [2]}), "other", 4, 2), {}),
     ]
-    _, said = one_call.announced(store.Sweep(3, identity, {}), False, others, {}, NOW)
+    _, said = session.announced(store.Sweep(3, identity, {}), False, others, {}, NOW)
     assert said == "  (not sweep 2 resumed: another seeds, dataset, epochs, halving)"
-    _, said = one_call.announced(store.Sweep(3, identity._replace(epochs=4), {}), False, others[:1], {}, NOW)
+    _, said = session.announced(store.Sweep(3, identity._replace(epochs=4), {}), False, others[:1], {}, NOW)
     assert said == "  (not sweep 1 resumed: another epochs)"
 
 
 def test_what_a_sweep_is_known_by_and_where_it_ran_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[dict[str, Any]] = []
     totals: list[float] = []
-    monkeypatch.setattr(one_call, "run_sweep", lambda *_, **how: called.append(how))
+    monkeypatch.setattr(session, "run_sweep", lambda *_, **how: called.append(how))
     monkeypatch.setattr(running, "git_commit", lambda: "abc+")
     bar = command_line.bar(1, "trial")
     monkeypatch.setattr(command_line, "bar", lambda *_: contextlib.nullcontext(bar))

@@ -1,6 +1,6 @@
 from . import findings as findings
-from . import one_call as one_call
 from . import preparation as preparation
+from . import session as session
 from . import store as store
 from .asking import SAMPLERS as SAMPLERS
 from .asking import Searched as Searched
@@ -23,13 +23,13 @@ from .halving import BY as BY
 from .halving import planned as planned
 from .halving import rungs as rungs
 from .halving import survivors as survivors
-from .one_call import Pool as Pool
 from .one_call import run as run
 from .preparation import SweepConfig as SweepConfig
 from .preparation import prepared as prepared
 from .runner import ATTEMPTS as ATTEMPTS
 from .runner import IN_FLIGHT as IN_FLIGHT
 from .runner import run_sweep as run_sweep
+from .session import Pool as Pool
 from .space import Range as Range
 from .space import Space as Space
 from .space_text import make_space as make_space

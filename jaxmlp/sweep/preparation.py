@@ -15,7 +15,7 @@ from jaxmlp.sweep.space import Space
 from jaxmlp.sweep.trial import Trial
 from jaxmlp.tables import Table
 
-__all__ = ["Say", "SweepConfig", "choose_engine", "prepared", "prepared_data", "prepared_engine"]
+__all__ = ["Say", "SweepConfig", "choose_engine", "prepared"]
 
 VALIDATION = 0.2
 DIGITS_VALIDATION = 300
@@ -43,18 +43,33 @@ class SweepConfig(NamedTuple):
 
 
 def prepared(
-    dataset: Dataset, space: Space, config: SweepConfig, local: bool = True, say: Say = lambda _: None
+    dataset: Dataset,
+    space: Space,
+    config: SweepConfig,
+    local: bool = True,
+    say: Say = lambda _: None,
+    searched: bool = False,
 ) -> tuple[Data, list[Trial], str]:
     """Data with the validation rows held out, the trials, and the engine; raises InputError for what can't be trained.
 
-    Configures JAX for many networks, as far as it has not started yet. ``local``: whether this process trains.
+    Configures JAX for many networks, as far as it has not started yet.
+
+    Args:
+        dataset: to train on.
+        space: of the trials.
+        config: how they are trained.
+        local: whether this process trains.
+        say: called with notes for a person.
+        searched: whether a sampler will draw the trials; then there are none yet, and the space is checked by its ends.
     """
-    data = prepared_data(dataset, config)
-    trials = space.trials()
-    return data, trials, prepared_engine(trials, data, config, local, say)
+    data = _held_out(dataset, config)
+    if searched and not len(data.validation.labels):
+        raise InputError("validation is 0, expected rows for the sampler to learn from")
+    trials = [] if searched else space.trials()
+    return data, trials, _checked_engine(space.kinds() if searched else trials, data, config, local, say)
 
 
-def prepared_data(dataset: Dataset, config: SweepConfig) -> Data:
+def _held_out(dataset: Dataset, config: SweepConfig) -> Data:
     """Data with the validation rows held out; JAX is configured for many networks, where it has not started yet."""
     check_whole("epochs", config.epochs, 1)
     if config.validation is not None:
@@ -66,15 +81,16 @@ def prepared_data(dataset: Dataset, config: SweepConfig) -> Data:
     dtype = str(dataset.x_train.dtype)
     runtime.configure_sweep(dtype)
     if device_mesh().devices.flat[0].platform == "cpu" and not runtime.compiles_whole_loops():
+        # Six frames up, past the session and its context manager, is who called `run` or `search`.
         said = "JAX already runs without its settings for many networks: training takes several times as long"
-        warnings.warn(f"{said}; call jaxmlp.runtime.configure_sweep({dtype!r}) before it computes", stacklevel=3)
+        warnings.warn(f"{said}; call jaxmlp.runtime.configure_sweep({dtype!r}) before it computes", stacklevel=6)
     data = hold_out(dataset, _validation(dataset, config.validation))
     if config.halving and not len(data.validation.labels):
         raise InputError(f"validation is 0, expected rows for halving {config.halving} to choose by")
     return data
 
 
-def prepared_engine(trials: Sequence[Trial], data: Data, config: SweepConfig, local: bool, say: Say) -> str:
+def _checked_engine(trials: Sequence[Trial], data: Data, config: SweepConfig, local: bool, say: Say) -> str:
     """The engine that will train these trials; raises InputError for one that it cannot train."""
     engine, notes = choose_engine(config.engine, local)
     for name in ("learning_rate", "weight_decay", "init_scale"):

@@ -1,25 +1,20 @@
 """A search in one call: batches of configurations, asked for and trained in turn, in a database and in a study."""
 
-import dataclasses
-import json
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxmlp.checks import InputError, check_seed, check_whole
+from jaxmlp.checks import InputError, check_one_of, check_seed, check_whole
+from jaxmlp.choices import BY
 from jaxmlp.data import Dataset
-from jaxmlp.engine import data_hash
 from jaxmlp.sweep import store
 from jaxmlp.sweep.asking.samplers import load_optuna, make_sampler, new_study
 from jaxmlp.sweep.asking.studies import Final, ask, check_study, give_up, tell, token_of
 from jaxmlp.sweep.asking.suggesting import searched, trials_of
 from jaxmlp.sweep.findings import Results, summary
-from jaxmlp.sweep.one_call import Pool, announced, executor_of, manifest_of
-from jaxmlp.sweep.preparation import Say, SweepConfig, prepared_data, prepared_engine
-from jaxmlp.sweep.runner import run_sweep
+from jaxmlp.sweep.preparation import Say, SweepConfig
+from jaxmlp.sweep.session import Pool, Session, opened_session
 from jaxmlp.sweep.space import Space
 from jaxmlp.sweep.space_text import make_space
 from jaxmlp.sweep.store import Asked, reading
@@ -96,53 +91,34 @@ def search(
     sampler = "tpe" if study is None and sampler is None else sampler
     if sampler:
         make_sampler(sampler, seed, 0, batch)  # before anything is written
-    config = SweepConfig(epochs, validation, 0, engine, by)
-    data = prepared_data(dataset, config)
-    if not len(data.validation.labels):
-        raise InputError("validation is 0, expected rows for the sampler to learn from")
-    engine = prepared_engine(space.kinds(), data, config, pool is None, say)
+    check_one_of("by", by, BY)
     study = new_study(by) if study is None else study
     check_study(study, by)
-    kept = {"sampler": sampler or f"{type(study.sampler).__name__} of {study.study_name}", "seed": seed, "batch": batch}
-    text = json.dumps({**dataclasses.asdict(space), "search": {**kept, "by": by}}, sort_keys=True)
-    identity, manifest = store.Identity(text, data_hash(data), epochs, 0), manifest_of(dataset, data, engine, by)
-    path = Path(database)
-    with executor_of(pool) as (executor, how), store.opened(path, write=True) as connection:
-        others = store.find_sweeps(connection)
-        sweep, resumed = store.begin(connection, identity, [], manifest, git_commit)
-        for line in announced(sweep, resumed, others, reading.status_counts(connection, sweep.number), manifest):
-            say(line)
-        asking = _Asking(connection, sweep, study, space, batch, by, sampler, seed)
-        with store.claimed(path, sweep.number):
-            options: dict[str, Any] = how
-
-            def train(more: Callable[[float], None]) -> float:
-                return run_sweep(connection, sweep, data, executor, more, engine=engine, by=by, **options)
-
-            asking.search(trials, train, progress)
-        rows = reading.rows_of(connection, sweep.number)
+    config = SweepConfig(epochs, validation, 0, engine, by)
+    name = sampler or f"{type(study.sampler).__name__} of {study.study_name}"
+    known = {"sampler": name, "seed": seed, "batch": batch}
+    with opened_session(
+        dataset, space, config, database, search=known, pool=pool, say=say, git_commit=git_commit
+    ) as session:
+        asking = _Asking(session, study, space, batch, sampler, seed)
+        asking.search(trials, progress)
+        results = session.results()
     seconds = {**asking.seconds, "other": 0.0}
     seconds["other"] = max(0.0, time.perf_counter() - begin - sum(seconds.values()))
-    return Searched(Results(path, sweep, rows, dataset, by), study, seconds)
+    return Searched(results, study, seconds)
 
 
 class _Asking:
     """A search that runs: what its study knows, and what its database has."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, sweep: store.Sweep, study: Any, space: Space, batch: int, by: str,
-        sampler: str | None, seed: int,
-    ) -> None:  # fmt: skip
-        self.connection, self.sweep, self.study, self.space = connection, sweep, study, space
-        self.batch, self.by, self.sampler, self.seed = batch, by, sampler, seed
-        self.token = token_of(connection, sweep)
-        self.asked = store.asked_of(connection, sweep.number)
+    def __init__(self, session: Session, study: Any, space: Space, batch: int, sampler: str | None, seed: int) -> None:
+        self.session, self.study, self.space = session, study, space
+        self.batch, self.sampler, self.seed = batch, sampler, seed
+        self.token = token_of(session.connection, session.sweep)
+        self.asked = store.asked_of(session.connection, session.sweep.number)
         self.seconds = {"sampler": 0.0, "training": 0.0}
 
-    def search(
-        self, trials: int, train: Callable[[Callable[[float], None]], float],
-        progress: Callable[[float, float], None] | None,
-    ) -> None:  # fmt: skip
+    def search(self, trials: int, progress: Callable[[float, float], None] | None) -> None:
         """Train what was asked for and is not trained, then ask for more, up to ``trials`` configurations in all."""
         give_up(self.study, self.token, len(self.asked))
         seeds = len(self.space.seeds)
@@ -157,21 +133,21 @@ class _Asking:
                     progress(at + new, max(trials, len(self.asked)) * seeds)
 
             more(0)
-            self.seconds["training"] += train(more)
+            self.seconds["training"] += self.session.train(more)
             finals = self._finals()
             self._check(finals)
-            self._timed(lambda: tell(self.study, self.asked, finals, self.space, self.by, self.token))
+            self._timed(lambda: tell(self.study, self.asked, finals, self.space, self.session.by, self.token))
 
         trained()
         while len(self.asked) < trials:
             new = self._timed(lambda: self._ask(min(self.batch, trials - len(self.asked))))
             made = [trial for each in new for trial in trials_of(each.params, self.space)]
-            store.extend(self.connection, self.sweep, new, made)
+            store.extend(self.session.connection, self.session.sweep, new, made)
             self.asked += new
             trained()
 
     def _finals(self) -> dict[str, Final]:
-        return reading.finals(self.connection, self.sweep.number)
+        return reading.finals(self.session.connection, self.session.sweep.number)
 
     def _ask(self, size: int) -> list[Asked]:
         number = self.asked[-1].batch + 1 if self.asked else 0
@@ -190,5 +166,5 @@ class _Asking:
         """Raise InputError where trials failed: a sampler cannot learn from them, and the next run tries them again."""
         failed = sum(status == "failed" for status, *_ in finals.values())
         if failed:
-            row = next(row for row in reading.rows_of(self.connection, self.sweep.number) if row["reason"])
+            row = next(row for row in self.session.rows() if row["reason"])
             raise InputError(f"{failed:,} trials failed ({row['reason']}), expected all to train: run it again")
