@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command: the first argument names the benchmark, the others are its options."""
     given = sys.argv[1:] if arguments is None else arguments
     parser = parsing.Parser("python -m experiments.benchmark", __doc__)
-    parser.add_argument("what", choices=BENCHMARKS, help="what to measure; WHAT --help tells its options")
+    parser.add_argument("what", choices=BENCHMARKS, help="what to measure; WHAT --help lists its options")
     if not given:
         parser.print_help()
         return 2

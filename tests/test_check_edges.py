@@ -145,10 +145,10 @@ def test_an_empty_leaf_is_right() -> None:
     ("data", "said"),
     [
         (([[1, 2], [3]], W), "x of data has rows of different lengths, expected an array"),
-        ((np.zeros((0, 5)), W), "x of data holds no values, expected numbers"),
-        ((W, np.array(list("abc"))), "y of data holds <U1 values, expected numbers"),
-        ((W + 1j, W), "x of data holds complex128 values, expected numbers"),
-        ((None, None), "x of data holds object values, expected numbers"),
+        ((np.zeros((0, 5)), W), "x of data contains no values, expected numbers"),
+        ((W, np.array(list("abc"))), "y of data contains <U1 values, expected numbers"),
+        ((W + 1j, W), "x of data contains complex128 values, expected numbers"),
+        ((None, None), "x of data contains object values, expected numbers"),
     ],
 )
 def test_data_that_is_no_numbers_is_refused(data: Any, said: str) -> None:

@@ -150,7 +150,7 @@ def test_a_parser_has_the_folder_of_its_module_and_a_wrong_argument_is_one_line_
     with pytest.raises(SystemExit) as stop:
         made.parse_args(["--dev", "cpu"])  # no abbreviations: an option to come may begin alike
     assert stop.value.code == 2
-    said = "unrecognized arguments: --dev cpu; --help tells those that there are"
+    said = "unrecognized arguments: --dev cpu; --help lists the options"
     assert capsys.readouterr().err == f"python -m experiments.predict: error: {said}\n"
 
 

@@ -200,5 +200,5 @@ def test_constant_columns_are_zeros_and_networks_without_preparation_have_no_sca
 
 
 def test_a_network_that_tells_no_classes_apart_is_no_classifier() -> None:
-    with rejects("the model's output is identity, expected softmax: a network that tells classes apart"):
+    with rejects("the model's output is identity, expected softmax: a network that predicts classes"):
         pipeline_of(Model(random_params(0, (2, 3, 2)), output="identity"))

@@ -122,7 +122,7 @@ def test_data_that_moved_is_found_where_it_is_now_and_other_data_refused(
         assert sweep.main([*export, "--data", str(moved)]) == 0
         pd.read_csv(moved).head(90).to_csv(tmp_path / "other.csv", index=False)
         assert sweep.main([*export, "--data", str(tmp_path / "other.csv")]) == 2
-        assert "holds other rows than before, expected the same table" in capsys.readouterr().err
+        assert "contains other rows than before, expected the same table" in capsys.readouterr().err
     finally:
         moved.rename(flowers)
 
@@ -192,7 +192,7 @@ def test_predict_takes_new_rows_with_and_without_labels(
     assert set(files) == {"predictions.csv", "confusion.png"}
     frame.drop(columns="species").to_csv(tmp_path / "few.csv", index=False)
     assert predict.main(few) == 0
-    assert "labels are not known, --target tells them" in capsys.readouterr().out
+    assert "labels are not known, --target names their column" in capsys.readouterr().out
     assert set(files) == {"predictions.csv"}
     assert files["predictions.csv"].splitlines()[0] == "row,part,predicted,p(setosa),p(versicolor),p(virginica)"
     frame.assign(species=frame["species"].replace("setosa", "rose")).to_csv(tmp_path / "few.csv", index=False)
@@ -209,7 +209,7 @@ def test_predict_takes_new_rows_with_and_without_labels(
     assert predict.main(few) == 2
     assert "there is no column 'm3', expected those that the network learned from" in capsys.readouterr().err
     assert predict.main(few[:1]) == 2
-    assert "holds a network that learned from 'flowers.csv', expected --data" in capsys.readouterr().err
+    assert "contains a network that learned from 'flowers.csv', expected --data" in capsys.readouterr().err
 
 
 def test_predict_takes_arrays_and_their_test_rows(flowers: Path, tmp_path: Path) -> None:

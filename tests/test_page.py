@@ -317,9 +317,9 @@ def test_what_cannot_be_shown_is_one_line_and_no_page(
     (tmp_path / "cut").write_bytes(content[:100])
     monkeypatch.chdir(tmp_path)
     told = {
-        "iris": "'iris' holds a network that learned from 'iris', expected the digits",
-        "narrow": "'narrow' holds a network (64, 3, 9), expected 64 inputs and 10 classes",
-        "letters": "'letters' holds a network for the classes ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'], "
+        "iris": "'iris' contains a network that learned from 'iris', expected the digits",
+        "narrow": "'narrow' contains a network (64, 3, 9), expected 64 inputs and 10 classes",
+        "letters": "'letters' contains a network for the classes ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'], "
         "expected the digits 0..9",
         "damaged": "'damaged' is no model that can be loaded: its contents are damaged",
         "cut": "'cut' is no model that can be loaded: its header is not that of safetensors",

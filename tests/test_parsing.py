@@ -143,4 +143,4 @@ def test_a_description_without_commands_has_no_examples() -> None:
     parser = parsing.Parser("x", "What it does.")
     assert parser.epilog is None
     assert isinstance(parser, argparse.ArgumentParser)
-    assert parser.description == "What it does.\n\nIn brackets stands what holds where an option is not given."
+    assert parser.description == "What it does.\n\nDefaults are in brackets."

@@ -335,7 +335,7 @@ def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         assert store.asked_of(connection, 1) == asked
         assert list(store.pending(connection, 1)) == [made[0] for made in trials]
         connection.execute("UPDATE asked SET params = 'x'")
-        with rejects("the table of what was asked for is damaged"):
+        with rejects("the table of requested configurations is damaged"):
             store.asked_of(connection, 1)
 
 
@@ -445,7 +445,7 @@ def test_the_library_needs_no_optuna_until_a_search_is_asked_for() -> None:
 def test_a_sweep_that_is_no_search_has_no_study(data: Dataset, tmp_path: Path) -> None:
     run(data, {"hidden": 3, "batch_size": 6}, tmp_path / "s", 2, 6)
     assert results(tmp_path / "s").search is None
-    with rejects("sweep 1 is no search, expected one that asked a sampler"):
+    with rejects("sweep 1 is no search, expected one with a sampler"):
         study_of(tmp_path / "s")
 
 

@@ -117,7 +117,7 @@ def test_a_table_keeps_what_it_is_through_copies_and_reads_itself_again(tmp_path
         table_of(table.source, "float64")
     np.testing.assert_array_equal(table_of(table.source, "float64", tmp_path / "u.csv").x_test, table.x_test)
     FRAME.assign(z=FRAME.z + 1).to_csv(tmp_path / "t.csv", index=False)
-    with rejects("t.csv' holds other rows than before, expected the same table"):
+    with rejects("t.csv' contains other rows than before, expected the same table"):
         table_of(table.source, "float64")
     with rejects("the data was a table in memory, expected it again"):
         table_of(load_table(FRAME, "kind").source, "float64")

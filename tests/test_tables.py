@@ -164,7 +164,7 @@ def test_a_file_or_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
             load_table(path, "kind")
     with rejects("the data is a list, expected a file, a name, a DataFrame or arrays x and y"):
         load_table([1, 2])
-    with rejects("there is no target, expected one of the columns a, b, kind, ..: it tells the classes apart"):
+    with rejects("there is no target, expected one of the columns a, b, kind, ..: the column with the labels"):
         load_table(BASE.assign(kind=np.arange(N) % 2))
 
 
@@ -257,7 +257,7 @@ def test_arrays_that_do_not_fit_are_told(arrays: dict[str, Any], said: str) -> N
 
 def test_an_npz_file_that_is_none_is_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "o.npz", x=IMAGES, y=np.array(KIND, object))
-    with rejects("o.npz' holds Python objects, expected plain arrays: write labels as np.array(labels, dtype=str)"):
+    with rejects("o.npz' contains Python objects, expected plain arrays: write labels as np.array(labels, dtype=str)"):
         load_table(tmp_path / "o.npz")
     write(tmp_path / "t.npz", csv())
     with rejects("t.npz' is no .npz file, expected one that np.savez(FILE, x=x, y=y) writes"):

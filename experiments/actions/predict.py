@@ -77,7 +77,7 @@ def run(path: str, data: str | None = None, target: str | None = None, drop: tup
     classes = np.arange(sizes_of(model.params)[-1]) if model.classes is None else model.classes
     if data is None and learned not in (None, "digits"):
         raise InputError(
-            f"{path!r} holds a network that learned from {learned!r}, expected --data with a table like it"
+            f"{path!r} contains a network that learned from {learned!r}, expected --data with a table like it"
         )
     dtype = np.asarray(model.params[0].weights).dtype.name
     runtime.configure(dtype)
@@ -202,7 +202,7 @@ def show(result: Result, name: str, folder: Path) -> None:
         if (share := result.accuracy(part)) is not None
     ]
     print(mistakes_table(result) if result.digits else classes_table(result))
-    print(f"{sizes}: {', '.join(shares) or 'labels are not known, --target tells them'}")
+    print(f"{sizes}: {', '.join(shares) or 'labels are not known, --target names their column'}")
     files: dict[str, Any] = {}
     part, labels = result.parts[judged(result)], result.parts[judged(result)].labels
     if result.digits:

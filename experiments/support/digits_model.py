@@ -36,7 +36,7 @@ def digits_model(path: str) -> tuple[Model, str]:
     """
     model = load_model(path)
     if learned_from(model) not in (None, "digits"):
-        raise InputError(f"{path!r} holds a network that learned from {learned_from(model)!r}, expected the digits")
+        raise InputError(f"{path!r} contains a network that learned from {learned_from(model)!r}, expected the digits")
     return prepared(path, model)
 
 
@@ -48,9 +48,11 @@ def prepared(path: str, model: Model) -> tuple[Model, str]:
     """
     sizes = sizes_of(model.params)
     if (sizes[0], sizes[-1]) != (64, 10):
-        raise InputError(f"{path!r} holds a network {sizes}, expected 64 inputs and 10 classes")
+        raise InputError(f"{path!r} contains a network {sizes}, expected 64 inputs and 10 classes")
     if model.classes is not None and model.classes.tolist() != list(range(10)):
-        raise InputError(f"{path!r} holds a network for the classes {model.classes.tolist()}, expected the digits 0..9")
+        raise InputError(
+            f"{path!r} contains a network for the classes {model.classes.tolist()}, expected the digits 0..9"
+        )
     table, columns = load_table("digits"), read_columns("digits")
     if model.preparation is not None:
         return _by_pixel(model, model.preparation.places(columns.names, columns.x.shape[1])), ""

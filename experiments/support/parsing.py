@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
         lines = (description or "").strip().split("\n")
         examples = [f"  {line}" for line in lines if line.startswith("python -m ")]
         words = "\n".join(line for line in lines if not line.startswith("python -m ")).strip()
-        words += "\n\nIn brackets stands what holds where an option is not given."
+        words += "\n\nDefaults are in brackets."
         super().__init__(
             prog, description=words, epilog="\n".join(["examples:", *examples]) if examples else None,
             allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings,
@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         if wrong := re.fullmatch(r"argument (\S+): invalid (int|float) value: (.+)", message):
             message = f"{wrong[1]} is {wrong[3]}, expected {NUMBERS[wrong[2]]}"
         if message.startswith("unrecognized arguments"):
-            message += "; --help tells those that there are"
+            message += "; --help lists the options"
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 

@@ -24,7 +24,7 @@ def report_command(options: argparse.Namespace) -> int:
     command_line.positive("top", options.top)
     found = sweep.results(options.database, options.sweep, by=options.by)
     if not found.rows:
-        raise InputError(f"sweep {found.sweep.number} has no trial yet, expected one that was asked for")
+        raise InputError(f"sweep {found.sweep.number} has no trial yet, expected one or more")
     print(summary.progress_line(found.rows))
     if note := summary.environments_line(found.environments):
         print(note)

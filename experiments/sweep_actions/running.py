@@ -95,7 +95,7 @@ def told_what_is_kept() -> Generator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("what was trained is kept, the same command goes on from there", file=sys.stderr)
+        print("what was trained is kept; the same command continues from there", file=sys.stderr)
         raise
 
 

@@ -49,7 +49,7 @@ class Parameters:
         if not np.isfinite(self.theta).all():
             path = next(leaf.path for leaf, at in zip(self.leaves, self.places, strict=True)
                         if not np.isfinite(self.theta[at]).all())  # fmt: skip
-            raise InputError(f"{path} holds a NaN or an infinity, expected finite parameters")
+            raise InputError(f"{path} contains a NaN or an infinity, expected finite parameters")
         self.shapes = [array.shape for array in arrays]
         self.widened = any(array.dtype != np.float64 for array in arrays)
         self.in_lists = any(isinstance(leaf.value, (list, tuple, Number, np.generic)) for leaf in self.leaves)

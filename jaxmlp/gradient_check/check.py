@@ -72,7 +72,7 @@ def _check_data(data: Any) -> None:
             raise InputError(f"{name} of data has rows of different lengths, expected an array") from None
         if array.dtype.kind not in "fiub" or not array.size:
             what = f"{array.dtype} values" if array.size else "no values"
-            raise InputError(f"{name} of data holds {what}, expected numbers")
+            raise InputError(f"{name} of data contains {what}, expected numbers")
 
 
 def _names(loss: Callable[..., Any], count: int) -> list[str]:

@@ -42,7 +42,7 @@ def leaves_of(tree: Any, path: str) -> Iterator[Leaf]:
             yield from leaves_of(tree[key], f"{path}[{key!r}]")
     elif _is_leaf(tree):
         if np.asarray(tree).dtype.kind not in "fiu":
-            raise InputError(f"{path} holds {np.asarray(tree).dtype} values, expected real numbers")
+            raise InputError(f"{path} contains {np.asarray(tree).dtype} values, expected real numbers")
         yield Leaf(path, tree)
     elif isinstance(tree, (Sequence, np.ndarray)) and not isinstance(tree, (str, bytes)):
         names = getattr(tree, "_fields", None)

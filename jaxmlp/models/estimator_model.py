@@ -89,7 +89,7 @@ def pipeline_of(model: Model) -> Pipeline:
         InputError: a network that predicts numbers, or several labels at once.
     """
     if model.output != "softmax":
-        raise InputError(f"the model's output is {model.output}, expected softmax: a network that tells classes apart")
+        raise InputError(f"the model's output is {model.output}, expected softmax: a network that predicts classes")
     sizes, prepared = sizes_of(model.params), model.preparation
     dtype = str(np.asarray(model.params[0].weights).dtype)
     names = ("batch_size", "learning_rate", "momentum", "optimizer")

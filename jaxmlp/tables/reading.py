@@ -119,7 +119,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
     except (ValueError, zipfile.BadZipFile, EOFError) as error:
         said = "is no .npz file, expected one that np.savez(FILE, x=x, y=y) writes"
         if "allow_pickle" in str(error):
-            said = "holds Python objects, expected plain arrays: write labels as np.array(labels, dtype=str)"
+            said = "contains Python objects, expected plain arrays: write labels as np.array(labels, dtype=str)"
         raise InputError(f"{str(path)!r} {said}") from None
 
 

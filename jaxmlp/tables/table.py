@@ -93,7 +93,7 @@ def load_table(
     found = read_columns(source, target, drop)
     if found.labels is None:
         listed = f", expected one of the columns {', '.join(found.names[:8])}, .." if found.names else ""
-        raise InputError(f"there is no target{listed}: it tells the classes apart")
+        raise InputError(f"there is no target{listed}: the column with the labels")
     if test is not None and (digits or found.test is not None):
         raise InputError(f"test is {test}, expected none: the data has test rows of its own")
     share: Any = TEST if test is None else test
@@ -133,7 +133,7 @@ def table_of(source: Mapping[str, Any], dtype: str, data: Any = None) -> Table:
         data, source["target"], source["test"], source["seed"], source["drop"], source["keep_constant"], dtype
     )
     if made.source["sha256"] != source.get("sha256", made.source["sha256"]):
-        raise InputError(f"{str(data)!r} holds other rows than before, expected the same table")
+        raise InputError(f"{str(data)!r} contains other rows than before, expected the same table")
     return made
 
 

@@ -41,7 +41,7 @@ class Measured(NamedTuple):
 
 
 def not_comparable(leaf: str, shape: tuple[int, ...], got: Floats | None) -> LeafCheck:
-    """The row of a leaf that is missing, has another shape or holds a NaN or an infinity."""
+    """The row of a leaf that is missing, has another shape or contains a NaN or an infinity."""
     if got is None:
         return LeafCheck(leaf, "missing", shape, "the gradient has no such leaf")
     if got.size != int(np.prod(shape)) or (got.shape != shape and got.size > 1):

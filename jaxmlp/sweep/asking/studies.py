@@ -121,7 +121,7 @@ def study_of(database: str | os.PathLike[str], sweep: int | None = None) -> Any:
     found = results(database, sweep)
     search = found.search
     if search is None:
-        raise InputError(f"sweep {found.sweep.number} is no search, expected one that asked a sampler")
+        raise InputError(f"sweep {found.sweep.number} is no search, expected one with a sampler")
     study = new_study(search["by"])
     with store.opened(database) as connection:
         asked = store.asked_of(connection, found.sweep.number)

@@ -37,7 +37,7 @@ def asked_of(connection: sqlite3.Connection, sweep: int) -> list[Asked]:
     try:
         return [Asked(number, batch, json.loads(params), json.loads(notes)) for number, batch, params, notes in rows]
     except (TypeError, ValueError):
-        raise InputError("the table of what was asked for is damaged in the database, expected JSON") from None
+        raise InputError("the table of requested configurations is damaged in the database, expected JSON") from None
 
 
 def extend(
