@@ -1,6 +1,7 @@
 """What commands share: exit codes, one-line errors, files written whole, tables."""
 
 import errno
+import gc
 import io
 import json
 import runpy
@@ -54,6 +55,21 @@ def test_every_command_computes_on_the_device_it_is_asked_for(
             assert main(given) == 2
             assert asked.pop() == device
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_garbage_collector_looks_rarely_while_a_command_runs_and_then_as_before() -> None:
+    before, within = gc.get_threshold(), list[tuple[int, int, int]]()
+
+    def body() -> int:
+        within.append(gc.get_threshold())
+        if len(within) > 1:
+            raise InputError("x is 1, expected 2")
+        return 0
+
+    assert (command_line.call(body), command_line.call(body)) == (0, 2)
+    assert within == [(command_line.GARBAGE_THRESHOLD, *before[1:])] * 2
+    assert gc.get_threshold() == before
+    assert before[0] < command_line.GARBAGE_THRESHOLD
 
 
 def test_the_device_is_chosen_before_anything_is_done(

@@ -25,6 +25,7 @@ from jaxmlp import (
     initial_state,
 )  # fmt: skip
 from jaxmlp.engine import fused_epochs, fused_refusal, load_kernel
+from jaxmlp.engine.fused import launch
 from jaxmlp.engine.fused.shares import divide, thread_size, warps
 from jaxmlp.engine.layout import masked
 from jaxmlp.losses import network_loss
@@ -369,6 +370,13 @@ def test_what_fits_depends_on_sizes_batches_optimiser_dtype_and_device() -> None
     assert fits(64, 64, 64, 64, 64, 10, batch_size=8, optimizer=OPTIMIZERS["adam"], dtype="float64", threads=1)
     assert not fits(784, 128, 10)
     assert fits(784, 128, 10, threads=1)
+
+
+def test_an_activation_that_the_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "KINDS", ("identity", "sigmoid"))
+    refusal = fused_refusal((64, 20, 10), Config("tanh"), "float32")
+    assert refusal == "the fused kernel has no activation but identity, sigmoid"
+    assert fused_refusal((64, 20, 10), Config("sigmoid"), "float32") is None
 
 
 def test_why_a_network_does_not_fit_is_told() -> None:

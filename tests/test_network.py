@@ -145,6 +145,12 @@ def test_unusable_activations_are_rejected() -> None:
         forward(params[:1], x, "swish")
 
 
+@pytest.mark.parametrize("name", ["relu6", 3, None, ["softmax"], b"softmax", np.array(["softmax", "sigmoid"])], ids=str)
+def test_an_output_that_is_no_name_of_the_table_is_rejected(name: Any) -> None:
+    with rejects("expected one of softmax, sigmoid, identity"):
+        forward_trace(random_params(0, (3, 2)), jnp.zeros(3), "sigmoid", name)
+
+
 def test_unusable_dtypes_are_rejected() -> None:
     for dtype in ("int32", "float16", "banana"):
         with rejects(f"dtype is {dtype}, expected float32 or float64"):
