@@ -1,8 +1,8 @@
 """jaxmlp: multilayer perceptrons small enough to understand completely.
 
-Parameters are a pytree, the forward pass a pure function, its gradient derived by hand and by JAX, training one
-compiled program. Nothing here prints, parses arguments or changes JAX's settings on import. `__init__.pyi` says where
-each name lives; a module, JAX among them, is imported when one of its names is first used.
+Parameters are a pytree. The forward pass is a pure function. Its gradient is derived by hand and by JAX. Training is
+one compiled program. Nothing here prints, parses arguments or changes JAX's settings on import. `__init__.pyi` lists
+the module of each name. A module, and JAX with it, is imported when one of its names is first used.
 """
 
 import sys
@@ -12,7 +12,7 @@ import lazy_loader
 __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-# A notebook would show parameters, which are a plain tuple, by their repr.
+# Parameters are a plain tuple. Without this, a notebook would show their repr.
 if shell := getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)():
     from jaxmlp.network import Layer
     from jaxmlp.showing import params_page, reveal_params

@@ -4,7 +4,7 @@ For a batch of B samples the loss is L = -(1/B) sum over samples of sum_k y_k lo
 
     (1)  g_l       = W_l h_(l-1) + b_l                  h_0 = x
     (2)  h_l       = phi(g_l)                           h_L = softmax(g_L)
-    (3)  delta_L   = (h_L - y) / B                      softmax and cross-entropy together; so each row of OUTPUTS
+    (3)  delta_L   = (h_L - y) / B                      softmax and cross-entropy together; the same for each of OUTPUTS
     (4)  dL/dW_l   = sum over samples of outer(delta_l, h_(l-1))
     (5)  dL/db_l   = sum over samples of delta_l
     (6)  delta_l   = (delta_(l+1) W_(l+1)) * phi'(g_l)  phi' written in terms of h_l
@@ -23,12 +23,12 @@ from jaxmlp.network import ActivationName, Layer, Params, forward_trace, hidden_
 __all__ = ["hand_derived_gradient"]
 
 
-@functools.cache  # one object for one network: training compiles again for every new function
+@functools.cache  # one object per network: training compiles again for every new function
 def hand_derived_gradient(activation: ActivationName = "sigmoid", output: str = "softmax") -> GradientFunction:
     """The hand-derived `GradientFunction` of a network with this activation (one name, or one per hidden layer).
 
     The function takes one sample ``x [n_0], y [n_L]`` or a batch ``[B, n_0], [B, n_L]`` and returns the mean loss,
-    a scalar, and the gradient, a pytree like the parameters; everything in the parameters' dtype.
+    a scalar, and the gradient, a pytree like the parameters. Both have the parameters' dtype.
 
     Raises:
         InputError: (when called) an unknown activation or output, a wrong number of activations.

@@ -1,4 +1,4 @@
-"""Checks of what comes in: each raises InputError with one line, the value and what was expected."""
+"""Checks of inputs: each raises InputError with a one-line message, the value and what was expected."""
 
 import itertools
 import math
@@ -38,11 +38,11 @@ def check_sizes(sizes: Sequence[Any]) -> tuple[int, ...]:
 
 
 def sizes_of(params: Any) -> tuple[int, ...]:
-    """Widths ``(n_0, .., n_L)`` of the network that ``params`` belong to.
+    """Widths ``(n_0, .., n_L)`` of the network with the parameters ``params``.
 
     Raises:
-        InputError: no layer, or a layer whose shapes do not fit: weights ``[n_out, n_in]``, biases ``[n_out]``,
-            ``n_in`` the ``n_out`` of the layer before.
+        InputError: no layer, or a layer of wrong shapes. Right are weights ``[n_out, n_in]``, biases ``[n_out]``, with
+            ``n_in`` equal to ``n_out`` of the layer before.
     """
     if not params:
         raise InputError("parameters have no layer, expected one or more")
@@ -62,7 +62,7 @@ def check_seed(seed: Any) -> int:
 
 
 def check_whole(name: str, value: Any, least: int, most: int = MAX_INT) -> int:
-    """``value`` as an int; raises InputError unless it is a whole number in ``least..most``; True is none."""
+    """``value`` as an int; raises InputError unless it is a whole number in ``least..most`` (True is not)."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) <= most:
         expected = f"{least} or more" if most == MAX_INT else f"{least}..{most}"
         raise InputError(f"{name} is {value!r}, expected a whole number, {expected}")
@@ -70,7 +70,7 @@ def check_whole(name: str, value: Any, least: int, most: int = MAX_INT) -> int:
 
 
 def check_held(name: str, value: Any, dtype: Any) -> None:
-    """Raise InputError unless ``dtype`` can hold ``value``: not as infinity, nor as zero if it is not zero."""
+    """Raise InputError unless ``dtype`` can represent ``value``: not as infinity, and not as zero if it is not zero."""
     kind = np.finfo(np.dtype(dtype))
     if not (value == 0 or float(kind.smallest_subnormal) <= abs(value) <= float(kind.max)):
         least, most = float(kind.smallest_subnormal), float(kind.max)
@@ -78,7 +78,7 @@ def check_held(name: str, value: Any, dtype: Any) -> None:
 
 
 def check_kind(name: str, value: Any, kind: Any, expected: str) -> Any:
-    """``value``; raises InputError unless it is of the ``kind``, in words what was ``expected``."""
+    """``value``; raises InputError unless its type is ``kind``. The message names ``expected``, the kind in words."""
     if not isinstance(value, kind):
         raise InputError(f"{name} is {' '.join(repr(value).split()):.60}, expected {expected}")
     return value
@@ -108,7 +108,7 @@ def check_orders(orders: NDArray[Any], n: int) -> None:
 
 
 def check_finite(x: Floats, name: str) -> None:
-    """Raise InputError for the first number of ``x [n, n_in]``, the ``name`` input, that is not finite."""
+    """Raise InputError for the first number that is not finite in ``x [n, n_in]``, the ``name`` input."""
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
         row, column = bad[0]
@@ -125,7 +125,7 @@ def check_labels(labels: Integers, n_classes: int) -> None:
 
 
 def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
-    """Sample weights as float64 ``[n]``, ones for None; raises InputError unless finite, 0 or more, one positive."""
+    """Sample weights as float64 ``[n]``, ones for None; raises InputError unless finite, 0 or more, not all 0."""
     if sample_weight is None:
         return np.ones(n)
     try:
@@ -145,19 +145,19 @@ def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> float:
-    """``value``, at most ``high``; raises InputError unless it is a finite number, ``low`` or more (True is not)."""
+    """``min(value, high)``; raises InputError unless ``value`` is a finite number, ``low`` or more (True is not)."""
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) < math.inf:
         raise InputError(f"{name} is {value!r}, expected a finite number, {low} or more")
     return min(float(value), high)
 
 
 def class_weights(class_weight: Any, classes: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any]) -> Any:
-    """A factor for each sample, ``[n]``: of its class.
+    """The factor of each sample's class, ``[n]``.
 
     Args:
-        class_weight: checked: None; a mapping from class to factor, 1 for classes it leaves out; or "balanced": each
-            class gets the same total weight.
-        classes: sorted, ``[n_classes]``.
+        class_weight: already checked. None: all factors are 1; a mapping from class to factor, 1 for classes that it
+            does not name; or "balanced": each class gets the same total weight.
+        classes: the classes, sorted, ``[n_classes]``.
         labels: ``[n]``, indices of classes.
         weights: of the samples, ``[n]``.
 

@@ -1,4 +1,4 @@
-"""The names that settings can have, without what they stand for: a parser of options needs no JAX to know them."""
+"""The names that settings can have, and nothing else: a parser of options needs them without importing JAX."""
 
 __all__ = ["ACTIVATIONS", "AXES", "BUNDLED", "BY", "DEVICES", "ENGINES", "PALETTES", "SAMPLERS"]
 
@@ -8,11 +8,11 @@ DEVICES = ("auto", "cpu", "gpu")
 BUNDLED = ("wine", "iris", "breast_cancer", "digits")
 """Data sets of scikit-learn."""
 AXES = ("hidden", "activation", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay", "init_scale")
-"""Of a sweep: the settings that its configurations may differ in, beside the seed."""
+"""The settings in which the configurations of a sweep may differ, beside the seed."""
 BY = ("loss", "accuracy")
-"""What chooses, of the validation rows: the lowest mean loss or the highest mean accuracy."""
+"""The criterion of a choice, on the validation rows: the lowest mean loss or the highest mean accuracy."""
 ENGINES = ("scan", "fused")
 SAMPLERS = ("tpe", "gp", "cmaes", "random")
-"""Tree-structured Parzen estimators, a Gaussian process, an evolution strategy, and chance."""
+"""Tree-structured Parzen estimators, a Gaussian process, an evolution strategy, and random draws."""
 PALETTES = ("lecture", "colour-blind")
 """The keys of `jaxmlp.figures.PALETTES`."""

@@ -56,7 +56,7 @@ def make_dataset(
         labels = np.asarray(labels)
         check_labels(labels, n_classes)
         y = one_hot(labels, n_classes, dtype)
-        # Copies, since JAX may use the memory of what it is given; `jax.numpy.asarray` would compile a program each.
+        # Copies, since JAX may use its arguments' memory. `jax.numpy.asarray` would compile one program per array.
         arrays += jax.device_put([np.array(x, dtype), y, labels.astype(np.int32)])
     dataset = Dataset(*arrays)
     check_dataset(dataset)

@@ -1,4 +1,4 @@
-"""The handwritten digits that the lecture trains on, flattened, standardised and split as it does (step 1)."""
+"""The handwritten digits of the lecture, flattened, standardised and split as in the lecture (step 1)."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ __all__ = ["load_digits", "load_images"]
 
 
 def load_images() -> tuple[Floats, Integers]:
-    """The digits as they come: images ``[1797, 8, 8]`` with grey values 0..16, float64, and labels ``[1797]``, int32.
+    """The digits, unprepared: images ``[1797, 8, 8]`` with grey values 0..16, float64, and labels ``[1797]``, int32.
 
-    They are scikit-learn's, or what an earlier program kept of them, see `jaxmlp.runtime.configure`.
+    They come from scikit-learn, or from the copy that an earlier program kept (see `jaxmlp.runtime.configure`).
     """
     return bundled.read_digits()
 
@@ -24,7 +24,7 @@ def load_digits(dtype: str | np.dtype[Any] | type = "float32", n_test: int = 300
 
     Args:
         dtype: float32 or float64; the arithmetic before the cast is float64.
-        n_test: how many rows, the first of the file, are the test set; 1..1796.
+        n_test: number of test rows, 1..1796. They are the first rows of the file.
 
     Returns:
         A Dataset with ``n_in = 64``, ``n_classes = 10``; by default 1,497 training and 300 test rows.

@@ -1,6 +1,6 @@
-"""Checks that ask JAX: which dtypes it computes in, what a gradient function returns, whether a Dataset can train.
+"""Checks that need JAX: of dtypes, of what a gradient function returns, of a Dataset.
 
-Apart from `jaxmlp.checks`, whose checks must be there where JAX is not opened.
+They are separate from `jaxmlp.checks`, which must work without importing JAX.
 """
 
 from typing import Any, cast
@@ -20,7 +20,7 @@ def check_dtype(dtype: str | np.dtype[Any] | type | None) -> np.dtype[Any]:
         InputError: neither float32 nor float64, or float64 while JAX's 64-bit mode is off.
     """
     try:
-        checked = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
+        checked = None if dtype is None else np.dtype(dtype)  # NumPy reads None as float64
     except TypeError:
         checked = None
     if checked is None or checked not in (np.dtype("float32"), np.dtype("float64")):

@@ -12,10 +12,10 @@ __all__ = ["whole_file"]
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Generator[IO[bytes]]:
-    """A file that appears under its name only when written to the end: written beside it, brought to disk, renamed.
+    """A file that appears at ``path`` only when it is complete: a temporary file beside it is written, synced, renamed.
 
     Raises:
-        OSError: as `open`; a file that was at ``path`` is then still there.
+        OSError: as `open`; an earlier file at ``path`` is then unchanged.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -10,7 +10,7 @@ from jaxmlp.network import ActivationName
 __all__ = ["automatic_gradient"]
 
 
-@functools.cache  # one object for one network: training compiles again for every new function
+@functools.cache  # one object per network: training compiles again for every new function
 def automatic_gradient(activation: ActivationName = "sigmoid", output: str = "softmax") -> GradientFunction:
     """The `GradientFunction` that ``jax.value_and_grad`` makes of the forward pass and the loss.
 

@@ -34,13 +34,13 @@ def cross_entropy(logits: Array, y: Array) -> Array:
 
 
 def made_for(activation: Activations, output: str, function: Any) -> Any:
-    """``function``, marked with its network: training refuses a gradient that is another network's."""
+    """``function``, marked with its network: training refuses the gradient function of another network."""
     function.network = activation, output
     return function
 
 
 def network_loss(activation: Activations = "sigmoid", output: str = "softmax") -> Loss:
-    """The loss as a function of the parameters: the mean of the output's loss of `jaxmlp.forward`'s logits."""
+    """The mean loss as a function of the parameters: the logits of `jaxmlp.forward`, then the output's loss."""
     each = output_of(output).loss
 
     def loss(params: Params, x: Array, y: Array) -> Array:
@@ -50,11 +50,11 @@ def network_loss(activation: Activations = "sigmoid", output: str = "softmax") -
 
 
 def accuracy(logits: Array, labels: Array) -> Array:
-    """Share of rows ``logits [n, n_classes]`` whose largest is at ``labels [n]``: a scalar of the logits' dtype.
+    """Share of rows of ``logits [n, n_classes]`` with the largest at ``labels [n]``: a scalar of the logits' dtype.
 
-    Where several are the largest, the first counts. A row with a NaN counts as wrong.
+    Among equal largest logits, the first counts. A row with a NaN counts as wrong.
     """
-    # Same result as argmax(logits) == labels, which on a CPU costs XLA more than computing the logits.
+    # Same result as argmax(logits) == labels. On a CPU, XLA's argmax would take longer than computing the logits.
     own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
     earlier = jax.lax.broadcasted_iota(labels.dtype, logits.shape, 1) < labels[:, None]
     right = jnp.all((own > logits) | ((own == logits) & ~earlier), axis=-1)

@@ -43,24 +43,24 @@ ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(lambda g: g, jnp.ones_like, jnp.zeros_like),
     "sigmoid": Activation(jax.nn.sigmoid, lambda h: h * (1 - h), lambda h: h * (1 - h) * (1 - 2 * h)),
     "tanh": Activation(jnp.tanh, lambda h: 1 - h * h, lambda h: -2 * h * (1 - h * h)),
-    # At the kink 0, as jax.nn.relu.
+    # At the kink the derivative is 0, as in jax.nn.relu.
     "relu": Activation(jax.nn.relu, lambda h: (h > 0).astype(h.dtype), jnp.zeros_like),
 }
 
 
 class Output(NamedTuple):
-    """``value(g_L)`` gives h_L; ``loss(g_L, y)`` each sample's loss ``[...]``, whose derivative by g_L is h_L - y."""
+    """``value(g_L)`` gives h_L; ``loss(g_L, y)`` gives the samples' losses ``[...]``. Their derivative by g_L is h_L - y."""
 
     value: Callable[[Array], Array]
     loss: Callable[[Array, Array], Array]
 
 
 OUTPUTS: dict[str, Output] = {
-    # Cross-entropy, the lecture's: one class of several, y one-hot or any distribution.
+    # The lecture's cross-entropy: one class of several; y is one-hot or any distribution.
     "softmax": Output(jax.nn.softmax, lambda g, y: -jnp.sum(y * jax.nn.log_softmax(g), axis=-1)),
-    # Binary cross-entropy, -sum_k (y_k log h_k + (1 - y_k) log(1 - h_k)): several labels at once, y_k 0 or 1.
+    # Binary cross-entropy, -sum_k (y_k log h_k + (1 - y_k) log(1 - h_k)): several labels at once; y_k is 0 or 1.
     "sigmoid": Output(jax.nn.sigmoid, lambda g, y: jnp.sum(jax.nn.softplus(g) - y * g, axis=-1)),
-    "identity": Output(lambda g: g, lambda g, y: jnp.sum((g - y) ** 2, axis=-1) / 2),  # squares: y any numbers
+    "identity": Output(lambda g: g, lambda g, y: jnp.sum((g - y) ** 2, axis=-1) / 2),  # squares; y: any numbers
 }
 
 
@@ -70,7 +70,7 @@ class Trace(NamedTuple):
 
     Attributes:
         pre_activations: ``g_1 .. g_L``, each ``[..., n_l]``; the last are the logits.
-        activations: ``h_0 .. h_L``, each ``[..., n_l]``; ``h_0`` is ``x``, ``h_L`` the output: probabilities.
+        activations: ``h_0 .. h_L``, each ``[..., n_l]``; ``h_0`` is ``x``, ``h_L`` is the output: probabilities.
     """
 
     pre_activations: tuple[Array, ...]
@@ -105,7 +105,7 @@ def pre_activation(layer: Layer, h: Array) -> Array:
 
 
 def forward(params: Params, x: Array, activation: Activations = "sigmoid") -> Array:
-    """The logits of the network: pure, for one sample or any batch of them.
+    """The logits of the network, for one sample or any batch of samples; a pure function.
 
     Args:
         params: L layers of widths ``n_0 .. n_L``.
@@ -116,7 +116,7 @@ def forward(params: Params, x: Array, activation: Activations = "sigmoid") -> Ar
         Logits ``g_L [..., n_L]``.
 
     Raises:
-        InputError: unknown activation or a wrong number of them.
+        InputError: an unknown activation, or a wrong number of activations.
 
     Source: lecture, step 2, forward.
     """
@@ -124,7 +124,7 @@ def forward(params: Params, x: Array, activation: Activations = "sigmoid") -> Ar
 
 
 def forward_trace(params: Params, x: Array, activation: Activations = "sigmoid", output: str = "softmax") -> Trace:
-    """Every layer's pre-activation g and activation h; arguments and errors as `forward`, output of `OUTPUTS`.
+    """Every layer's pre-activation g and activation h; arguments and errors as `forward`; ``output``: of `OUTPUTS`.
 
     Source: lecture, step 2: ``g_l = W_l h_(l-1) + b_l``, ``h_l = phi(g_l)``, ``h_L = softmax(g_L)``.
     """

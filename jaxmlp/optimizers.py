@@ -1,4 +1,4 @@
-"""The numbers that training traces, and the optax optimisers made from them."""
+"""The numbers that training traces, and the optax optimisers built from them."""
 
 import dataclasses
 import functools
@@ -20,13 +20,13 @@ Factory = Callable[["Hyperparameters"], optax.GradientTransformation]
 
 
 class Hyperparameters(NamedTuple):
-    """Numbers that training traces: a new value compiles nothing. All are scalars.
+    """Numbers that training traces: a new value needs no compilation. All are scalars.
 
     Attributes:
         learning_rate: positive.
-        momentum: 0 up to, not including, 1; the optimisers ``momentum`` and ``nesterov`` read it.
-        weight_decay: 0 or more; times the parameters it is added to the gradient (``adam``: the update, as in AdamW).
-            None leaves the term out of the compiled program.
+        momentum: 0 or more and below 1; used by the optimisers ``momentum`` and ``nesterov``.
+        weight_decay: 0 or more. Weight decay times parameters is added to the gradient (in ``adam``: to the update, as
+            in AdamW). None leaves the term out of the compiled program.
     """
 
     learning_rate: float | Array = 0.2
@@ -45,12 +45,12 @@ def momentum(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
 
 
 def nesterov(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-    """The same with Nesterov's look ahead: the step is ``-learning_rate (momentum v + gradient)``."""
+    """`momentum` with Nesterov's look ahead: the step is ``-learning_rate (momentum v + gradient)``."""
     return _decayed(optax.sgd(hyperparameters.learning_rate, hyperparameters.momentum, nesterov=True), hyperparameters)
 
 
 def adam(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-    """Adam with optax's constants; its decay is decoupled from the gradient's scale (AdamW)."""
+    """Adam with optax's constants; its weight decay is decoupled from the gradient's scale (AdamW)."""
     if hyperparameters.weight_decay is None:
         return optax.adam(hyperparameters.learning_rate)
     return optax.adamw(hyperparameters.learning_rate, weight_decay=hyperparameters.weight_decay)
@@ -84,7 +84,7 @@ def check_hyperparameters(hyperparameters: Hyperparameters) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Fixed:
-    """A ready-made optax transformation, used whatever the hyperparameters; equal if the transformation is."""
+    """A ready-made optax transformation; it ignores the hyperparameters. Two are equal if their transformations are."""
 
     transformation: Any
 
@@ -94,7 +94,7 @@ class _Fixed:
 
 @dataclasses.dataclass(frozen=True)
 class _FromRate:
-    """An optax optimiser made from the learning rate, such as ``optax.lion``; equal if its parts are."""
+    """An optax optimiser built from the learning rate, such as ``optax.lion``. Two are equal if their parts are."""
 
     make: Any
     arguments: tuple[Any, ...] = ()

@@ -1,7 +1,7 @@
 """Random numbers: initial weights and sample orders, from the lecture's RandomState stream or from jax.random keys.
 
 The lecture draws everything from one Mersenne Twister stream: first the initial weights, layer by layer, then one
-permutation per epoch. `LectureStream` keeps this order; with keys the order does not matter.
+permutation per epoch. `LectureStream` draws in this sequence; with keys the sequence does not matter.
 """
 
 import functools
@@ -24,8 +24,8 @@ __all__ = ["KeyStream", "LectureStream", "init_params", "lecture_orders"]
 class LectureStream:
     """Initial weights and sample orders exactly as the lecture draws them (steps 2 and 3).
 
-    Ask for the parameters first, then for the orders of one epoch after the other: each call moves the stream on.
-    Instead of a seed it takes a RandomState, and moves that one on.
+    Draw the parameters first, then the orders, one epoch after the other: each call advances the stream. Instead of a
+    seed it accepts a RandomState, and advances that one.
     """
 
     def __init__(self, seed: int | np.random.RandomState) -> None:
@@ -36,7 +36,7 @@ class LectureStream:
         sizes, dtype_ = check_sizes(sizes), check_dtype(dtype)
         return tuple(
             Layer(
-                # Made by NumPy, since each operation of JAX outside a program is compiled by itself.
+                # Made by NumPy: outside a compiled program, JAX compiles each operation separately.
                 jax.device_put(self.random.normal(0, 1 / np.sqrt(n_in), (n_out, n_in)).astype(dtype_)),
                 jax.device_put(np.zeros(n_out, dtype_)),
             )
@@ -57,7 +57,7 @@ def lecture_orders(seed: int, sizes: Sequence[int], epochs: int, n_train: int) -
 
 
 class KeyStream:
-    """The same from ``jax.random.key(seed)``: one key for the initial weights, one for each epoch's order."""
+    """Initial weights and sample orders from ``jax.random.key(seed)``: one key for the weights, one per epoch."""
 
     def __init__(self, seed: int) -> None:
         self._params_key, self._order_key = jax.random.split(jax.random.key(check_seed(seed)))
@@ -68,11 +68,11 @@ class KeyStream:
         return init_params(self._params_key, sizes, dtype)
 
     def orders(self, epochs: int, n_train: int) -> Array:
-        """The next ``epochs`` permutations: int32 ``[epochs, n_train]``, the same however the epochs are cut."""
+        """The next ``epochs`` permutations: int32 ``[epochs, n_train]``; how calls split the epochs has no effect."""
         bits = np.asarray(_bits(self._order_key, np.uint32(self._epoch), epochs, n_train), np.uint64)
         self._epoch += epochs
-        # Rows sorted by random numbers, as jax.random.permutation does it. On a CPU XLA's sort would take a fifth of
-        # the time of training: NumPy's takes 3 %. A row's own number stands behind its random one.
+        # Rows are sorted by random numbers, as in jax.random.permutation. On a CPU, XLA's sort would take a fifth of
+        # the training time, NumPy's takes 3 %. The high 32 bits are the random number, the low 32 bits the row.
         numbered = np.sort(bits << np.uint64(32) | np.arange(n_train, dtype=np.uint64), axis=1)
         return jnp.asarray((numbered & np.uint64(2**32 - 1)).astype(np.int32))
 
@@ -93,7 +93,7 @@ def init_params(
         key: a ``jax.random.key``, consumed here (split once per layer).
         sizes: ``(n_0, .., n_L)``.
         dtype: float32 or float64.
-        scale: of the standard deviation; 1 is the lecture's.
+        scale: factor of the standard deviation; 1 in the lecture.
 
     Raises:
         InputError: a width below 1, too many parameters, an unsupported dtype.

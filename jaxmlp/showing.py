@@ -13,17 +13,17 @@ __all__ = [
 ]  # fmt: skip
 
 Kind = TypeVar("Kind", bound=type)
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"  # a grey to be read on white and on black
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"  # a grey that is readable on white and on black
 
 
 def shown(line: Callable[[Any], str], page: Callable[[Any], str] | None = None) -> Callable[[Kind], Kind]:
-    """A decorator of a class: its repr is ``line(object)``, in a notebook it is the HTML ``page(object)``."""
+    """A class decorator: the repr of an object is ``line(object)``; a notebook shows the HTML ``page(object)``."""
 
     def decorate(kind: Kind) -> Kind:
         def own(self: Any) -> str:
             try:
                 return line(self)
-            except Exception:  # a repr never fails: tree maps and traces put anything into the fields
+            except Exception:  # a repr must not fail: tree maps and traces put any object into the fields
                 return fields(self)
 
         for name, method in (("__repr__", own), ("_repr_html_", page)):
@@ -35,7 +35,7 @@ def shown(line: Callable[[Any], str], page: Callable[[Any], str] | None = None) 
 
 
 def brief(value: Any) -> str:
-    """An array as ``float32[20, 64]``, a tuple of them in brackets, anything else by its repr."""
+    """An array as ``float32[20, 64]``, a tuple of arrays in brackets, anything else by its repr."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype}{list(value.shape)}"
     if type(value) is tuple:
@@ -44,29 +44,29 @@ def brief(value: Any) -> str:
 
 
 def fields(value: Any) -> str:
-    """A NamedTuple or a dataclass with its arrays in `brief`."""
+    """A NamedTuple or a dataclass, its arrays shown by `brief`."""
     parts = value._asdict() if hasattr(value, "_asdict") else vars(value)
     return f"{type(value).__name__}({', '.join(f'{name} {brief(part)}' for name, part in parts.items())})"
 
 
 def text(words: object) -> str:
-    """Words as HTML."""
+    """Words, escaped for HTML."""
     return html.escape(str(words), quote=False)
 
 
 def page(title: str, *parts: str, ok: bool | None = None) -> str:
-    """HTML: a bold line, green or red where ``ok`` says whether all is well; then the parts, HTML themselves."""
+    """HTML: the title in bold, green if ``ok`` is true, red if it is false; then the parts, which are HTML too."""
     colour = "" if ok is None else f' style="color:{"#2c974b" if ok else "#cf222e"}"'
     return "".join([f"<p><b{colour}>{text(title)}</b></p>", *parts])
 
 
 def lines(words: Sequence[object]) -> str:
-    """Lines of HTML; nothing for none."""
+    """Lines as an HTML paragraph; an empty string if there are none."""
     return f"<p>{'<br>'.join(map(text, words))}</p>" if words else ""
 
 
 def table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    """An HTML table; columns of numbers are set to the right, those of words to the left."""
+    """An HTML table; columns of numbers are right-aligned, columns of words left-aligned."""
     columns = zip(*rows, strict=True) if rows else ([] for _ in header)
     sides = ["right" if all(str(cell)[:1] in "0123456789-." for cell in column) else "left" for column in columns]
 
@@ -82,7 +82,7 @@ def table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
 
 
 def curve(title: str, lines: Mapping[str, Any], unit: str = "") -> str:
-    """A small picture: finite values ``[n]`` by name, the first blue, the second orange; their ends stand beside it."""
+    """A small line chart: finite values ``[n]`` by name, first blue, second orange; the axis shows minimum and maximum."""
     width, height, top, left = 250, 90, 20, 56
     values = {name: np.asarray(each, np.float64) for name, each in lines.items()}
     every = np.concatenate([each[np.isfinite(each)] for each in values.values()])
@@ -104,14 +104,14 @@ def curve(title: str, lines: Mapping[str, Any], unit: str = "") -> str:
     size = f'width="{left + width + 8}" height="{top + height + 8}"'
     look = f'xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11" fill="{GREY}"'
     svg, about = f"<svg {look}>{''.join(parts)}</svg>", f"{text(title)}: {low:.3g} to {high:.3g}{unit}"
-    # An image: web pages that show notebooks may take tags out, and of an SVG the words would be left.
+    # An image: web pages that show notebooks may remove the tags of an SVG, and only its words would be left.
     return f'<img {size} alt="{about}" src="data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}">'
 
 
 def reveal_params(shell: Any, layer: type, shown_as: Callable[[Any], str]) -> None:
-    """Have an IPython shell show tuples of ``layer``, which are plain tuples, as the HTML ``shown_as(tuple)``.
+    """Make an IPython shell show each plain tuple of ``layer`` objects as the HTML ``shown_as(tuple)``.
 
-    A tuple of anything else is shown as before.
+    All other tuples are shown as before.
     """
     formatter = shell.display_formatter.formatters["text/html"]
     earlier = formatter.for_type(tuple)
@@ -126,7 +126,7 @@ def reveal_params(shell: Any, layer: type, shown_as: Callable[[Any], str]) -> No
 
 
 def dataset_line(dataset: Any) -> str:
-    """A Dataset in a line: its rows, inputs and classes."""
+    """A Dataset in one line: its rows, inputs and classes."""
     train, test = (len(labels) for labels in (dataset.labels_train, dataset.labels_test))
     (_, n_in), n_classes = dataset.x_train.shape, dataset.y_train.shape[1]
     words = f"{train:,} training and {test:,} test rows, {n_in:,} inputs, {n_classes:,} classes"
@@ -134,7 +134,7 @@ def dataset_line(dataset: Any) -> str:
 
 
 def dataset_page(dataset: Any) -> str:
-    """A Dataset as a table: how many rows of each class train and test."""
+    """A Dataset as a table: the number of training and test rows of each class."""
     names = getattr(dataset, "classes", range(dataset.y_train.shape[1]))
     parts = {"training": dataset.labels_train, "test": dataset.labels_test}
     counts = [np.bincount(np.asarray(labels), minlength=len(names)) for labels in parts.values()]
@@ -147,7 +147,7 @@ def dataset_page(dataset: Any) -> str:
 
 
 def params_page(params: Any) -> str:
-    """Parameters as a table, a line for each layer."""
+    """Parameters as a table, one line per layer."""
     rows: list[tuple[object, ...]] = []
     for number, layer in enumerate(params, 1):
         w = np.asarray(layer.weights)
@@ -161,7 +161,7 @@ def params_page(params: Any) -> str:
 
 
 def history_line(history: Any) -> str:
-    """A History in a line: each column at its beginning and at its end."""
+    """A History in one line: the first and the last value of each column."""
     n = len(history.loss)
     words = f"{n:,} epoch{'s' * (n != 1)}"
     if n:
@@ -173,7 +173,7 @@ def history_line(history: Any) -> str:
 
 
 def history_page(history: Any) -> str:
-    """A History as two small curves and a table of some epochs, the last one among them."""
+    """A History as two small curves and a table of some epochs, including the last one."""
     loss, train, test = (np.asarray(rows, np.float64) for rows in history)
     if not len(loss):
         return page("no epoch")

@@ -6,7 +6,7 @@ __all__ = ["aligned"]
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with aligned columns: the first and the last to the left, the others to the right."""
+    """A table with aligned columns: the first and the last left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     sides = ["<", *">" * (len(header) - 2), "<"]
     lines = [header, tuple("-" * width for width in widths), *rows]

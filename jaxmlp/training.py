@@ -2,9 +2,9 @@
 
     (7)  W_l <- W_l - eta dL/dW_l,   b_l <- b_l - eta dL/db_l       eta: the learning rate
 
-`optax.sgd` gives the changes ``-eta dL/dW``; other optimisers of optax give other changes. One sample per update is
-batch size 1 of the same code. What is static (`Config`, the gradient function) costs a compilation for every new value;
-what is traced (`Hyperparameters`, parameters, data, orders) never does.
+`optax.sgd` gives the changes ``-eta dL/dW``; other optimisers of optax give other changes. With batch size 1, the same
+code uses one sample per update. Each new value of a static argument (`Config`, the gradient function) costs a
+compilation. A new value of a traced argument (`Hyperparameters`, parameters, data, orders) does not.
 """
 
 import dataclasses
@@ -37,11 +37,11 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What training is compiled for, beside shapes and dtype.
+    """The settings that training is compiled for, beside shapes and dtype.
 
     Attributes:
         activation: of the hidden layers, one name, or a tuple of one per hidden layer.
-        batch_size: samples per update; the last batch of an epoch has what is left.
+        batch_size: samples per update; the last batch of an epoch has the remaining samples.
         optimizer: makes the optax optimiser from the hyperparameters.
         output: of the last layer, with its loss: a name of `jaxmlp.OUTPUTS`.
     """
@@ -66,7 +66,7 @@ class History(NamedTuple):
     Attributes:
         loss: mean over samples of the loss seen before each update.
         train_accuracy: share of training rows classified correctly after the epoch, 0..1.
-        test_accuracy: the same of the test rows.
+        test_accuracy: the same for the test rows.
     """
 
     loss: Array | NDArray[Any]
@@ -94,7 +94,7 @@ def train_epoch(
     state: TrainingState, dataset: Dataset, order: Array, hyperparameters: Hyperparameters, config: Config,
     gradient_function: GradientFunction,
 ) -> tuple[TrainingState, Array]:  # fmt: skip
-    """One epoch, the loop that every way of training shares: to be traced; arguments as `train_epochs`, ``order [n]``.
+    """One epoch, the loop that all ways of training share; to be traced. Arguments as `train_epochs`; ``order [n]``.
 
     Returns:
         The state after the epoch, and the mean over samples of the loss seen before each update.
@@ -109,8 +109,8 @@ def train_epoch(
         return (state, total + (loss * len(rows) if size > 1 else loss)), None
 
     carry = (state, jnp.zeros((), state.params[0].weights.dtype))
-    # One sample per update goes in as [n_0], not [1, n_0]: a vmap over networks then multiplies matrices by
-    # vectors, twice as fast on a CPU as by matrices of one row.
+    # With one sample per update, x has shape [n_0], not [1, n_0]: a vmap over networks then multiplies matrices by
+    # vectors. On a CPU this is twice as fast as matrices of one row.
     carry, _ = jax.lax.scan(batch, carry, order[:full].reshape(-1, size) if size > 1 else order)
     if full < n:
         carry, _ = batch(carry, order[full:])
@@ -128,10 +128,10 @@ def train_epochs(
     state: TrainingState, dataset: Dataset, orders: Array, hyperparameters: Hyperparameters, config: Config,
     gradient_function: GradientFunction,
 ) -> tuple[TrainingState, History]:  # fmt: skip
-    """The compiled program behind `train`; checks nothing, so that it can be traced, vmapped and called in chunks.
+    """The compiled program behind `train`; it checks nothing, so that it can be traced, vmapped and called in chunks.
 
     Args:
-        state: from `initial_state`, or from the chunk of epochs before.
+        state: from `initial_state`, or from the previous chunk of epochs.
         dataset: the data, of the parameters' dtype.
         orders: integers ``[epochs, n]``: the training rows in the sequence in which each epoch visits them.
         hyperparameters: scalars.
@@ -188,12 +188,12 @@ def train(
 
     Args:
         params: initial parameters, L layers.
-        dataset: checked here; its dtype is the parameters'.
+        dataset: checked here; of the same dtype as the parameters.
         orders: integers ``[epochs, n]``, as `LectureStream` and `KeyStream` draw them; by default the lecture's.
         hyperparameters: traced; by default the lecture's.
         config: static; by default one sample per update, sigmoid, plain SGD.
         gradient_function: any `GradientFunction`; by default the automatic one for the network of ``config``.
-        epochs: how many, without ``orders``; by default 20.
+        epochs: number of epochs if ``orders`` are not given; by default 20.
         seed: of the default orders, 0..2**32-1; by default 0.
 
     Returns:
@@ -215,7 +215,7 @@ def train(
     check_orders(np.asarray(orders), len(dataset.labels_train))
     network = (config.output, *hidden_activations(config.activation, len(params) - 1))
     gradient_function = gradient_function or automatic_gradient(config.activation, config.output)
-    if (made_for := getattr(gradient_function, "network", None)) is None:  # a person's own
+    if (made_for := getattr(gradient_function, "network", None)) is None:  # the user's own function
         check_gradient_function(gradient_function, params, dataset.x_train[0], dataset.y_train[0])
     elif (made_for[1], *hidden_activations(made_for[0], len(params) - 1)) != network:
         raise InputError(f"the gradient function is made for {made_for}, expected {config.activation, config.output}")
