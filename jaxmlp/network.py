@@ -49,7 +49,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 class Output(NamedTuple):
-    """``value(g_L)`` gives h_L; ``loss(g_L, y)`` gives the samples' losses ``[...]``. Their derivative by g_L is h_L - y."""
+    """``value(g_L)`` is h_L. ``loss(g_L, y)`` is each sample's loss ``[...]``; its derivative by g_L is h_L - y."""
 
     value: Callable[[Array], Array]
     loss: Callable[[Array, Array], Array]

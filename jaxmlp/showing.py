@@ -82,7 +82,7 @@ def table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
 
 
 def curve(title: str, lines: Mapping[str, Any], unit: str = "") -> str:
-    """A small line chart: finite values ``[n]`` by name, first blue, second orange; the axis shows minimum and maximum."""
+    """A small line chart: finite values ``[n]`` by name, first blue, second orange; minimum and maximum at the axis."""
     width, height, top, left = 250, 90, 20, 56
     values = {name: np.asarray(each, np.float64) for name, each in lines.items()}
     every = np.concatenate([each[np.isfinite(each)] for each in values.values()])

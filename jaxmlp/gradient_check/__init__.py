@@ -1,4 +1,4 @@
-"""Anybody's gradient, checked by central differences of its loss; in NumPy, JAX or plain Python."""
+"""Check of any gradient by central differences of its loss; in NumPy, JAX or plain Python."""
 
 import lazy_loader
 

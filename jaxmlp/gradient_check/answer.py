@@ -1,4 +1,4 @@
-"""What `check_gradient` answers: the conclusion first, then a line a leaf; a table, an error, a form for notebooks."""
+"""The answer of `check_gradient`: the conclusion, then one line per leaf; a table, an error, HTML for notebooks."""
 
 import math
 import textwrap
@@ -14,26 +14,26 @@ BAD = ("wrong", "missing", "extra", "shape", "not finite")
 
 
 class WrongGradientError(AssertionError):
-    """A gradient is wrong, or could not be told; the message is the answer."""
+    """A gradient is wrong, or the check could not decide; the message is the answer."""
 
 
 class LeafCheck(NamedTuple):
-    """One leaf of the gradient beside the central differences of the loss.
+    """One leaf of the gradient, compared with the central differences of the loss.
 
     Attributes:
-        leaf: its name, as ``W[0]``.
-        verdict: "right"; "nearly": off by at most 1e-6 of the norm, nearly everywhere; "wrong";
-            "unknown": the loss's noise, or its kinks, hide it; "missing", "extra", "shape", "not finite".
+        leaf: its name, such as ``W[0]``.
+        verdict: "right"; "nearly": an error of at most 1e-6 of the norm, in nearly all elements; "wrong";
+            "unknown": the loss's noise or its kinks hide the error; "missing", "extra", "shape", "not finite".
         shape: of the leaf.
         note: what is wrong, in words.
         error: Euclidean norm of the difference, relative to the larger norm; NaN where nothing was compared.
-        tolerance: the error up to which rounding can explain it.
+        tolerance: the largest error that rounding can explain.
         checked: how many elements were compared one by one.
-        directions: how many random directions, of all elements at once, were compared.
+        directions: along how many random directions, in all elements at once, the leaf was compared.
         kinks: how many elements were left out, since the loss has a kink there.
         worst: index of the element with the largest difference, or None.
-        mine: the gradient there.
-        right: the central difference there.
+        mine: the gradient at ``worst``.
+        right: the central difference at ``worst``.
     """
 
     leaf: str
@@ -51,19 +51,19 @@ class LeafCheck(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether the leaf is right, or nearly."""
+        """Whether the leaf is right or nearly right."""
         return self.verdict in ("right", "nearly")
 
 
 class GradientCheck(NamedTuple):
-    """The answer. ``bool`` of it says whether all is well, ``str`` says what was found.
+    """The answer: its ``bool`` says whether all is well, its ``str`` says what was found.
 
     Attributes:
         rows: one for each leaf.
         findings: what else is wrong: parameters changed in place, random functions, a cast to float32.
-        notes: what to know: sampling, kinks, the other witness.
+        notes: other facts: sampling, kinks, the agreement with ``jax.grad``.
         recognised: the network, in words, or "".
-        diagnosis: where the backward pass first goes wrong, in sentences; empty where it was not recognised.
+        diagnosis: the first mistake of the backward pass, in sentences; empty if the network was not recognised.
         loss: the loss at the parameters.
     """
 
@@ -124,7 +124,7 @@ class GradientCheck(NamedTuple):
         return f"GradientCheck({'; '.join([self.conclusion, *found])})"
 
     def table(self) -> str:
-        """All numbers, one line a leaf."""
+        """All numbers, one line per leaf."""
         cells = [HEADER, *map(_cells, self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         return "\n".join(
@@ -134,7 +134,7 @@ class GradientCheck(NamedTuple):
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
-        """The answer as JSON knows it; numbers that are not finite become null."""
+        """The answer in types that JSON has; numbers that are not finite become null."""
         rows = [
             {name: (None if isinstance(value, float) and not math.isfinite(value) else value)
              for name, value in row._asdict().items()}
@@ -143,7 +143,7 @@ class GradientCheck(NamedTuple):
         return {**self._asdict(), "ok": self.ok, "conclusion": self.conclusion, "rows": rows}
 
     def _repr_html_(self) -> str:
-        """The answer in a notebook: what was found in words, and a line for each leaf."""
+        """The answer for a notebook: the findings in words, and one line per leaf."""
         words = [f"first mistake: {self.diagnosis[0]}", *self.diagnosis[1:]] if self.diagnosis else []
         said = [*self.findings, *words, *([f"recognised: {self.recognised}"] if self.recognised else [])]
         told = table((*HEADER, ""), [(*_cells(row), "" if row.verdict == "right" else row.note) for row in self.rows])
@@ -170,7 +170,7 @@ def _words(row: LeafCheck) -> str:
 
 
 def _wrapped(name: str, words: str) -> list[str]:
-    """``name`` and ``words`` in two columns, or below each other where the name is long."""
+    """``name`` and ``words`` in two columns, or below each other if the name is long."""
     line = f"  {name:12} {words}"
     if len(line) <= WIDTH:
         return [line]

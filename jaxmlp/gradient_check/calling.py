@@ -1,7 +1,7 @@
-"""A person's function called with parameters that are ours, and what it did to them.
+"""Calls of a user's function with copies of the parameters; which of them the function changes.
 
-The numbers of all leaves stand in one flat float64 vector; each call gets a new tree of views of it. After the call
-the vector is compared: what the function changed is put back and remembered, so that nothing spoils the next call.
+One flat float64 vector contains the numbers of all leaves; each call gets a new tree of views of it. After the call
+the vector is compared: changes by the function are remembered and undone, so that nothing spoils the next call.
 """
 
 import itertools
@@ -25,14 +25,14 @@ class Parameters:
     """The parameters of a check, private copies.
 
     Attributes:
-        tree: as they were given.
+        tree: the params as they were given.
         names: of the params.
         leaves: of the tree.
         theta: all their numbers ``[P]``, float64.
-        places: where each leaf stands in ``theta``.
+        places: the slice of each leaf in ``theta``.
         shapes: of the leaves.
-        widened: whether a leaf is not float64, so that a call in float64 is not the person's own.
-        in_jax: whether a leaf is an array of JAX.
+        widened: whether a leaf is not float64; a call in float64 then differs from the user's own call.
+        in_jax: whether a leaf is a JAX array.
         in_lists: whether a leaf is a number or a list of numbers, not an array.
         changed: paths of the leaves that a function changed in place, by the function's name.
     """
@@ -67,10 +67,10 @@ class Parameters:
         return tuple(build(tree, remaining, as_given) for tree in self.tree)
 
     def call(self, function: Callable[..., Any], name: str, theta: Floats | None = None, own: bool = False) -> Any:
-        """``function`` at ``theta`` (default: the person's parameters), in float64 or, with ``own``, in their dtypes.
+        """``function`` at ``theta`` (default: the user's parameters), in float64 or, with ``own``, in their dtypes.
 
-        Arrays of JAX stay arrays of JAX, in float32 where 64-bit mode is off. It isn't turned on for the call: JAX
-        keeps what it made of a person's NumPy arrays, and would hand out 64 bits of them later.
+        JAX arrays stay JAX arrays, in float32 while 64-bit mode is off. It is not turned on for the call: JAX keeps
+        its copies of the user's NumPy arrays, and would return the copies in 64 bits later.
         """
         theta = self.theta if theta is None else theta
         self._buffer[:] = theta
@@ -83,7 +83,7 @@ class Parameters:
         return result
 
     def _given(self, leaf: Leaf, view: Floats, own: bool) -> Any:
-        """What a call gets for ``leaf``: a view that it may change, in the class that it had."""
+        """The value that a call gets for ``leaf``: a view that the call may change, of the leaf's own class."""
         strict = isinstance(leaf.value, jax.Array) and jax.config.values["jax_numpy_dtype_promotion"] == "strict"
         array: Any = view.astype(leaf.array.dtype) if own or strict else view
         if isinstance(leaf.value, jax.Array):
@@ -92,7 +92,7 @@ class Parameters:
         return array.view(type(leaf.value)) if special else array  # np.matrix
 
     def _notice(self, name: str, theta: Floats, tree: Any, given: list[Any], own: bool) -> None:
-        """Remember the leaves that the call changed, or put others in place of."""
+        """Remember the leaves that the call changed or replaced."""
         try:
             now = {
                 leaf.path: leaf.value for each, p in zip(tree, self.names, strict=True) for leaf in leaves_of(each, p)

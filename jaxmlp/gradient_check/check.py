@@ -1,4 +1,4 @@
-"""`check_gradient`: a person's loss and gradient as they stand, checked in one call."""
+"""`check_gradient`: a user's loss and gradient functions, unchanged, checked in one call."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -29,20 +29,21 @@ def check_gradient(
 
     Args:
         loss: ``loss(*params)`` gives one number.
-        gradient: ``gradient(*params)`` gives what has the structure of the params: for one param itself or a 1-tuple,
-            for several a list or a tuple of one for each. ``(loss, gradient)`` is understood too.
+        gradient: ``gradient(*params)`` gives a gradient with the structure of the params. For one param: its gradient
+            or a 1-tuple; for several: a list or a tuple with one per param. ``(loss, gradient)`` is accepted too.
         *params: numbers or arrays, of NumPy or JAX, in lists, tuples, dicts and named tuples, nested. They are copied.
-        data: ``(x, y)``, what the loss was made of; with it the network is recognised and a mistake is named. Samples
-            in rows or columns, or one sample; y as numbers, one-hot rows or labels.
-        seed: of the elements and directions that are sampled where there are more than 4,096 numbers.
-        progress: called, as numbers are compared one by one, with how many were and how many will be.
+        data: ``(x, y)``, the data of the loss; with it the network is recognised and a mistake is named. Samples in
+            rows or columns, or one sample; y as numbers, one-hot rows or labels.
+        seed: of the random choice of elements and directions, if there are more than 4,096 numbers.
+        progress: called after each compared number, with how many are done and how many there are.
 
     Returns:
-        The answer; its truth value is whether all is well, printed it says what is wrong.
+        The answer: its truth value is whether all is well; printed, it says what is wrong.
 
     Raises:
-        InputError: a loss that is no function or isn't one number, a gradient that isn't made of numbers, parameters
-            that aren't finite numbers, data that isn't a pair of them. What the functions raise comes through.
+        InputError: a loss that is not a function or does not give one number, a gradient that does not consist of
+            numbers, parameters that are not finite numbers, data that is not a pair of arrays of numbers. Errors that
+            the functions raise are passed on.
 
     Source: central differences of the loss in float64, `jaxmlp.gradient_check.measurement.differences`; the network's
     formulas, `jaxmlp.gradient_check.diagnosis`.
@@ -58,7 +59,7 @@ def check_gradient(
     with np.errstate(all="ignore"):
         answer = _checked(loss, gradient, parameters, data, random, exact, progress)
         for function, name in ((loss, "loss"), (gradient, "gradient")):
-            parameters.call(function, name, own=True)  # what their objects keep of a call is of their own parameters
+            parameters.call(function, name, own=True)  # objects that keep values of the last call then keep the user's
     return answer
 
 
@@ -76,7 +77,7 @@ def _check_data(data: Any) -> None:
 
 
 def _names(loss: Callable[..., Any], count: int) -> list[str]:
-    """What the person calls the params: the names of the loss's arguments."""
+    """The names of the params: those of the loss's arguments."""
     try:
         found = [
             name for name, each in inspect.signature(loss).parameters.items()

@@ -1,4 +1,4 @@
-"""What a person's gradient function returned: its leaves beside those of the parameters, and what is odd about them."""
+"""The result of a user's gradient function: its leaves, matched with the parameters' leaves, and what is odd in it."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -21,10 +21,10 @@ class Returned(NamedTuple):
     Attributes:
         leaves: an array for each leaf of the parameters, in float64, or None where it is missing.
         dtypes: their dtypes as the function gave them for float64 parameters; "" where a leaf is missing.
-        extra: paths that the parameters have not.
-        loss: returned beside the gradient, or None.
-        scatter: for each leaf, what its own rounding does to an element, absolute.
-        findings: that it is random; empty where it isn't.
+        extra: paths that the parameters do not have.
+        loss: the loss that was returned with the gradient, or None.
+        scatter: for each leaf, the absolute error of an element by the gradient's own rounding.
+        findings: a sentence if the gradient is random; else empty.
     """
 
     leaves: list[NDArray[Any] | None]
@@ -36,10 +36,10 @@ class Returned(NamedTuple):
 
 
 def returned_gradient(gradient: Callable[..., Any], parameters: Parameters) -> Returned:
-    """Call ``gradient`` twice as the person would, and in float64 where their parameters aren't.
+    """Call ``gradient`` twice as the user would, and in float64 if their parameters are not float64.
 
     Raises:
-        InputError: a gradient that isn't made of numbers.
+        InputError: a gradient that does not consist of numbers.
     """
     first, extra, loss = _read(parameters.call(gradient, "gradient", own=True), parameters)
     again, *_ = _read(parameters.call(gradient, "gradient", own=True), parameters)
@@ -62,7 +62,7 @@ def returned_gradient(gradient: Callable[..., Any], parameters: Parameters) -> R
 
 
 def _read(result: Any, parameters: Parameters) -> tuple[list[NDArray[Any] | None], list[str], float | None]:
-    """The arrays in ``result`` by the parameters' leaves, copied; extra paths; the loss, if it stands before them."""
+    """Copies of the arrays in ``result``, one per leaf of the parameters; extra paths; the loss, if it comes first."""
     if result is None:
         raise InputError("gradient gave None, expected what has the structure of the parameters: a forgotten return?")
     readings: list[tuple[Any, float | None]] = [(result, None)]
@@ -80,7 +80,7 @@ def _read(result: Any, parameters: Parameters) -> tuple[list[NDArray[Any] | None
             path in wanted for path in found
         ) - len(found)
 
-    # The reading that fits best; the first of them where several do.
+    # The reading that fits best; the first one if several fit equally well.
     found, loss = max(((_paths(tree, parameters), loss) for tree, loss in readings), key=lambda each: fitting(each[0]))
     leaves = [found.pop(path, None) for path in wanted]
     pairs = zip(leaves, wanted.values(), strict=True)
@@ -89,9 +89,9 @@ def _read(result: Any, parameters: Parameters) -> tuple[list[NDArray[Any] | None
 
 
 def _broadcast(leaf: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """``leaf`` in the parameter's shape where an update makes no difference between them.
+    """``leaf`` in the parameter's shape, if an update with either shape gives the same result.
 
-    So it is with [n] and [1, n], and with one number; not with [n] and [n, 1].
+    This is true for [n] and [1, n], and for one number; not for [n] and [n, 1].
     """
     bare = [tuple(itertools.dropwhile(lambda n: n == 1, each)) for each in (leaf.shape, shape)]
     return leaf.reshape(shape) if bare[0] == bare[1] or leaf.size == 1 == int(np.prod(shape)) else leaf
@@ -103,7 +103,7 @@ def _number(value: Any) -> float | None:
 
 
 def _paths(result: Any, parameters: Parameters) -> dict[str, Any]:
-    """The leaves of ``result`` by the names that the parameters' leaves have."""
+    """The leaves of ``result``, by the paths of the parameters' leaves."""
     names, trees = parameters.names, parameters.tree
     if len(trees) > 1 and isinstance(result, Mapping):  # by the names of the arguments
         by_name = renamed(result, names)
@@ -123,7 +123,7 @@ def _paths(result: Any, parameters: Parameters) -> dict[str, Any]:
 
 
 def _random(first: list[Any], again: list[Any], parameters: Parameters) -> list[str]:
-    """That two calls at one place differ, more than the order of a sum may make of it."""
+    """A finding if two calls at one place differ by more than the order of a sum can explain; else none."""
     for leaf, a, b in zip(parameters.leaves, first, again, strict=True):
         if a is None or b is None or a.shape != b.shape:
             continue
@@ -138,7 +138,7 @@ def _random(first: list[Any], again: list[Any], parameters: Parameters) -> list[
 
 
 def cast_findings(parameters: Parameters, returned: Returned, rows: list[LeafCheck]) -> list[str]:
-    """Leaves of low precision among others of float64."""
+    """Findings on leaves of low precision among float64 leaves."""
     paths = [leaf.path for leaf in parameters.leaves]
     narrow = [path for path, dtype in zip(paths, returned.dtypes, strict=True) if _bits(dtype) < 64]
     found: list[str] = []
@@ -157,5 +157,5 @@ def cast_findings(parameters: Parameters, returned: Returned, rows: list[LeafChe
 
 
 def _bits(dtype: str) -> int:
-    """Of a floating dtype; integers are exact, and what is missing is not narrow."""
+    """The bits of a floating dtype; 64 for integers, which are exact, and for a missing leaf."""
     return np.dtype(dtype).itemsize * 8 if "float" in dtype else 64

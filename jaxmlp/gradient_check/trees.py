@@ -1,7 +1,7 @@
-"""Parameters as people keep them: arrays and numbers in lists, tuples and dicts, read as leaves and built again.
+"""Parameters in any containers: arrays and numbers in lists, tuples and dicts, read as leaves and rebuilt.
 
-Lists and tuples are not told apart. A list of nothing but numbers is one leaf, a vector (or a matrix, as a list of
-lists); so is a Python number. An array of objects is read as a list of its elements.
+Lists and tuples are treated alike. A list of only numbers is one leaf, a vector (or a matrix, as a list of lists). A
+Python number is one leaf too. An array of objects is read as a list of its elements.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,19 +18,19 @@ __all__ = ["Leaf", "build", "leaves_like", "leaves_of", "renamed"]
 
 
 class Leaf(NamedTuple):
-    """A leaf of a tree: its path, as a person would write it, and what stands there."""
+    """A leaf of a tree: its path in Python's notation, and its value."""
 
     path: str
     value: Any
 
     @property
     def array(self) -> NDArray[Any]:
-        """As an array of its own dtype."""
+        """The value as an array of its own dtype."""
         return np.asarray(self.value)
 
 
 def leaves_of(tree: Any, path: str) -> Iterator[Leaf]:
-    """The leaves in order; None holds none.
+    """The leaves in order; None contains no leaf.
 
     Raises:
         InputError: something that is neither a number nor an array nor a container of them.
@@ -53,7 +53,7 @@ def leaves_of(tree: Any, path: str) -> Iterator[Leaf]:
 
 
 def leaves_like(tree: Any, like: Any, path: str) -> Iterator[Leaf]:
-    """The leaves of ``tree`` with the paths that those of ``like`` have; what ``like`` hasn't gets a path of its own.
+    """The leaves of ``tree`` with the paths of ``like``; a leaf that ``like`` does not have gets a path of its own.
 
     Raises:
         InputError: as `leaves_of`.
@@ -74,7 +74,7 @@ def leaves_like(tree: Any, like: Any, path: str) -> Iterator[Leaf]:
 
 
 def renamed(tree: Mapping[Any, Any], names: Iterable[Any]) -> dict[Any, Any]:
-    """``tree`` with "dW1", "d_W1", "grad_W1", "W1_grad" for "W1" under that name, where it has not got that itself."""
+    """``tree`` with keys such as "dW1", "d_W1", "grad_W1", "W1_grad" renamed to "W1", unless it has "W1" itself."""
     wanted = {f"{before}{name}{after}": name for name in names if isinstance(name, str) and name not in tree
               for before, after in (("d", ""), ("d_", ""), ("grad_", ""), ("g", ""), ("", "_grad"))}  # fmt: skip
     return {wanted.get(key, key) if isinstance(key, str) else key: value for key, value in tree.items()}
@@ -93,7 +93,7 @@ def _is_leaf(value: Any) -> bool:
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    """Of numbers in lists of one length each; None where it is something else."""
+    """The shape of a number or of nested lists of numbers with equal lengths; None for anything else."""
     if isinstance(value, (Number, np.generic)):
         return ()
     if not isinstance(value, (list, tuple)) or not value:
@@ -104,9 +104,9 @@ def _shape(value: Any) -> tuple[int, ...] | None:
 
 
 def build(tree: Any, values: Iterator[Any], as_given: bool = False) -> Any:
-    """A tree like ``tree`` with new containers and with ``values``, arrays in order, for its leaves.
+    """A tree like ``tree`` with new containers; its leaves are ``values``, arrays in order.
 
-    A leaf that was a number becomes a number again, and one that was a list a list, unless ``as_given``.
+    Where ``tree`` has a number or a list as a leaf, the new tree has one too, unless ``as_given``.
     """
     if tree is None:
         return None
@@ -131,8 +131,8 @@ def build(tree: Any, values: Iterator[Any], as_given: bool = False) -> Any:
 
 
 def _like(tree: Any, items: Any) -> Any:
-    """``items`` in a container of the same class, where that can be made of them; else a plain one."""
+    """``items`` in a container of the same class if its constructor accepts them; else in a plain one."""
     try:
         return type(tree)(items)
-    except Exception:  # a class of theirs, whose constructor may want anything
+    except Exception:  # a user's class; its constructor may need other arguments
         return items

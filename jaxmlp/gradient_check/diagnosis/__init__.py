@@ -1,4 +1,4 @@
-"""Which network a loss belongs to, and where its backward pass first goes wrong; in NumPy, whatever the layout."""
+"""Recognition of a loss's network, and the first mistake of its backward pass; in NumPy, for any layout."""
 
 import lazy_loader
 

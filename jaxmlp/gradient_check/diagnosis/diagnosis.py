@@ -1,9 +1,10 @@
-"""What is wrong with a backward pass, in words: its first wrong quantity and the layer it belongs to.
+"""What is wrong with a backward pass, in words: its first wrong quantity and the layer of that quantity.
 
-The network is known, so that all deltas are. From the output layer down, each layer's leaves are compared with those
-that the right delta gives. Where they differ, every mistake of `known_mistakes` is tried, until one reproduces the
-wrong leaves. The search goes on below with the delta of that mistake, so that its consequences are not reported. Where
-nothing reproduces them, the layer is named and how its leaves look; nothing is said of a delta that no leaf shows.
+The network is known, and therefore all right deltas. From the output layer down, each layer's leaves are compared with
+those that the right delta gives. If they differ, every mistake of `known_mistakes` is tried, until one reproduces the
+wrong leaves. The search continues below with the delta of that mistake, so that its consequences are not reported. If
+no mistake reproduces them, the finding names the layer and describes its leaves. A delta that no leaf shows is not
+reported.
 """
 
 from collections.abc import Sequence
@@ -36,13 +37,13 @@ class Finding(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """The wrong quantities in the order of the backward pass, the first of ``findings`` first.
+    """The wrong quantities in the sequence of the backward pass, the first mistake first.
 
     Attributes:
         findings: what is wrong.
         n_layers: L.
-        right: what was seen to be right above the first finding, in words, or "".
-        unknown: the highest layer, if any, of which nothing can be said, since the delta above is not known; else 0.
+        right: what is right above the first finding, in words, or "".
+        unknown: the highest wrong layer without a finding, since the delta above it is not known; 0 if there is none.
     """
 
     findings: tuple[Finding, ...]
@@ -59,7 +60,7 @@ class Diagnosis(NamedTuple):
         return self.ok
 
     def sentences(self) -> tuple[str, ...]:
-        """What is wrong, first things first; then up to where the backward pass is right."""
+        """What is wrong, the first mistake first; then what is right above it; then which layers stay unknown."""
         if self.ok:
             return ("every delta, dL/dW and dL/db is right",)
         below = "layer 1" if self.unknown == 1 else f"layers {self.unknown} to 1"
@@ -74,7 +75,7 @@ class Diagnosis(NamedTuple):
         return f"Diagnosis({self.sentences()[0]})"
 
     def _repr_html_(self) -> str:
-        """The sentences in a notebook, a line of a table for each finding."""
+        """The sentences for a notebook, with a table of one line per finding."""
         first, *others = self.sentences()
         rows = [(finding.layer, finding.quantity, finding.explanation) for finding in self.findings]
         found = table(("layer", "quantity", "what is wrong"), rows) if rows else ""
@@ -84,15 +85,15 @@ class Diagnosis(NamedTuple):
 def diagnose(
     network: Recognised, leaves: Sequence[Floats], gradient: Sequence[Leaves], limit: float, floor: float
 ) -> Diagnosis:
-    """Find the first wrong quantity of a backward pass from the gradient it gave.
+    """Find the first wrong quantity of a backward pass from the gradient that it returns.
 
     Args:
         network: with its activations, loss and scale.
         leaves: of the parameters.
-        gradient: dL/dW ``[n_l, n_(l-1)]`` and dL/db ``[n_l]`` of each layer, as the person has them; None where there
-            is none. A wrong shape is a finding.
+        gradient: dL/dW ``[n_l, n_(l-1)]`` and dL/db ``[n_l]`` of each layer, as the user has them; None for a missing
+            leaf. A wrong shape is a finding.
         limit: norm-wise relative error up to which leaves are equal.
-        floor: what rounding may leave of a leaf that is zero, relative to its largest possible magnitude.
+        floor: rounding error of a leaf that is zero, relative to its largest possible magnitude.
     """
     weights, biases = map(list, zip(*network.arrangement.split(leaves), strict=True))
     passed = forward(network.form, weights, biases, network.x)

@@ -1,4 +1,4 @@
-"""The mistakes that people make in a backward pass, each as the wrong quantity it produces and words for it.
+"""Common mistakes in a backward pass: the wrong quantity that each produces, and words for it.
 
 Notation as in `jaxmlp.backprop`; the lecture's layer l is ``weights[l - 1]``, ``g[l - 1]``, and its input ``h[l - 1]``.
 """
@@ -26,7 +26,7 @@ CURVED = tuple(name for name, phi in ACTIVATIONS.items() if phi.curved)
 
 
 class BackwardState(NamedTuple):
-    """Where the backward pass stands.
+    """The state of a backward pass at one layer.
 
     Attributes:
         form: of the network.
@@ -36,8 +36,8 @@ class BackwardState(NamedTuple):
         g: ``g_1 .. g_L``, each ``[N, n_l]``.
         h: ``h_0 .. h_L``, each ``[N, n_l]``.
         y: ``[N, n_L]``.
-        above: delta of layer l + 1 ``[N, n_(l+1)]`` as the gradient under suspicion has it; None at the output.
-        right: ``delta_1 .. delta_L``, right ones.
+        above: delta of layer l + 1 ``[N, n_(l+1)]`` in the user's gradient; None at the output.
+        right: the right ``delta_1 .. delta_L``.
     """
 
     form: Form
@@ -52,19 +52,19 @@ class BackwardState(NamedTuple):
 
 
 def expected_delta(state: BackwardState) -> Floats:
-    """Delta of this layer if nothing goes wrong in it: right where the layers above were."""
+    """Delta of this layer if the layer has no mistake; the right one if the layers above have none either."""
     if state.above is None:
         return state.right[-1]
     return (state.above @ state.weights[state.layer]) * slope(state.form, state.layer, state.h[state.layer])
 
 
 def leaves(state: BackwardState, delta: Floats) -> tuple[Floats, Floats]:
-    """The parts of dL/dW and dL/db that ``delta`` gives in this layer; penalties are apart."""
+    """The parts of dL/dW and dL/db that ``delta`` gives in this layer, without penalties."""
     return delta.T @ state.h[state.layer - 1], delta.sum(axis=0)
 
 
 def deltas(state: BackwardState) -> Iterator[tuple[str, Floats]]:
-    """Wrong deltas of this layer, the likelier ones first: words that follow "delta of layer l", and the delta."""
+    """Wrong deltas of this layer, the most likely first: words that follow "delta of layer l", and the delta."""
     right = expected_delta(state)
     yield from _output_deltas(state, right) if state.above is None else _hidden_deltas(state)
     for index, row in enumerate(right if len(right) <= 64 else []):
@@ -202,7 +202,7 @@ def bias_gradients(state: BackwardState, delta: Floats) -> Iterator[tuple[str, F
     if len(delta) == delta.shape[1]:
         yield "is summed over the units, not over the samples", delta.sum(axis=1)
     for words, number in (("sum", right.sum()), ("mean", delta.mean())):
-        if abs(number) <= 1e-9 * float(np.abs(right).max()):  # as of softmax: it says nothing
+        if abs(number) <= 1e-9 * float(np.abs(right).max()):  # zero, as for softmax: no evidence
             continue
         yield f"is np.{words}(delta), one number for all units", np.full_like(right, number)
 
@@ -230,6 +230,6 @@ def factor_words(c: float, state: BackwardState) -> str:
         words = f"is divided by {samples}, the batch size: a mean over the samples, not their sum"
         known += [(1 / samples, words), (float(samples), f"is scaled by {samples}, the batch size")]
     found = [words for value, words in known if abs(c / value - 1) < 1e-4 and abs(value - 1) > 1e-4]
-    if len(found) > 1:  # a number of two causes
+    if len(found) > 1:  # two causes give this factor
         return f"is scaled by {c:.6g}: the batch size, or the number of classes"
     return found[0] if found else f"is scaled by {c:.6g}"

@@ -1,4 +1,4 @@
-"""One layer of a backward pass: which delta its leaves were made of, and what is wrong with them."""
+"""One layer of a backward pass: the delta that its leaves come from, and what is wrong with them."""
 
 from typing import NamedTuple
 
@@ -15,10 +15,10 @@ NAMES = ("dL/dW", "dL/db")
 
 
 class Step(NamedTuple):
-    """What was found of a layer.
+    """The findings on one layer.
 
     Attributes:
-        delta: as their pass has it; None where no leaf shows it.
+        delta: that of the user's backward pass; None if no leaf shows it.
         found: what is wrong, as (quantity, words).
     """
 
@@ -33,12 +33,12 @@ def _penalties(state: BackwardState) -> tuple[Floats, Floats]:
 
 
 def examine(state: BackwardState, dw: Floats | None, db: Floats | None, limit: float, floor: float) -> Step:
-    """The delta that this layer's leaves were made from, as far as one can tell, and what is wrong with them."""
+    """The delta that this layer's leaves come from, if they show it, and what is wrong with them."""
     right = known_mistakes.expected_delta(state)
     given: list[Floats | None] = [dw, db]
     shapes = [leaf.shape for leaf in known_mistakes.leaves(state, right)]
     misshapen = [place for place, got in enumerate(given) if got is not None and got.shape != shapes[place]]
-    # Penalties are taken off, so that what is left is made of the delta alone.
+    # Penalties are subtracted. The rest depends on the delta alone.
     minus = _penalties(state)
     turned = [got.T if place in misshapen and got is not None else got for place, got in enumerate(given)]
     pure = [
@@ -77,13 +77,13 @@ class _Fit(NamedTuple):
     noise: float
 
     def matches(self, delta: Floats, c: float = 1.0) -> list[bool]:
-        """Whether each leaf is that of ``c delta``; a leaf that is missing is."""
+        """Whether each leaf is that of ``c delta``; true for a missing leaf."""
         made = known_mistakes.leaves(self.state, delta)
         pairs = zip(self.pure, made, strict=True)
         return [got is None or close(got, c * leaf, self.limit, self.noise) for got, leaf in pairs]
 
     def factor(self, delta: Floats) -> float | None:
-        """The factor by which ``delta`` explains dL/dW, or dL/db where there is no dL/dW."""
+        """The factor by which ``delta`` explains dL/dW, or dL/db if there is no dL/dW."""
         place = 0 if self.pure[0] is not None else 1
         got = self.pure[place]
         assert got is not None
@@ -114,7 +114,7 @@ def _explained(fit: _Fit, right: Floats) -> Step | None:
             return Step(c * delta, [("delta", f"{words}, and {known_mistakes.factor_words(c, state)}")])
     if not both:
         return None
-    # dL/dW shows the delta, and dL/db is wrong in a way of its own; or the other way round.
+    # dL/dW shows the delta, and dL/db has a mistake of its own.
     for words, delta in [("", right), *known]:
         c = 1.0 if fit.matches(delta)[0] else fit.factor(delta) if delta.any() and delta.shape[1] > 1 else None
         if c is None:
@@ -127,7 +127,7 @@ def _explained(fit: _Fit, right: Floats) -> Step | None:
 
 
 def _one_leaf(fit: _Fit, right: Floats, place: int) -> Step:
-    """One leaf is that of the right delta. dL/dW shows the delta, dL/db only its sum over the samples."""
+    """The other leaf is that of the right delta. dL/dW shows the delta, dL/db shows only its sum over the samples."""
     known = _leaf(fit, right, place, known_only=True)
     found = known or _leaf(fit, right, place)
     assert found is not None
@@ -142,13 +142,13 @@ def _join(words: str, c: float, state: BackwardState) -> str:
 
 
 def _two_leaves(fit: _Fit, right: Floats) -> Step | None:
-    """Both leaves wrong in known ways of their own, from the right delta."""
+    """The delta is right, and each leaf has a known mistake of its own."""
     found = [_leaf(fit, right, place, known_only=True) for place in (0, 1)]
     return Step(right, [each for each in found if each]) if all(found) else None
 
 
 def _leaf(fit: _Fit, delta: Floats, place: int, known_only: bool = False) -> tuple[str, str] | None:
-    """What is wrong with dL/dW (``place`` 0) or dL/db (1), made of ``delta``; None if nothing known and so asked."""
+    """What is wrong with dL/dW (``place`` 0) or dL/db (1), from ``delta``; None if ``known_only`` and no mistake fits."""
     state, got = fit.state, fit.pure[place]
     assert got is not None
     name, right = NAMES[place], known_mistakes.leaves(state, delta)[place]
@@ -160,7 +160,7 @@ def _leaf(fit: _Fit, delta: Floats, place: int, known_only: bool = False) -> tup
     penalty = 2 * (state.form.weight_penalty, state.form.bias_penalty)[place]
     if penalty and close(got, right - penalty * parameter, fit.limit, fit.noise):
         return name, "misses the L2 penalty's part"
-    telling = parameter.size > 2 and np.ptp(parameter) > 0  # anything constant is a multiple of a constant
+    telling = parameter.size > 2 and np.ptp(parameter) > 0  # constant leaves are multiples of each other
     c = factor(got - right, parameter, max(fit.limit, 1e-7), fit.noise) if telling else None
     if c is not None:
         if penalty:
@@ -178,7 +178,7 @@ def _leaf(fit: _Fit, delta: Floats, place: int, known_only: bool = False) -> tup
 
 
 def _updated(fit: _Fit, right: Floats) -> Step | None:
-    """A delta that went through weights that were already updated: W - rate dL/dW."""
+    """A delta that was passed through already updated weights: W - rate dL/dW."""
     state = fit.state
     if state.above is None or fit.pure[0] is None:
         return None
@@ -197,7 +197,7 @@ def _updated(fit: _Fit, right: Floats) -> Step | None:
 
 
 def _recovered(fit: _Fit, right: Floats) -> Step | None:
-    """Their delta itself, where the leaves determine it: at most as many samples as inputs, and both leaves agree."""
+    """The user's delta itself, if the leaves determine it: at most as many samples as inputs, and both leaves agree."""
     state, (dw, db) = fit.state, fit.pure
     if dw is None or db is None or not (np.isfinite(dw).all() and np.isfinite(db).all()):
         return None
@@ -214,7 +214,7 @@ def _recovered(fit: _Fit, right: Floats) -> Step | None:
 
 
 def _unexplained(fit: _Fit, right: Floats) -> Step:
-    """Nothing reproduces the leaves: how they look. What their delta is, nobody can tell."""
+    """Nothing reproduces the leaves: the step describes how they look. Their delta stays unknown."""
     made = known_mistakes.leaves(fit.state, right)
     wrong = [
         (name, looks(got, leaf, fit.limit, fit.noise))

@@ -1,4 +1,4 @@
-"""How a person lays out a network: which leaf of the parameters is which layer's, and which axis counts samples."""
+"""The layout of a user's network: which leaf of the parameters belongs to which layer, which axis counts samples."""
 
 import itertools
 import math
@@ -12,16 +12,16 @@ from jaxmlp.gradient_check.diagnosis.plain_network import Floats
 __all__ = ["Arrangement", "Leaves", "arrangements", "sample_rows", "target_rows"]
 
 Leaves = tuple[Floats | None, Floats | None]
-"""dL/dW and dL/db of a layer as a person has them; None where there is none."""
+"""dL/dW and dL/db of a layer as the user has them; None for a missing one."""
 
 
 class Arrangement(NamedTuple):
     """Where the layers of a network are in a list of leaves.
 
     Attributes:
-        layers: from the input up: the index of its weights, and that of its biases or None.
+        layers: per layer, from the input up: the index of its weights, and the index of its biases or None.
         inputs_first: whether weights are ``[n_in, n_out]``.
-        bias: "leaf"; "none"; "first" or "last": a column of the weights (a row where inputs are first).
+        bias: "leaf"; "none"; "first" or "last": a column of the weights (a row if inputs are first).
     """
 
     layers: tuple[tuple[int, int | None], ...]
@@ -44,8 +44,8 @@ class Arrangement(NamedTuple):
     def split_gradient(self, leaves: Sequence[Floats | None], shapes: Sequence[tuple[int, ...]]) -> list[Leaves]:
         """dL/dW and dL/db of each layer from a returned gradient, None where a leaf is missing.
 
-        A leaf that hasn't the parameter's shape, of ``shapes``, keeps its own, with the axes of W in the lecture's
-        order; of a W with a column for the biases that column can't be told then.
+        A leaf that does not have its parameter's shape (in ``shapes``) keeps its own shape, with the axes of W in the
+        lecture's sequence. If such a W has a column for the biases, the column is not split off.
         """
         split: list[Leaves] = []
         for at, biases in self.layers:
@@ -61,7 +61,7 @@ class Arrangement(NamedTuple):
         return split
 
     def join(self, layers: Sequence[tuple[Floats, Floats]], leaves: Sequence[Floats]) -> list[Floats]:
-        """`split` undone: leaves with the shapes of ``leaves``."""
+        """The inverse of `split`: leaves with the shapes of ``leaves``."""
         joined: list[Floats] = [np.empty(0)] * len(leaves)
         for (at, biases), (w, b) in zip(self.layers, layers, strict=True):
             if self.bias in ("first", "last"):
@@ -72,7 +72,7 @@ class Arrangement(NamedTuple):
         return joined
 
     def words(self) -> str:
-        """What is not the lecture's, in words; empty where nothing is."""
+        """The differences from the lecture's layout, in words; empty if there are none."""
         said = {"leaf": "", "none": "no biases", "first": "biases first in W", "last": "biases last in W"}[self.bias]
         return ", ".join(filter(None, ["weights [in, out]" if self.inputs_first else "", said]))
 
@@ -99,7 +99,7 @@ def arrangements(shapes: Sequence[tuple[int, ...]]) -> Iterator[Arrangement]:
         kinds = ["leaf"] if layers[0][1] is not None else ["none", "first", "last"]
         for kind in kinds:
             found = Arrangement(tuple(layers), bool(inputs_first), kind)
-            # One arrangement may arise twice, and vectors look the same either way.
+            # One arrangement may arise twice, and vectors look the same in both.
             if found not in seen and _fits(found, shapes):
                 seen.add(found)
                 yield found
@@ -127,7 +127,7 @@ def _fits(arrangement: Arrangement, shapes: Sequence[tuple[int, ...]]) -> bool:
 
 
 def sample_rows(x: Any, n_in: int) -> Iterator[tuple[Floats, str]]:
-    """``x`` as ``[N, n_in]`` in each way that its shape admits, and words for it."""
+    """``x`` as ``[N, n_in]`` in each way that its shape allows, and words for it."""
     x = np.asarray(x, np.float64)
     if x.ndim <= 1:
         if x.size == n_in:
@@ -139,7 +139,7 @@ def sample_rows(x: Any, n_in: int) -> Iterator[tuple[Floats, str]]:
             yield x, ""
         if x.shape[0] == n_in:
             yield x.T, "samples in columns" if x.shape[1] > 1 else ""
-        for ones, others in ((0, slice(1, None)), (-1, slice(None, -1))):  # the column for the biases is in x already
+        for ones, others in ((0, slice(1, None)), (-1, slice(None, -1))):  # x already has the biases' column
             if x.shape[1] == n_in + 1 and np.all(x[:, ones] == 1):
                 yield x[:, others], ""
     elif x.size == len(x) * n_in:
@@ -147,9 +147,9 @@ def sample_rows(x: Any, n_in: int) -> Iterator[tuple[Floats, str]]:
 
 
 def target_rows(y: Any, n: int, n_out: int) -> Iterator[Floats]:
-    """``y`` as ``[n, n_out]`` in each way that its shape admits: as it is, its transpose, labels as one-hot rows."""
+    """``y`` as ``[n, n_out]`` in each way that its shape allows: unchanged, its transpose, labels as one-hot rows."""
     y = np.asarray(y)
-    y = y.reshape(y.shape[:2]) if y.ndim == 3 and y.shape[2] == 1 else y  # a column for each sample
+    y = y.reshape(y.shape[:2]) if y.ndim == 3 and y.shape[2] == 1 else y  # one column per sample
     if n_out == 1 and y.size == n and set(np.unique(y)) == {-1, 1}:
         yield (y.reshape(n, 1) + 1) / 2
     if y.size == n * n_out:

@@ -1,4 +1,4 @@
-"""How an error looks, for arrays that nothing known explains: a factor, a sign, one row, one element."""
+"""How an error looks if no known mistake explains it: a factor, a sign, one row, one element."""
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def _listed(mask: Floats) -> str:
 
 
 def looks(got: Floats, right: Floats, limit: float, noise: float = 0.0) -> str:
-    """What one can say of ``got``, of the shape of ``right``, that should be ``right``; follows a name."""
+    """Words on the error of ``got``, an array that should equal ``right``, of the same shape. They follow a name."""
     if not np.isfinite(got).all():
         where = [int(i) for i in np.argwhere(~np.isfinite(got))[0]]
         return f"is not finite, first at {where}: {got[tuple(where)]}"

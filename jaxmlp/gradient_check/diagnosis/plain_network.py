@@ -1,4 +1,4 @@
-"""Networks as people write them, in plain NumPy: what a recognition tries and a diagnosis computes with.
+"""Common networks in plain NumPy: recognition tries them, and diagnosis computes with them.
 
     g_l = W_l h_(l-1) + b_l,   h_l = phi_l(g_l),   loss = scale * sum(cost(h_L, y)) + weight_penalty sum |W_l|^2
                                                           + bias_penalty sum |b_l|^2 + offset
@@ -32,7 +32,7 @@ Floats: TypeAlias = NDArray[Any]
 class Activation(NamedTuple):
     """``value`` is phi(g); ``slope`` is its derivative, written in terms of h.
 
-    ``curved``: whether the derivative changes from place to place, and not only from piece to piece.
+    ``curved``: whether the derivative varies within a piece of the function; false if the pieces are straight.
     """
 
     value: Callable[[Floats], Floats]
@@ -51,7 +51,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(lambda g: g, np.ones_like, False),
     **{f"leaky relu {a:g}": _leaky(a) for a in (0.01, 0.1, 0.2)},
 }
-# What may stand at the end of a network: an activation and what is summed over outputs and samples.
+# The possible ends of a network: an activation, and the cost that is summed over outputs and samples.
 HEADS = (
     ("softmax", "cross-entropy"), ("sigmoid", "binary cross-entropy"), ("sigmoid", "squares"), ("identity", "squares"),
     ("softmax", "squares"), ("tanh", "squares"), ("relu", "squares"), ("sigmoid", "cross-entropy"),
@@ -65,9 +65,9 @@ class Form(NamedTuple):
         hidden: the activation of each hidden layer, of `ACTIVATIONS`.
         output: "softmax" or one of `ACTIVATIONS`.
         loss: "cross-entropy", "binary cross-entropy" or "squares".
-        epsilon: added to what a logarithm is taken of.
-        scale: what the sum over samples and outputs is multiplied by; 1/N where it is a mean over N samples.
-        weight_penalty: what the sum of the squared weights is multiplied by.
+        epsilon: added to the argument of each logarithm.
+        scale: factor of the sum over samples and outputs; 1/N for a mean over N samples.
+        weight_penalty: factor of the sum of the squared weights.
         bias_penalty: the same for the biases.
         offset: a constant.
     """
@@ -90,7 +90,7 @@ class Pass(NamedTuple):
 
 
 def softmax(g: Floats) -> Floats:
-    """Of the last axis, shifted by its maximum."""
+    """Softmax over the last axis, shifted by its maximum."""
     shares = np.exp(g - g.max(axis=-1, keepdims=True))
     return shares / shares.sum(axis=-1, keepdims=True)
 

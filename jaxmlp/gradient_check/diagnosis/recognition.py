@@ -1,8 +1,8 @@
-"""Which network and which loss is this? Recognised from the values of the loss alone, at several parameters.
+"""Recognition of a network and its loss from the values of the loss alone, at several parameters.
 
-A candidate (layout, activations, output, loss) gives a cost T at each of K random parameters near the person's own.
-It is the one if their loss is ``scale T + penalties + offset`` at all K, with fewer unknown numbers than K: an accident
-would have to agree in K - 1 numbers or more.
+A candidate (layout, activations, output, loss) gives a cost T at each of K random parameters near the user's own. It is
+accepted if the user's loss is ``scale T + penalties + offset`` at all K, with fewer unknown numbers than K. A wrong
+candidate would have to agree by accident in K - 1 numbers or more.
 """
 
 import itertools
@@ -26,16 +26,16 @@ from jaxmlp.gradient_check.diagnosis.plain_network import (
 __all__ = ["Recognised", "recognise"]
 
 POINTS = 8
-EXACT = 1e-8  # of the loss's variation from point to point; what rounding leaves is 1e-13 or so
-NEAR = 1e-4  # an epsilon in a logarithm
+EXACT = 1e-8  # relative to the loss's variation between points; rounding errors are about 1e-13
+NEAR = 1e-4  # allows for an epsilon in a logarithm
 EPSILONS = (1e-15, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
-WORK = 200_000_000  # numbers that pass through combinations of different activations, at most
+WORK = 200_000_000  # most parameters times combinations of different activations
 
 Evaluate = Callable[[list[Floats]], float]
 
 
 class Recognised(NamedTuple):
-    """A network that was recognised: its loss is the person's at `POINTS` parameters.
+    """A recognised network: its loss equals the user's at `POINTS` parameters.
 
     Attributes:
         form: activations, loss, scale, penalties.
@@ -44,7 +44,7 @@ class Recognised(NamedTuple):
         y: ``[N, n_L]``.
         columns: words for samples in columns, or "".
         error: the largest difference of the two losses, relative to the variation of the loss.
-        also: other activations of which the loss is the same, as where no unit is negative.
+        also: other activations with the same loss, for example if no unit is negative.
     """
 
     form: Form
@@ -56,7 +56,7 @@ class Recognised(NamedTuple):
     also: tuple[str, ...] = ()
 
     def gradient(self, leaves: Sequence[Floats]) -> list[Floats]:
-        """The gradient at ``leaves``, by this network's formulas, laid out as they are."""
+        """The gradient at ``leaves``, by this network's formulas, in their layout."""
         weights, biases = map(list, zip(*self.arrangement.split(leaves), strict=True))
         passed = forward(self.form, weights, biases, self.x)
         return self.arrangement.join(leaf_gradients(self.form, weights, biases, passed, self.y)[1], leaves)
@@ -105,7 +105,7 @@ def recognise(
     leaves: Sequence[Floats], evaluate: Evaluate, x: Any, y: Any, random: np.random.Generator, noise: float = 0.0,
     hidden: str | tuple[str, ...] | None = None,
 ) -> Recognised | None:  # fmt: skip
-    """The network whose loss ``evaluate`` is, or None if it is none of those known here.
+    """The network with the loss ``evaluate``, or None if no network known here has it.
 
     Args:
         leaves: of the parameters, float64, each ``[n_out, n_in]``, ``[n_in, n_out]``, ``[n]``, ``[n, 1]``, ..
@@ -129,7 +129,7 @@ def recognise(
     places = list(_places(leaves, x, y))
     size = sum(leaf.size for leaf in leaves)
     with np.errstate(all="ignore"):
-        # Penalties and an offset, and different activations, are looked for where there is nothing simpler.
+        # Penalties, an offset and different activations are tried only if nothing simpler fits.
         for mixed, few, most in ((False, True, 1), (False, False, 1), (True, True, 3000), (True, False, 400)):
             candidates = (
                 place._replace(form=form)
@@ -176,7 +176,7 @@ def _places(leaves: Sequence[Floats], x: Any, y: Any) -> Iterator[Recognised]:
 
 
 def _forms(n_hidden: int, mixed: bool, most: int, known: str | tuple[str, ...] | None) -> Iterator[Form]:
-    """Forms with one activation or, if ``mixed``, with several: at most ``most`` combinations are worth the time."""
+    """Forms with one activation or, if ``mixed``, with several; none if more than ``most`` combinations exist."""
     if known is not None:
         hidden = [] if mixed else [(known,) * n_hidden if isinstance(known, str) else tuple(known)]
         hidden = [names for names in hidden if len(names) == n_hidden]
@@ -192,9 +192,9 @@ def _forms(n_hidden: int, mixed: bool, most: int, known: str | tuple[str, ...] |
 
 
 def _fitted(place: Recognised, points: "_Points", few: bool, exact: float) -> Recognised | None:
-    """``place`` with the numbers that make its loss theirs; None if none do. ``few``: no penalty, no offset."""
+    """``place`` with the numbers that give the user's loss, or None. ``few``: no penalty, no offset."""
     values = points.values
-    if few:  # most candidates are out after two points: without penalties the losses are in one ratio
+    if few:  # two points rule out most candidates: without penalties the losses have one ratio
         first, second = (points.columns(place, number)[0] for number in (0, 1))
         if not abs(first * values[1] - second * values[0]) <= NEAR * abs(second * values[0]):
             return None
@@ -219,14 +219,14 @@ def _fitted(place: Recognised, points: "_Points", few: bool, exact: float) -> Re
 
 
 class _Points:
-    """The parameters tried and their losses; forward passes of the hidden layers are made once for all outputs."""
+    """The tried parameters and their losses; the hidden layers' forward passes are computed once for all outputs."""
 
     def __init__(self, leaves: list[list[Floats]], values: Floats) -> None:
         self.leaves, self.values = leaves, values
-        self.passed: dict[Any, Any] = {}  # by the identity of x too, which is alive in the places
+        self.passed: dict[Any, Any] = {}  # keys contain id(x): x stays alive in the places
 
     def columns(self, place: Recognised, number: int) -> list[float]:
-        """What the loss at a point may be made of: the cost, the squared weights, the squared biases, 1."""
+        """The possible terms of the loss at a point: the cost, the squared weights, the squared biases, 1."""
         key = place.arrangement, id(place.x), place.form.hidden, number
         if key not in self.passed:
             weights, biases = map(list, zip(*place.arrangement.split(self.leaves[number]), strict=True))

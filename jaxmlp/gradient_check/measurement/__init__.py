@@ -1,1 +1,1 @@
-"""A gradient measured: central differences of the loss, their comparison with what was returned, the verdicts."""
+"""Measurement of a gradient: central differences of the loss, comparison with the returned gradient, verdicts."""

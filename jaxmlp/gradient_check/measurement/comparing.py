@@ -1,4 +1,4 @@
-"""A returned gradient beside the central differences of the loss, leaf by leaf; sampled where it is large."""
+"""Comparison of a returned gradient with the central differences of the loss, leaf by leaf; sampled if it is large."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,10 +17,10 @@ from jaxmlp.gradient_check.measurement.verdicts import Measured, judged, not_com
 __all__ = ["Comparison"]
 
 Floats = NDArray[Any]
-MOST = 4096  # numbers that are compared one by one, all of them
-WORK = 50_000_000  # beyond, so many numbers of parameters pass through the loss, at 4 losses an element
-DIRECTIONS = 3  # of each leaf
-# What rounding leaves of an element, relative to those of its leaf, by the dtype that the gradient came in.
+MOST = 4096  # up to so many numbers, all are compared one by one
+WORK = 50_000_000  # above MOST: largest product of sampled and all numbers; each sample takes 4 losses or more
+DIRECTIONS = 3  # per leaf
+# Rounding error of an element, relative to the elements of its leaf, by the dtype of the returned gradient.
 ROUNDING = {"float64": 1e-10, "float32": 1e-4, "float16": 3e-2, "bfloat16": 2e-1}
 
 
@@ -28,8 +28,8 @@ class Comparison:
     """The measurements of one check.
 
     Attributes:
-        notes: what a reader should know of them.
-        formulas_hold: whether a recognised network's own gradient equals the central differences.
+        notes: what a reader should know about them.
+        formulas_hold: whether the gradient by a recognised network's formulas equals the central differences.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Comparison:
     def rows(
         self, network: Recognised | None, progress: Callable[[int, int], None] | None = None
     ) -> list[LeafCheck]:  # fmt: skip
-        """A row for each leaf of the parameters, and for what the gradient has beside them."""
+        """A row for each leaf of the parameters, and for each extra leaf of the gradient."""
         if network is not None:
             made = network.gradient(self.parameters.split(self.parameters.theta))
             self.witnesses["formulas"] = np.concatenate([np.ravel(leaf) for leaf in made])
@@ -95,7 +95,7 @@ class Comparison:
         return np.sort(self.random.choice(size, min(size, share), replace=False)) + at.start
 
     def _mine(self, place: int) -> Floats | None:
-        """The returned leaf, flat; None where it is missing or has another shape (one number is one number)."""
+        """The returned leaf, flat; None if it is missing or has another shape (one number may have any shape)."""
         leaf, shape = self.returned.leaves[place], self.parameters.shapes[place]
         same = leaf is not None and (leaf.shape == shape or leaf.size == 1 == int(np.prod(shape)))
         return np.ravel(leaf) if leaf is not None and same else None
@@ -108,17 +108,17 @@ class Comparison:
         for index in indices:
             direction = np.zeros(len(typical))
             direction[index] = typical[index]
-            # No other witness is asked here: at a kink it may say what central differences say, and both be wrong.
+            # No other witness is used here: at a kink it may agree with central differences although both are wrong.
             expected = [] if mine is None else [float(mine[index - at.start] * typical[index])]
             found = slope(self.loss, self.parameters.theta, direction, self.scale, expected, near)
             own = abs(float(self.parameters.theta[index])) / float(typical[index])
-            if not np.isfinite(found.value) and 0 < own < 1:  # a small number among large ones, as in a logarithm
+            if not np.isfinite(found.value) and 0 < own < 1:  # a small number among large ones, in a logarithm
                 found = slope(self.loss, self.parameters.theta, own * direction, self.scale, [], 0.0)
                 found = Slope(found.value / own, found.error / own, found.kink)
             yield found
 
     def _near(self, place: int, mine: Floats | None) -> float:
-        """Up to which difference, times the typical size, two derivatives of this leaf are the same number."""
+        """The largest difference, times the typical size, at which two derivatives of this leaf count as equal."""
         at, typical = self.parameters.places[place], self.scale.typical
         if mine is None:
             return 1e-10 * self.scale.variation
@@ -130,7 +130,7 @@ class Comparison:
         return relative * min(size, 10 * self.scale.variation) + scatter
 
     def _judge_witnesses(self, chosen: list[NDArray[np.intp]], measured: list[list[Slope]]) -> None:
-        """Drop a witness that contradicts the central differences; say so of JAX's."""
+        """Drop a witness that contradicts the central differences; note whether that of JAX does."""
         typical = self.scale.typical
         indices, slopes = np.concatenate(chosen), [each for leaf in measured for each in leaf]
         values, errors = (np.array([getattr(each, name) for each in slopes]) for name in ("value", "error"))
@@ -178,7 +178,7 @@ class Comparison:
         return judged(leaf, shape, measured, self.scale)
 
     def _along(self, place: int, mine: Floats, known: Floats, bad: NDArray[np.bool_]) -> int:
-        """Compare what was not sampled: with the witnesses, and along random directions; marks what is wrong."""
+        """Compare the unsampled elements with the witnesses and along random directions; mark the wrong ones."""
         at, typical = self.parameters.places[place], self.scale.typical
         for gradient in self.witnesses.values():
             left = ~np.isfinite(known)
@@ -193,7 +193,7 @@ class Comparison:
             done += 1
             if not self._differs(place, mine, sign):
                 continue
-            while np.count_nonzero(sign) > 1:  # half of the numbers that differ, until one is left
+            while np.count_nonzero(sign) > 1:  # halve the set of numbers that differ, until one is left
                 inside = np.flatnonzero(sign)
                 half = np.zeros_like(sign)
                 half[inside[: len(inside) // 2]] = sign[inside[: len(inside) // 2]]
@@ -217,6 +217,6 @@ class Comparison:
         near = max(1e-9, 10 * self._rounding(place)) * size
         near += 8 * self.returned.scatter[place] * float(np.linalg.norm(direction[at]))
         found = slope(self.loss, self.parameters.theta, direction, self.scale, [expected], near)
-        if sign.all() and size:  # what an error of the leaf must exceed to show in this direction
+        if sign.all() and size:  # a smaller error of the leaf may not show in this direction
             self.blind = max(self.blind, (4 * found.error + near) / size)
         return not found.kink and abs(found.value - expected) > 4 * found.error + near

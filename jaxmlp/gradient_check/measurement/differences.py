@@ -1,12 +1,12 @@
-"""Central differences of any loss in float64, with what its own noise and its kinks leave of them.
+"""Central differences of any loss in float64, with their errors by the loss's noise, and with its kinks.
 
 For an element and a step h,
 
     D(h)  = (L(theta + h) - L(theta - h)) / 2h               error of order h^2
     R(h)  = (4 D(h/2) - D(h)) / 3                            error of order h^4, and noise / h from rounding
 
-Nothing is assumed of the loss's size or of its offset: its noise is measured, from the differences of high order of
-values that lie close together (J. More, S. Wild, Estimating computational noise, 2011), and the step follows from it.
+The loss may have any size and any offset. Its noise is measured, from the differences of high order of values that
+lie close together (J. More, S. Wild, Estimating computational noise, 2011). The step follows from the noise.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,18 +20,18 @@ __all__ = ["Loss", "Scale", "Slope", "measure_scale", "slope"]
 Floats = NDArray[np.float64]
 Loss = Callable[[Floats], float]
 SAFETY = 8.0
-LEVELS = 5  # steps h, h/16, .., tried where the first one doesn't agree
+LEVELS = 5  # steps h, h/16, .., tried if the first one does not agree
 FINER = 16.0
 
 
 class Scale(NamedTuple):
-    """What the steps are chosen by.
+    """The quantities that determine the steps.
 
     Attributes:
-        loss: at the parameters.
-        noise: standard deviation of its rounding errors, absolute.
-        variation: by how much it changes when the parameters change by a tenth.
-        typical: ``[P]``, by how much a parameter can change: its magnitude, or that of its leaf.
+        loss: its value at the parameters.
+        noise: standard deviation of the loss's rounding errors, absolute.
+        variation: the change of the loss when the parameters change by a tenth.
+        typical: ``[P]``, the size of a change of each parameter: its magnitude, or that of its leaf.
         step: relative to ``typical``.
     """
 
@@ -43,12 +43,12 @@ class Scale(NamedTuple):
 
     @property
     def resolution(self) -> float:
-        """The noise of a difference, relative to what the loss varies: 1e-13 is usual, near 1 it can't tell."""
+        """The noise of a difference, relative to the loss's variation: 1e-13 is usual; near 1 it hides everything."""
         return self.noise / self.step / self.variation if self.variation else np.inf
 
 
 class Slope(NamedTuple):
-    """A derivative of the loss along a direction: its value, how far it may be off, and whether there is a kink."""
+    """A derivative of the loss along a direction: its value, its possible error, and whether there is a kink."""
 
     value: float
     error: float
@@ -56,7 +56,7 @@ class Slope(NamedTuple):
 
 
 def measure_scale(loss: Loss, theta: Floats, places: list[slice], random: np.random.Generator) -> Scale:
-    """How the loss behaves around ``theta [P]``, whose leaves are at ``places``; from some 30 evaluations on."""
+    """The `Scale` of the loss around ``theta [P]``, with leaves at ``places``; takes about 30 evaluations or more."""
     typical = np.empty_like(theta)
     places = [at for at in places if at.stop > at.start]
     known = [float(np.sqrt(np.mean(theta[at] ** 2))) for at in places]
@@ -69,13 +69,13 @@ def measure_scale(loss: Loss, theta: Floats, places: list[slice], random: np.ran
     signs = random.choice([-1.0, 1.0], (3, len(theta)))
     signs[2] *= _unequal(len(theta))
     variation = 0.0
-    for part in (0.1, 1e-3, 1e-5, 1e-7):  # a loss may end within a tenth of the parameters, as a logarithm does
+    for part in (0.1, 1e-3, 1e-5, 1e-7):  # the loss may be undefined a tenth away, as a logarithm is
         changes = [abs(loss(theta + t * typical * sign) - value) for sign in signs for t in (part, -part)]
         variation = max(variation, max((each for each in changes if np.isfinite(each)), default=0.0) * 0.1 / part)
         if np.isfinite(changes).all():
             break
     lines = typical * random.standard_normal((2, len(theta)))
-    # Whatever the measurement says, a loss is no better than its own last digit.
+    # The noise is at least the last digit of the loss, even if the measured noise is smaller.
     near_by = [value, *(loss(theta + 0.01 * typical * sign) for sign in signs[:2])]
     digit = float(np.finfo(np.float32 if all(float(np.float32(v)) == v for v in near_by) else np.float64).eps)
     noise = max(_noise(loss, theta, lines), digit * abs(value))
@@ -84,15 +84,15 @@ def measure_scale(loss: Loss, theta: Floats, places: list[slice], random: np.ran
 
 
 def _unequal(size: int) -> Floats:
-    """Numbers from 1 to 1/2: shifted all by the same, the biases below a softmax change no loss."""
+    """Unequal numbers from 1 to 1/2: an equal shift of all biases below a softmax would not change the loss."""
     return np.linspace(1, 0.5, size)
 
 
 def _scale_of_zeros(loss: Loss, theta: Floats, at: slice, value: float, random: np.random.Generator) -> float:
-    """A scale for a leaf of zeros: 1, unless the loss is blind to that, or breaks with it."""
+    """A scale for a leaf of zeros: 1, unless the loss does not react to such a change, or breaks."""
     unequal = _unequal(at.stop - at.start)
     directions = np.zeros((4, len(theta)))
-    # Four, since slope and curvature may cancel out in one of them.
+    # Four directions, since slope and curvature may cancel out in one of them.
     directions[:, at] = np.array([unequal, -unequal, unequal[::-1], -unequal[::-1]])
     directions[:, at] *= random.choice([-1.0, 1.0], at.stop - at.start)
     best, largest = 1.0, 0.0
@@ -111,18 +111,18 @@ def _scale_of_zeros(loss: Loss, theta: Floats, at: slice, value: float, random: 
 
 
 def _noise(loss: Loss, theta: Floats, directions: Floats) -> float:
-    """Of differences of order 6 of values so close together that nothing else is left in them."""
+    """The noise, from differences of order 6 of values so close together that only noise is left in the differences."""
 
     def lines(spacing: float) -> list[Floats]:
         return [np.array([loss(theta + k * spacing * line) for k in range(-4, 5)]) for line in directions]
 
     for spacing in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4):
-        # Where rounding hides that the parameters change, they must be further apart. A kink makes noise larger.
+        # If rounding hides the change of the parameters, they must be further apart. A kink makes the noise larger.
         told = [line for line in lines(spacing) if np.isfinite(line).all() and len(np.unique(line)) >= 6]
         found = [np.sqrt(np.mean(np.diff(line, 6) ** 2) / 924) for line in told]
         if found:
             return float(min(found))
-    # Either the loss is coarse, all of its values are multiples of one step, or it is flat here.
+    # Either the loss is coarse (all of its values are multiples of one step), or it is flat here.
     values = np.unique(np.concatenate([line for spacing in (1e-4, 1e-3, 1e-2, 1e-1) for line in lines(spacing)]))
     steps = np.diff(values[np.isfinite(values)])
     multiples = steps / steps.min(initial=np.inf)
@@ -131,15 +131,15 @@ def _noise(loss: Loss, theta: Floats, directions: Floats) -> float:
 
 
 def slope(loss: Loss, theta: Floats, direction: Floats, scale: Scale, expected: Sequence[float], near: float) -> Slope:
-    """The derivative of ``loss`` along ``direction``, whose length is that of a change of the typical size.
+    """The derivative of ``loss`` along ``direction``, a change of the parameters by their typical size.
 
     Args:
         loss: of ``theta [P]``.
-        theta: where.
+        theta: the parameters, ``[P]``.
         direction: ``[P]``.
         scale: of the loss.
-        expected: what the gradient says, or nothing.
-        near: agreement with it up to here ends the search: two independent ways to one number.
+        expected: the derivative by the gradient in question, or nothing.
+        near: a difference from ``expected`` of at most this ends the search: two independent ways give one number.
     """
     h = scale.step
     sides = [_sides(loss, theta, direction, h * part) for part in (1, 0.5)]
@@ -155,12 +155,12 @@ def slope(loss: Loss, theta: Floats, direction: Floats, scale: Scale, expected: 
         wide, half, quarter = (_central(*each) for each in sides)
         found, rounding = (4 * quarter - half) / 3, 2 * SAFETY * scale.noise / h
         here = Slope(found, abs(found - (4 * half - wide) / 3) + rounding, False)
-        # The slopes on either side: of a smooth loss they approach each other as the step falls, at a kink they don't.
+        # The slopes on the two sides approach each other with smaller steps if the loss is smooth, but not at a kink.
         apart = [abs(up - 2 * scale.loss + down) / step for up, down, step in sides]
         kink = apart[2] > max(0.6 * apart[0], 4 * rounding)
         if not kink and here.error < best.error:
             best = here
-        if not kink and here.error <= near + 4 * rounding:  # no smaller step can tell more
+        if not kink and here.error <= near + 4 * rounding:  # no smaller step gives more
             return best
     if kink and not best.error <= 0.1 * min([abs(best.value - each) for each in expected], default=0.0):
         return Slope(found, np.inf, True)

@@ -1,4 +1,4 @@
-"""A second witness where JAX can trace the loss: its gradient by `jax.grad`."""
+"""A second witness, if JAX can trace the loss: its gradient by `jax.grad`."""
 
 import warnings
 from collections.abc import Callable
@@ -15,9 +15,9 @@ __all__ = ["traced_gradient"]
 
 
 def traced_gradient(loss: Callable[..., Any], parameters: Parameters) -> NDArray[np.float64] | None:
-    """The gradient of ``loss`` ``[P]``, or None where JAX can't trace it, as where NumPy computes it.
+    """The gradient of ``loss`` ``[P]``, or None if JAX cannot trace it, for example a loss in NumPy.
 
-    It has the digits of the mode that JAX is in: turned on here, 64-bit mode would spoil what JAX keeps of their data.
+    Its precision is that of JAX's current mode. Turning on 64-bit mode here would spoil JAX's copies of user data.
     """
 
     def of_leaves(arrays: list[Any]) -> Any:
@@ -33,6 +33,6 @@ def traced_gradient(loss: Callable[..., Any], parameters: Parameters) -> NDArray
                 return None
             arrays = [jnp.asarray(np.array(view)) for view in views]
             gradient = jax.grad(of_leaves)(arrays)
-        except Exception:  # what NumPy, or code of theirs, says to a tracer may be anything
+        except Exception:  # NumPy, or the user's code, may raise any error for a tracer
             return None
         return np.concatenate([np.ravel(np.asarray(leaf, np.float64)) for leaf in gradient])

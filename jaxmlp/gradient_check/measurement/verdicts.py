@@ -1,4 +1,4 @@
-"""The verdict on one leaf of a gradient, from its numbers and those that were measured."""
+"""The verdict on one leaf of a gradient, from its numbers and the measured numbers."""
 
 from typing import Any, NamedTuple
 
@@ -15,17 +15,17 @@ Floats = NDArray[Any]
 
 
 class Measured(NamedTuple):
-    """A leaf of n numbers beside what is known of it.
+    """A leaf of n numbers, and what is known about it.
 
     Attributes:
-        mine: the gradient as it was returned ``[n]``.
-        known: what is right ``[n]``; NaN where nobody knows.
-        bad: where ``mine`` is further off than the measurement's error ``[n]``.
+        mine: the returned gradient ``[n]``.
+        known: the right numbers ``[n]``; NaN where unknown.
+        bad: where the error of ``mine`` exceeds that of the measurement ``[n]``.
         error: norm of the measurement's errors.
         checked: how many were compared one by one.
         directions: along how many random directions all of them were compared.
         kinks: how many were left out.
-        lost: beside how many the loss is not finite, so that they could not be compared.
+        lost: how many could not be compared, since the loss beside them is not finite.
         typical: the typical size of a parameter here.
     """
 
@@ -41,7 +41,7 @@ class Measured(NamedTuple):
 
 
 def not_comparable(leaf: str, shape: tuple[int, ...], got: Floats | None) -> LeafCheck:
-    """The row of a leaf that is missing, has another shape or contains a NaN or an infinity."""
+    """The row of a leaf that is missing, has another shape, or contains a NaN or an infinity."""
     if got is None:
         return LeafCheck(leaf, "missing", shape, "the gradient has no such leaf")
     if got.size != int(np.prod(shape)) or (got.shape != shape and got.size > 1):
@@ -63,7 +63,7 @@ def judged(leaf: str, shape: tuple[int, ...], measured: Measured, scale: Scale) 
     right = np.where(known, measured.known, 0)
     gap = np.where(known, mine - right, 0)
     norm = max(float(np.linalg.norm(np.where(known, each, 0))) for each in (mine, right))
-    # A gradient of zero has no size of its own: it is measured by what it could be.
+    # A gradient of zero has no size of its own: its error is relative to its possible size.
     possible = scale.variation / measured.typical
     unit = norm if norm > 1e-6 * possible else possible
     error, tolerance = float(np.linalg.norm(gap)) / unit, measured.error / unit
@@ -77,7 +77,7 @@ def judged(leaf: str, shape: tuple[int, ...], measured: Measured, scale: Scale) 
         )  # fmt: skip
 
     if bad.any():
-        # A small error in nearly all numbers is an approximation, as an epsilon in a logarithm; one in a few is not.
+        # A small error in nearly all numbers is an approximation (an epsilon in a logarithm); in a few it is a mistake.
         spread = len(mine) > 1 and error <= 1e-6 and float(bad[known].mean()) > 0.8
         return row("nearly" if spread else "wrong", _note(measured, known, shape, max(1e-6, 4 * tolerance)))
     if measured.lost:
@@ -90,7 +90,7 @@ def judged(leaf: str, shape: tuple[int, ...], measured: Measured, scale: Scale) 
 
 
 def _note(measured: Measured, known: NDArray[np.bool_], shape: tuple[int, ...], limit: float) -> str:
-    """How a wrong leaf looks; only where it is wrong, if not all of it is known."""
+    """How a wrong leaf looks; if not all of it is known, only the place of a single wrong number."""
     if not known.all():
         return where_wrong(measured.bad.reshape(shape)) if measured.bad.sum() == 1 else ""
     got, right = measured.mine.reshape(shape), measured.known.reshape(shape)
