@@ -148,7 +148,7 @@ def _two_leaves(fit: _Fit, right: Floats) -> Step | None:
 
 
 def _leaf(fit: _Fit, delta: Floats, place: int, known_only: bool = False) -> tuple[str, str] | None:
-    """What is wrong with dL/dW (``place`` 0) or dL/db (1), from ``delta``; None if ``known_only`` and no mistake fits."""
+    """What is wrong with dL/dW (``place`` 0) or dL/db (1), from ``delta``; None if ``known_only`` and none fits."""
     state, got = fit.state, fit.pure[place]
     assert got is not None
     name, right = NAMES[place], known_mistakes.leaves(state, delta)[place]
