@@ -1,4 +1,4 @@
-"""Is this gradient right? Gradient functions compared leaf by leaf, by central differences, and diagnosed in words."""
+"""Comparison of gradient functions, leaf by leaf and with central differences; diagnosis of mistakes in words."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What JAX derives beside the gradient: Hessian-vector product and deltas; independent of the formulas by hand."""
+"""The Hessian-vector product and the deltas that JAX derives; independent of the hand-derived formulas."""
 
 import functools
 
@@ -30,7 +30,7 @@ def automatic_hessian_vector(activation: ActivationName = "sigmoid", output: str
 def automatic_deltas(
     params: Params, x: Array, y: Array, activation: ActivationName = "sigmoid", output: str = "softmax"
 ) -> tuple[Array, ...]:
-    """Every layer's delta = dL/dg by automatic differentiation, by adding a zero to each g and differentiating there.
+    """Every layer's delta = dL/dg by automatic differentiation with respect to a zero that is added to each g.
 
     Args:
         params: L layers of widths ``n_0 .. n_L``.

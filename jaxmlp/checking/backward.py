@@ -1,4 +1,4 @@
-"""A backward pass diagnosed from the loss and the gradient that it returns: which network it is, and what is wrong."""
+"""Diagnosis of a backward pass from the loss and the gradient that it returns: its network, and its mistakes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from jaxmlp.network import ActivationName
 __all__ = ["compare_backward"]
 
 
-@jax.default_matmul_precision("highest")  # as `compare_gradients`
+@jax.default_matmul_precision("highest")  # as in `compare_gradients`
 def compare_backward(
     function: GradientFunction, params: Any, x: Any, y: Any, activation: ActivationName | None = None,
     tolerance: float | None = None,
@@ -25,19 +25,19 @@ def compare_backward(
     activations, softmax with cross-entropy or another output and loss, sum or mean, L2.
 
     Args:
-        function: the gradient function under suspicion.
+        function: the gradient function to diagnose.
         params: of L layers of widths ``n_0 .. n_L``, in any containers, float32 or float64.
-        x: ``[B, n_0]``, ``[n_0, B]`` or ``[n_0]``. With B and widths of 2 or more fewer mistakes look alike.
+        x: ``[B, n_0]``, ``[n_0, B]`` or ``[n_0]``. If B and all widths are 2 or more, fewer mistakes look alike.
         y: ``[B, n_L]``, ``[n_L, B]``, ``[n_L]``, or labels ``[B]``.
-        activation: of the hidden layers, one name or one for each; None: it is recognised too.
+        activation: of the hidden layers, one name or one per layer; None: recognised too.
         tolerance: norm-wise relative error up to which leaves are equal; default 1e-11 (float64), 3e-5 (float32).
 
     Returns:
-        Findings from the output layer down; empty where all is right.
+        Findings from the output layer down; empty if all is right.
 
     Raises:
-        InputError: a function that doesn't return a pair, a gradient without a leaf of params, a loss that is that of
-            no network known here.
+        InputError: a function that does not return a pair, a gradient that lacks a leaf of params, a loss that no
+            network known here has.
     """
     parameters = Parameters([params], ["params"])
 

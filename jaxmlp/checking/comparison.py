@@ -1,6 +1,6 @@
-"""Any gradients compared, leaf by leaf and pair by pair, on any pytree of parameters.
+"""Comparison of any gradients, leaf by leaf and pair by pair, on any pytree of parameters.
 
-For leaves a and b the verdict rests on the norm-wise error: ``|a - b| <= relative max(|a|, |b|) + absolute``, with
+For leaves a and b the verdict depends on the norm-wise error: ``|a - b| <= relative max(|a|, |b|) + absolute``, with
 Euclidean norms. The other numbers of a row show what kind of difference it is.
 """
 
@@ -21,8 +21,8 @@ from jaxmlp.losses import GradientFunction
 
 __all__ = ["NUMERICAL_TOLERANCES", "TOLERANCES", "compare_gradients", "compare_trees", "loss_and_gradient"]
 
-# The absolute part is what rounding leaves of a gradient that is nearly zero: a delta h - y of a saturated network
-# has an error of eps however small it is. Leaves below it are called tiny in the report, not agreeing.
+# The absolute part is the rounding error of a gradient that is nearly zero: in a saturated network, delta = h - y has
+# an error of eps, however small delta is. Leaves within the absolute part only are "tiny" in the report, not "agree".
 TOLERANCES = {
     "float64": Tolerance(1e-12, 1e-14), "float32": Tolerance(1e-5, 5e-6),
     "float16": Tolerance(2e-2, 1e-2), "bfloat16": Tolerance(1e-1, 1e-1),
@@ -31,10 +31,10 @@ NUMERICAL_TOLERANCES = {
     "float64": Tolerance(1e-7, 2e-9), "float32": Tolerance(5e-2, 1e-2),
     "float16": Tolerance(5e-1, 5e-1), "bfloat16": Tolerance(5e-1, 5e-1),
 }  # fmt: skip
-MOST_ULPS = 10**9  # beyond, with other signs or magnitudes, their number says nothing
+MOST_ULPS = 10**9  # above, signs or magnitudes differ, and the number has no meaning
 
 
-@jax.default_matmul_precision("highest")  # on a GPU, TF32 would differ from itself
+@jax.default_matmul_precision("highest")  # on a GPU, two results in TF32 would differ
 def compare_gradients(
     gradients: Mapping[str, GradientFunction], params: Any, x: Any, y: Any, tolerance: Tolerance | None = None,
     numerical_tolerance: Tolerance | None = None,
@@ -42,21 +42,21 @@ def compare_gradients(
     """Evaluate two or more gradient functions at the same place and compare them with each other.
 
     Args:
-        gradients: by name; a `jaxmlp.NumericalGradient` is recognised, its pairs have their own tolerance and
-            elements that cross a kink are left out of them.
+        gradients: by name. Pairs with a `jaxmlp.NumericalGradient` have their own tolerance, and elements that cross
+            a kink are left out of them.
         params: any pytree of floating arrays.
         x: as the functions take it.
         y: as the functions take it.
-        tolerance: by default by dtype, see `TOLERANCES`.
-        numerical_tolerance: of pairs with a numerical gradient; by default by dtype, see `NUMERICAL_TOLERANCES`.
+        tolerance: the default depends on the dtype, see `TOLERANCES`.
+        numerical_tolerance: of pairs with a numerical gradient; for the default see `NUMERICAL_TOLERANCES`.
 
     Returns:
         A report with a row for each pair and leaf, and one for the loss. A gradient whose structure, shapes or dtypes
         differ from those of params gets rows against "params" instead.
 
     Raises:
-        InputError: fewer than two gradients, nothing to compare in ``params``, a function that doesn't return a pair
-            or whose loss is no number.
+        InputError: fewer than two gradients, nothing to compare in ``params``, a function that does not return a pair
+            or returns a loss that is not one number.
     """
     _check(gradients, {"params": params})
     trees: dict[str, Any] = {}
@@ -68,7 +68,7 @@ def compare_gradients(
             notes.append('JAX is in float32, the parameters in float64: jax.config.update("jax_enable_x64", True)')
         params = jax.tree.map(_as_jax_has_it, params)
     for name, function in gradients.items():
-        own = [jax.tree.map(_copied, each) for each in (params, x, y)]  # what one changes must not spoil the others
+        own = [jax.tree.map(_copied, each) for each in (params, x, y)]  # changes by one must not spoil the others
         if isinstance(function, NumericalGradient):
             result = function.result(*own)
             losses[name], trees[name], kinks[name] = np.asarray(result.loss), result.gradient, result.kinks
@@ -98,10 +98,10 @@ def compare_gradients(
 
 
 def loss_and_gradient(result: Any, name: str) -> tuple[NDArray[Any], Any]:
-    """What a gradient function returned, taken apart.
+    """The loss and the gradient from the result of a gradient function.
 
     Raises:
-        InputError: it is no pair, or its loss no number.
+        InputError: the result is not a pair, or its loss is not one number.
     """
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         what = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"a {type(result).__name__}"
@@ -117,12 +117,12 @@ def _copied(leaf: Any) -> Any:
 
 
 def _as_jax_has_it(leaf: Any) -> Any:
-    """A NumPy array of float64 in float32, as JAX takes it while 64-bit mode is off."""
+    """A float64 NumPy array in float32, as JAX converts it while 64-bit mode is off."""
     return leaf.astype(np.float32) if isinstance(leaf, np.ndarray) and leaf.dtype == np.float64 else leaf
 
 
 def compare_trees(trees: Mapping[str, Any], tolerance: Tolerance | None = None) -> GradientReport:
-    """Compare two or more pytrees of floating arrays, pair by pair and leaf by leaf; arguments as above.
+    """Compare two or more pytrees of floating arrays, pair by pair and leaf by leaf; tolerance as above.
 
     Raises:
         InputError: fewer than two trees, or all of them without an element.
@@ -147,7 +147,7 @@ def _leaves(tree: Any) -> dict[str, NDArray[Any]]:
 
 
 def _shape_differences(first: str, tree: Any, second: str, other: Any) -> list[tuple[str, Verdict, str]]:
-    """What differs between two trees before any number is looked at: path, verdict and a note, in words."""
+    """The differences of two trees, apart from their numbers: path, verdict and a note in words."""
     a, b = _leaves(tree), _leaves(other)
     found: list[tuple[str, Verdict, str]] = []
     for path in dict.fromkeys([*a, *b]):
@@ -165,7 +165,7 @@ def _shape_differences(first: str, tree: Any, second: str, other: Any) -> list[t
 def _pair(
     first: str, tree: Any, second: str, other: Any, kinks: list[Any], limits: Tolerance | dict[str, Tolerance]
 ) -> list[Row]:
-    """The rows of two trees; elements that any of ``kinks``, trees of bool, marks are left out."""
+    """The rows of two trees. Elements marked in any of ``kinks``, which are trees of bool, are left out."""
     different = _shape_differences(first, tree, second, other)
     rows = [Row.without_numbers(first, second, *difference) for difference in different]
     a, b, masks = _leaves(tree), _leaves(other), [_leaves(mask) for mask in kinks]
@@ -196,7 +196,7 @@ def compare_leaves(
         values = float(wide_a[index]), float(wide_b[index])
         where = tuple(int(i) for i in index)
         return Row.without_numbers(first, second, leaf, "not finite", "", where, values)
-    # Scaled by the power of two below the largest magnitude: exactly, and no square overflows or vanishes.
+    # Scaled by the power of two below the largest magnitude: this is exact, and no square overflows or vanishes.
     largest = float(max(np.abs(wide_a[used]).max(), np.abs(wide_b[used]).max()))
     unit = math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 1.0
     p, q = np.where(used, wide_a, 0) / unit, np.where(used, wide_b, 0) / unit
@@ -207,7 +207,7 @@ def compare_leaves(
     index = np.unravel_index(int(np.argmax(gap)), a.shape)
     tiny = norm_gap > limits.relative * norm
     cosine = float(np.vdot(p, q)) / (norm_p * norm_q) if norm_p and norm_q else float(norm_p == norm_q)
-    # Rounding leaves no two gradients of opposite sign, unless it leaves little more than zero.
+    # Rounding does not make two gradients opposite, unless they are little more than zero.
     opposite = cosine < -0.9 and min(norm_p, norm_q) * unit > limits.absolute / 20
     agree = not tiny or (norm_gap <= limits.relative * norm + limits.absolute / unit and not opposite)
     ulps = int(_ulps(a[used], b[used]).max())

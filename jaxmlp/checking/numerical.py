@@ -1,12 +1,12 @@
-"""The gradient by central differences: slow, and as independent of every derivation as a gradient can be.
+"""The gradient by central differences: slow, but independent of every derivation.
 
 For parameter i and step h:
 
     (1)  D(h)   = (L(p_i + h) - L(p_i - h)) / 2h          error of order h^2
     (2)  D_4(h) = (4 D(h / 2) - D(h)) / 3                 Richardson: error of order h^4
 
-and in both a rounding error of about eps |L| / h. The step that balances the two is eps^(1/3), or eps^(1/5), times the
-parameter's magnitude; `step="sweep"` looks for it instead.
+Both also have a rounding error of about eps |L| / h. The step that balances the two errors is eps^(1/3) in (1), or
+eps^(1/5) in (2), times the parameter's magnitude; `step="sweep"` searches for it instead.
 """
 
 import dataclasses
@@ -43,14 +43,14 @@ CHUNK_ELEMENTS = 2**20  # how many perturbed parameters are in memory at once: 8
 
 @shown(fields)
 class StepSweep(NamedTuple):
-    """What a sweep of S steps saw.
+    """The result of a sweep over S steps.
 
     Attributes:
         steps: ``[S]``, from large to small, each in units of ``max(1, |p_i|)``.
         gradients: a pytree like params with leading axis S.
-        errors: ``[S]``: the gradient's norm-wise relative distance from its two neighbours, the larger one.
-        plateau: ``[2]``: the smallest and the largest step of the run around the best one with an error within 10
-            times the best.
+        errors: ``[S]``: norm-wise relative distance of each gradient from its two neighbours, the larger one.
+        plateau: ``[2]``: the smallest and the largest step of the plateau, the unbroken run of steps around the best
+            one with errors of at most 10 times the best.
     """
 
     steps: Array | NDArray[Any]
@@ -61,14 +61,14 @@ class StepSweep(NamedTuple):
 
 @shown(fields)
 class NumericalResult(NamedTuple):
-    """A numerical gradient and how it came about.
+    """A numerical gradient with its kinks and steps.
 
     Attributes:
         loss: a scalar.
         gradient: a pytree like params.
-        kinks: a pytree like params of bool: true where the step crosses a kink, so that the element says nothing.
+        kinks: a pytree like params of bool: true where the step crosses a kink. The element then means nothing.
         steps: a pytree like params: the step of each element.
-        sweep: what the sweep saw, or None.
+        sweep: the result of the sweep, or None.
     """
 
     loss: Array
@@ -86,9 +86,9 @@ class NumericalGradient:
         loss: ``(params, x, y) -> scalar``.
         step: ``"auto"``: per element, from dtype and magnitude; ``"sweep"``: per leaf, from a sweep; or one number.
         order: 2, or 4 for Richardson's extrapolation.
-        kinks: gives the values whose change of sign is a kink of the loss; None if it has none.
-        pure: whether the loss depends on its arguments alone. Only then is a compiled program kept for the next call:
-            a loss that reads variables from outside may find others there.
+        kinks: a function of values; the loss has a kink where one of them changes sign. None: no kinks.
+        pure: whether the loss depends on its arguments alone. Only then a compiled program is kept for the next call:
+            outside variables that a loss reads may have other values then.
 
     Raises:
         InputError: a step that is none of these, an order other than 2 and 4.
@@ -153,7 +153,7 @@ class NumericalGradient:
 
 
 def relu_pre_activations(activation: ActivationName) -> KinkFunction | None:
-    """The `KinkFunction` of a network: the pre-activations that pass through relu; None where none does."""
+    """The `KinkFunction` of a network: the pre-activations that pass through relu; None if none does."""
     if "relu" not in ((activation,) if isinstance(activation, str) else activation):
         return None
     return functools.partial(_relu_pre_activations, activation)
@@ -171,7 +171,7 @@ def numerical_gradient(
 ) -> NumericalGradient:
     """The numerical `GradientFunction` of a network with this activation; arguments as `NumericalGradient`.
 
-    Kinks of relu are recognised. It warns when asked in float32.
+    Kinks of relu are recognised. A call in float32 warns.
 
     Raises:
         InputError: as `NumericalGradient`, an unknown output; (when called) an unknown activation or a wrong number.
@@ -200,7 +200,7 @@ def _differences(of: NumericalGradient, params: Any, steps: Array, x: Array, y: 
         return gradient, jnp.any(shifted != signs)
 
     chunk = max(1, min(n, CHUNK_ELEMENTS // (n * len(shifts))))
-    padding = -n % chunk  # the last chunk is filled up with element 0: a shorter one would compile again
+    padding = -n % chunk  # the last chunk is padded with element 0: a shorter one would compile again
     indices = jnp.pad(jnp.arange(n), (0, padding)).reshape(-1, chunk)
     chunks = indices, jnp.pad(steps, (0, padding), constant_values=1).reshape(-1, chunk)
     gradient, kinks = jax.lax.map(lambda elements: jax.vmap(element)(*elements), chunks)
@@ -208,7 +208,7 @@ def _differences(of: NumericalGradient, params: Any, steps: Array, x: Array, y: 
 
 
 def _sweep(of: NumericalGradient, params: Any, x: Array, y: Array) -> tuple[StepSweep, Array]:
-    """A sweep from 1/8 down to eps^(2/3), below which rounding leaves nothing; and the step chosen, ``[P]``."""
+    """A sweep from 1/8 down to eps^(2/3), below which rounding hides the gradient; and the chosen steps, ``[P]``."""
     theta, unravel = ravel_pytree(params)
     scale, eps = jnp.maximum(1, jnp.abs(theta)), float(jnp.finfo(theta.dtype).eps)
     steps = jnp.asarray(2.0 ** -np.arange(3, -np.log2(eps) * 2 / 3 + 1, 2), theta.dtype)

@@ -47,13 +47,13 @@ class Row(NamedTuple):
         max_ulps: largest difference in units in the last place; None above 1e9.
         cosine: of the angle between the two; 1 where both are zero, 0 where one is.
         worst_index: of the element with the largest absolute difference, or the first that is not finite.
-        worst_values: there, first and second.
+        worst_values: the two values there, first and second.
         kinks: how many elements were left out.
-        tolerance: what the verdict rests on.
+        tolerance: the tolerance that the verdict depends on.
         verdict: "agree"; "tiny": the difference is below the absolute tolerance only; "kink" or "empty": no element
             left to compare; "differ"; "not finite": a NaN or infinity on either side or both; "shape", "dtype",
             "missing", "structure": not comparable.
-        note: what a verdict without numbers is about.
+        note: the reason for a verdict without numbers.
     """
 
     first: str
@@ -78,7 +78,7 @@ class Row(NamedTuple):
         cls, first: str, second: str, leaf: str, verdict: Verdict, note: str,
         worst_index: tuple[int, ...] | None = None, worst_values: tuple[float, float] | None = None,
     ) -> "Row":  # fmt: skip
-        """A row of which nothing can be measured."""
+        """A row without measured numbers."""
         nan = math.nan
         return cls(
             first, second, leaf, None, None, nan, nan, nan, None, nan, worst_index, worst_values, 0, None, verdict, note
@@ -116,7 +116,7 @@ class GradientReport(NamedTuple):
             raise DifferentGradientsError(f"gradients differ\n{self}")
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON knows it; numbers that are not finite become the strings "nan", "inf", "-inf"."""
+        """The report in types that JSON has; numbers that are not finite become the strings "nan", "inf", "-inf"."""
         return {
             "ok": self.ok,
             "rows": [{name: _plain(value) for name, value in row._asdict().items()} for row in self.rows],
@@ -136,7 +136,7 @@ class GradientReport(NamedTuple):
         return found
 
     def __str__(self) -> str:
-        """The conclusion, notes, and a table of at most 100 columns: a line per row and another where they differ."""
+        """The conclusion, notes, and a table of at most 100 columns: one line per row, and more if it fails."""
         lines = [self.conclusion, *(_cut(f"note: {note}", WIDTH) for note in self.notes), _HEADER, "-" * len(_HEADER)]
         for row in self.rows:
             lines.append(_line(row))
@@ -151,7 +151,7 @@ class GradientReport(NamedTuple):
         return f"GradientReport({self.conclusion})"
 
     def _repr_html_(self) -> str:
-        """The report in a notebook: a line for each row."""
+        """The report for a notebook: one line per row."""
         cells = [
             (f"{row.first}, {row.second}", row.leaf or "(tree)", row.verdict, *_numbers(row),
              "" if row.ok else "; ".join(_explanation(row)))
@@ -190,7 +190,7 @@ def _short(value: float) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    """``text``, its middle left out where it is longer than ``width``."""
+    """``text``, without its middle if it is longer than ``width``."""
     left = (width - 1) // 2
     return text if len(text) <= width else f"{text[:left]}…{text[left + 1 - width :]}"
 

@@ -1,19 +1,19 @@
 """The Hessian-vector product derived by hand: Pearlmutter's R-operator on the equations of `jaxmlp.backprop`.
 
 R{q} is the derivative of a quantity q when the parameters move along a direction: W_l by V_l, b_l by c_l. It obeys
-the product and chain rules, so that each equation (1) to (6) there gives one here:
+the product and chain rules. Each equation (1) to (6) of `jaxmlp.backprop` gives one here:
 
     (8)  R{g_l}     = V_l h_(l-1) + W_l R{h_(l-1)} + c_l           R{h_0} = 0
     (9)  R{h_l}     = phi'(g_l) R{g_l}
     (10) R{delta_L} = R{h_L} / B, the derivative of the output along R{g_L}:
-                      h_L * (R{g_L} - sum_k h_L,k R{g_L,k}) of softmax, h_L (1 - h_L) * R{g_L} of sigmoid,
-                      R{g_L} of identity
+                      h_L * (R{g_L} - sum_k h_L,k R{g_L,k}) for softmax, h_L (1 - h_L) * R{g_L} for sigmoid,
+                      R{g_L} for identity
     (11) R{dL/dW_l} = sum over samples of outer(R{delta_l}, h_(l-1)) + outer(delta_l, R{h_(l-1)})
     (12) R{dL/db_l} = sum over samples of R{delta_l}
     (13) R{delta_l} = (R{delta_(l+1)} W_(l+1) + delta_(l+1) V_(l+1)) * phi'(g_l)
                       + (delta_(l+1) W_(l+1)) * phi''(g_l) R{g_l}  phi', phi'' written in terms of h_l
 
-R{dL/dW}, R{dL/db} are the product of the Hessian and the direction. Nothing here differentiates automatically.
+R{dL/dW} and R{dL/db} are the product of the Hessian and the direction. Nothing here differentiates automatically.
 """
 
 import functools
@@ -40,8 +40,8 @@ def hand_derived_hessian_vector(
     """The hand-derived `HessianVectorProduct` of a network with this activation (one name, or one per hidden layer).
 
     The function takes parameters, a direction like them and one sample ``x [n_0], y [n_L]`` or a batch
-    ``[B, n_0], [B, n_L]``, and returns the product, a pytree like the parameters, in their dtype. At relu's kink the
-    second derivative is taken as 0, as everywhere else.
+    ``[B, n_0], [B, n_L]``, and returns the product, a pytree like the parameters, in their dtype. The second
+    derivative of relu is taken as 0 everywhere, also at its kink.
 
     Raises:
         InputError: (when called) an unknown activation or output, a wrong number of activations.
