@@ -1,4 +1,4 @@
-"""Figures for a reader: only this package imports matplotlib. Each function returns a Figure and shows nothing."""
+"""Figures. Only this package imports matplotlib. Each function returns a Figure and shows nothing."""
 
 import lazy_loader
 

@@ -20,14 +20,14 @@ MARKERS = "osD^vP"
 def agreement(
     report: GradientReport, labels: dict[str, str], sweeps: Mapping[str, StepSweep], epochs: NDArray[Any], title: str,
 ) -> Figure:  # fmt: skip
-    """Error by leaf for each pair, error against step size, and how far training drifts apart.
+    """Error by leaf for each pair, error against step size, and how far two trainings drift apart.
 
     Args:
         report: of two or more gradients.
         labels: of the leaves to draw, by their path in the report, in the order of the axis.
-        sweeps: by name; ``errors`` against the automatic gradient.
+        sweeps: by name; their ``errors`` are those against the automatic gradient.
         epochs: largest difference of two trainings' parameters after each epoch ``[E]``.
-        title: of the whole.
+        title: of the whole figure.
     """
     figure = Picture(figsize=(14, 4.6), layout="constrained")
     figure.suptitle(title)
@@ -55,7 +55,7 @@ def _by_leaf(axes: Axes, report: GradientReport, labels: dict[str, str]) -> None
     floor = _log(axes, "norm-wise relative error", errors)
     for number, (first, second) in enumerate(pairs):
         rows = [row for row in report.rows if (row.first, row.second) == (first, second) and row.leaf in places]
-        # The two pairs with the numerical gradient lie on the same pixels: they are drawn side by side.
+        # The two pairs with the numerical gradient would lie on the same pixels: they are drawn side by side.
         shift = 0.16 * (number - (len(pairs) - 1) / 2)
         x, y = [places[row.leaf] + shift for row in rows], [max(row.norm_relative, floor) for row in rows]
         if any(row.norm_relative == 0 for row in rows):

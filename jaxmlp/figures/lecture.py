@@ -37,7 +37,7 @@ def digits(images: NDArray[Any], labels: NDArray[Any]) -> Figure:
 
 
 def mistakes(images: NDArray[Any], labels: NDArray[Any], probabilities: NDArray[Any], title: str) -> Figure:
-    """Images ``[n, 8, 8]`` that were taken for something else, each beside its probabilities ``[n, n_classes]``.
+    """Images ``[n, 8, 8]`` that were classified wrongly, each beside its probabilities ``[n, n_classes]``.
 
     The bar of the right digit is green, that of the predicted one orange. The first 40 are drawn.
     """
@@ -72,7 +72,7 @@ def mistakes(images: NDArray[Any], labels: NDArray[Any], probabilities: NDArray[
 def curves(loss: ArrayLike, train_accuracy: ArrayLike, test_accuracy: ArrayLike, title: str) -> Figure:
     """Loss by epoch, and training and test accuracy by epoch, from arrays ``[epochs]`` (lecture, step 3).
 
-    Accuracies come as shares 0..1 and are drawn in percent.
+    Accuracies are given as shares 0..1 and drawn in percent.
     """
     loss, train, test = (np.asarray(rows, np.float64) for rows in (loss, train_accuracy, test_accuracy))
     epoch = np.arange(1, len(loss) + 1)
@@ -96,8 +96,8 @@ def curves(loss: ArrayLike, train_accuracy: ArrayLike, test_accuracy: ArrayLike,
 def confusion(counts: NDArray[Any], title: str, names: Sequence[str] | None = None) -> Figure:
     """Confusion matrix ``counts [n_classes, n_classes]``, rows the true class, columns the predicted one.
 
-    The count stands in every cell that is not zero, of up to 30 classes; a cell's shade is its share of the row.
-    ``names`` are the classes' (``n_classes``); by default the digits.
+    With up to 30 classes, every cell that is not zero shows its count; a cell's shade is its share of the row.
+    ``names`` are the names of the ``n_classes`` classes; by default the digits.
     """
     n, what = len(counts), "digit" if names is None else "class"
     names = [str(name) for name in names or range(n)]
@@ -109,7 +109,7 @@ def confusion(counts: NDArray[Any], title: str, names: Sequence[str] | None = No
     for (row, column), count in np.ndenumerate(counts):
         if count and n <= 30:
             colour = "white" if share[row, column] > 0.5 else "black"
-            # Clipped, it lies within the axes, so that the layout need not measure it.
+            # Clipped text lies within the axes, so that the layout need not measure it.
             axes.text(column, row, str(count), ha="center", va="center", color=colour, clip_on=True)
     places = range(0, n, -(-n // 50))
     words = [f"{names[place]:.24}" for place in places]
@@ -127,8 +127,8 @@ def bottleneck(
 ) -> Figure:  # fmt: skip
     """Pre-activations of a 2-unit layer: one colour per class, dots for training rows, crosses for test rows.
 
-    The class stands at the median of its training rows, on nothing that would hide them. ``palette`` is a name in
-    `PALETTES`; more than ten classes go through its colours again. ``names`` are the classes', by default the digits.
+    The name of a class is at the median of its training rows, without a background that would hide them. ``palette`` is
+    a name in `PALETTES`; its colours repeat after ten classes. ``names`` are the classes' names, by default the digits.
     """
     what = "digit" if names is None else "class"
     names = [str(name) for name in names or range(10)]

@@ -1,4 +1,4 @@
-"""Colours, axes and the kind of figure that all figures share.
+"""Colours, axes and the class of figure that all figures share.
 
 Colours that the lecture does not fix are Okabe and Ito's, which colour-blind readers can tell apart too.
 """
@@ -17,11 +17,11 @@ __all__ = ["OKABE_ITO", "PALETTES", "PercentLocator", "Picture", "start_axes", "
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
 PALETTES: dict[str, tuple[str, ...]] = {
-    # The lecture's ten, in its order.
+    # The lecture's ten colours, in its sequence.
     "lecture": (
         "red", "blue", "green", "yellow", "cyan", "magenta", "black", "brown", "orange", "lightgreen",
     ),
-    # Paul Tol's "muted" scheme and black: ten hues that stay apart for colour-blind readers.
+    # Paul Tol's "muted" scheme and black: ten hues that colour-blind readers can tell apart.
     "colour-blind": (
         "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000",
     ),
@@ -29,13 +29,13 @@ PALETTES: dict[str, tuple[str, ...]] = {
 
 
 class PercentLocator(MaxNLocator):
-    """Ticks of shares in percent: none under 0 or over 100, where an axis has its margins but no share is."""
+    """Ticks of shares in percent: none below 0 or above 100, where only the margins of an axis are."""
 
     def __init__(self) -> None:
         super().__init__("auto", steps=[1, 2, 2.5, 5, 10])
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
-        """Places between the ends of the axis."""
+        """The ticks between the ends of the axis, from 0 to 100."""
         return [place for place in super().tick_values(vmin, vmax) if 0 <= place <= 100]
 
 
@@ -51,7 +51,7 @@ class Picture(Figure):
 def write_png(figure: Figure, file: IO[bytes]) -> None:
     """Write a figure as PNG, 120 pixels per inch, into an open file.
 
-    The pixels are those of ``savefig``, which draws a figure with a layout twice.
+    The pixels are those of ``savefig``. That function would draw a figure with a layout twice.
     """
     figure.set_dpi(120)
     FigureCanvasAgg(figure).print_png(file)

@@ -1,4 +1,4 @@
-"""Figures of a sweep; each function returns a Figure, none is shown. Accuracies come as shares, drawn in percent."""
+"""Figures of a sweep; each function returns a Figure and shows nothing. Accuracies are shares, drawn in percent."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -14,14 +14,14 @@ __all__ = ["Scored", "best_curves", "by_axis", "difference", "heatmap", "label",
 
 COLOURS = len(OKABE_ITO)
 DRAWN = 400
-"""The most lines of parallel coordinates."""
+"""The largest number of lines in parallel coordinates."""
 APART = -0.15
-"""The height of None in parallel coordinates, whose other values stand between 0 and 1."""
+"""The height of None in parallel coordinates; all other values are between 0 and 1."""
 PLATE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
 
 
 class Scored(Protocol):
-    """What these figures show of a configuration: its values by axis, its accuracy as (mean, low, high), shares."""
+    """The parts of a configuration that these figures show: values by axis, accuracy as shares (mean, low, high)."""
 
     @property
     def values(self) -> Any: ...  # noqa: D102 - see above
@@ -31,7 +31,7 @@ class Scored(Protocol):
 
 
 def _ordered(values: set[Any]) -> list[Any]:
-    """Values of an axis in a reader's sequence: numbers by size, widths by depth, None first."""
+    """Values of an axis, sorted for a reader: None first, numbers by size, widths by depth."""
 
     def key(value: Any) -> tuple[Any, ...]:
         if value is None:
@@ -45,26 +45,26 @@ def _ordered(values: set[Any]) -> list[Any]:
 
 
 def label(value: Any) -> str:
-    """A value of an axis, short."""
+    """A value of an axis as a short text."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _best(found: Sequence[Scored], **values: Any) -> Scored | None:
-    """The best configuration with these values: the first of them."""
+    """The best configuration with these values: the first one in ``found``."""
     return next((item for item in found if all(item.values[axis] == value for axis, value in values.items())), None)
 
 
 def _percent(item: Scored) -> float:
-    """Mean accuracy in percent, the same for the same accuracies: their sums differ in the last bits by the order."""
+    """Mean accuracy in percent, rounded: equal accuracies in another sequence would differ in the last bits."""
     return round(100 * item.accuracy.mean, 6)
 
 
 def by_axis(found: Sequence[Scored], axis: str, lines: str, measure: str, title: str) -> Figure:
     """Accuracy by a numeric axis with 95 % intervals, in one colour for each value of another axis.
 
-    Of a grid each point is the best configuration with these two values, and lines join them. Random draws differ in
-    everything at once: each is a point. Of more than eight colours the best eight are drawn, the first of ``found``
-    among them, and the legend says so.
+    In a grid, each point is the best configuration with these two values, and lines join the points. Random draws
+    differ in everything at once: each draw is a point. If there are more than eight colours, the best eight are drawn,
+    the first of ``found`` among them, and the legend says so.
     """
     figure = Picture(figsize=(8.6, 5), layout="constrained")
     axes = figure.subplots()
@@ -100,7 +100,7 @@ def by_axis(found: Sequence[Scored], axis: str, lines: str, measure: str, title:
 
 
 def _is_grid(found: Sequence[Scored], axis: str, lines: str) -> bool:
-    """Whether configurations fill a grid of two axes; draws meet no pair of values twice, and few values."""
+    """Whether configurations fill a grid of two axes; random draws repeat no pair of values, and few values."""
     ends, names = ({item.values[each] for item in found} for each in (axis, lines))
     others = {tuple(value for name, value in item.values.items() if name not in (axis, lines)) for item in found}
     if len(names) == 1:
@@ -118,7 +118,7 @@ def heatmap(found: Sequence[Scored], across: str, down: str, measure: str, title
     figure = Picture(figsize=(2.6 + 0.72 * max(4, len(columns)), 1.8 + 0.45 * max(4, len(rows))), layout="constrained")
     axes = figure.subplots()
     low, high = np.nanmin(cells), np.nanmax(cells)
-    if low == high:  # one accuracy has a colour too
+    if low == high:  # a single accuracy needs a colour too
         low, high = max(low - 1, 0), min(high + 1, 100)
     image = axes.imshow(cells, cmap="viridis", aspect="auto", vmin=low, vmax=high)
     if cells.size <= 400:
@@ -162,7 +162,7 @@ def best_curves(curves: dict[str, Any], title: str) -> Figure:
 def parallel_coordinates(found: Sequence[Scored], axes_names: Sequence[str], measure: str, title: str) -> Figure:
     """One line per configuration through its values on each axis to its mean accuracy, the best drawn last.
 
-    Of more than 400 the best 400 are drawn, and the title says so. A value that is None stands apart, below.
+    Of more than 400 lines, the best 400 are drawn, and the title says so. None is drawn apart, below the other values.
     """
     figure = Picture(figsize=(2 + 1.9 * (len(axes_names) + 1), 5), layout="constrained")
     axes = figure.subplots()
@@ -205,7 +205,7 @@ def difference(accuracies: dict[str, Any], interval: Any, title: str) -> Figure:
     Args:
         accuracies: two names, each to ``[seeds]``, shares.
         interval: of the mean difference, second minus first, in points.
-        title: above both.
+        title: above both parts.
     """
     figure = Picture(figsize=(10, 4), layout="constrained")
     figure.suptitle(title)
