@@ -1,4 +1,4 @@
-"""What a program decides before JAX computes anything: precision, device, CPU compilation; and where it ran."""
+"""Settings made before JAX computes anything: precision, device, CPU compilation. Also where a program ran."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Precision and CPU compilation, decided before JAX computes anything."""
+"""Precision and CPU compilation, set before JAX computes anything."""
 
 import itertools
 import os
@@ -20,8 +20,8 @@ __all__ = [
 
 EXTRA = "--xla_backend_extra_options="
 
-# Blocks of small networks: the loop over updates as one kernel (see `loop_options`). Without unrolling, compilation
-# takes half the time and the kernel is no slower.
+# For blocks of small networks: the loop over updates is compiled as one kernel (see `loop_options`). Without unrolling,
+# compilation takes half the time and the kernel is no slower.
 SWEEP_OPTIONS = {"xla_cpu_small_while_loop_byte_threshold": "20000000", "xla_cpu_disable_loop_unrolling": ""}
 SWEEP_FLAGS = (
     "--xla_cpu_prefer_vector_width=512",
@@ -38,18 +38,18 @@ def configure(
     """Prepare JAX for one kind of work; call it before anything is computed. Changes settings of the whole process.
 
     Args:
-        dtype: float64 turns on 64-bit mode. With either, products are of full precision, unless
-            ``JAX_DEFAULT_MATMUL_PRECISION`` says otherwise: a GPU would by default round float32 to TF32's 10 bits.
-        sizes: ``(n_0, .., n_L)`` of the network to train, for the compilation that suits it on a CPU
-            (`loop_options`); without it XLA's own choice stands. Options in ``XLA_FLAGS`` are kept and win.
-        batch_size: samples per update, for the same.
+        dtype: float64 turns on 64-bit mode. With either dtype, products have full precision, unless
+            ``JAX_DEFAULT_MATMUL_PRECISION`` is set: by default, a GPU would round float32 to TF32's 10 bits.
+        sizes: ``(n_0, .., n_L)`` of the network to train, to choose its compilation on a CPU (`loop_options`); without
+            ``sizes``, XLA chooses. Options in ``XLA_FLAGS`` are kept and take precedence.
+        batch_size: samples per update, for the same choice.
         device: as in `choose_device`.
-        cache: keep compiled programs for later processes, in this folder or, for True, in `cache_folder()`, where the
-            digits are kept as well; a folder that JAX was given otherwise is kept. A folder that cannot be used gives
-            a warning.
+        cache: the folder that keeps compiled programs for later processes; True: `cache_folder()`, which keeps the
+            digits as well; False: none. If JAX already has a cache folder, that folder stays. A folder that cannot be
+            used gives a warning.
 
     Raises:
-        InputError: an unsupported dtype, size or device; or JAX already runs and would ignore what was asked for.
+        InputError: an unsupported dtype, size or device; or JAX already runs and would ignore these settings.
     """
     if dtype == "float64":
         jax.config.update("jax_enable_x64", True)
@@ -64,7 +64,7 @@ def configure(
         _use_cache(cache_folder() if cache is True else Path(cache))
 
 
-# What compiling the loop over updates whole gains: time with XLA's default flags over time with the loop whole,
+# The gain of compiling the whole loop over updates as one kernel: time with XLA's default flags / time with one kernel,
 # 64-w-10, float32, updates alone (jax 0.10.2, 2 cores of an AMD EPYC with AVX2, shared with other work: 10 % is noise).
 #
 #   batch, w    10    20    32    64   128   256   512
@@ -74,10 +74,11 @@ def configure(
 #      32       0.5   0.2   0.5   0.1   0.1   0.1   0.1     784-128-10: 0.1
 #     128       0.15  0.09  0.08  0.06  0.06  0.06  0.04
 #
-# Batches are forced here, by turning the matrix library off: XLA's own loops over products are that much slower, and a
-# loop that holds one of the library's is never compiled whole. So one sample per update is the rule.
+# For batches, one kernel is forced here by turning the matrix library off. XLA's own loops over products are slower by
+# these factors, and a loop that contains a product of the library is never compiled as one kernel. Therefore the
+# options are for one sample per update.
 #
-# What leaving small loops rolled gains on top: LLVM otherwise unrolls loops over 20 units into scalar code before it
+# The further gain of not unrolling small loops: otherwise LLVM unrolls loops over 20 units into scalar code before it
 # vectorises them. Processor time, float32 / float64, one sample per update:
 #
 #   w    10         12         16         20         24         32         64         128        20-10      20-20-2
@@ -85,7 +86,7 @@ def configure(
 def loop_options(sizes: Sequence[int], batch_size: int) -> dict[str, str]:
     """XLA's backend options for training this network on a CPU, by the tables above; none for batches.
 
-    XLA's CPU backend runs each operation of a loop's body as a task of its own, which costs more than the arithmetic
+    XLA's CPU backend runs each operation of a loop's body as a separate task, which costs more than the arithmetic
     of one sample. The threshold makes it compile a loop that touches fewer bytes per turn into one kernel.
 
     Args:
@@ -93,7 +94,7 @@ def loop_options(sizes: Sequence[int], batch_size: int) -> dict[str, str]:
         batch_size: samples per update.
 
     Returns:
-        Option to value, for `merge_flags`; the empty value is an option without one.
+        Option to value, for `merge_flags`; an empty value means an option without a value.
 
     Raises:
         InputError: unsuitable sizes.
@@ -101,8 +102,9 @@ def loop_options(sizes: Sequence[int], batch_size: int) -> dict[str, str]:
     parameters = sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(check_sizes(sizes)))
     if batch_size > 1:
         return {}
-    # An update touches some 20 bytes per parameter in float32, 40 in float64. No more than needed: the loop over epochs
-    # must stay outside, or XLA writes the evaluation's products itself, ten times slower than its library's.
+    # An update touches about 20 bytes per parameter in float32, 40 in float64. The threshold is no larger than needed:
+    # the loop over epochs must stay outside the kernel. Otherwise XLA compiles the evaluation's products itself, ten
+    # times slower than its library's.
     options = {"xla_cpu_small_while_loop_byte_threshold": str(100_000 + 64 * parameters)}
     if 16 <= max(sizes[1:-1], default=0) <= 32:
         options["xla_cpu_disable_loop_unrolling"] = ""
@@ -110,11 +112,11 @@ def loop_options(sizes: Sequence[int], batch_size: int) -> dict[str, str]:
 
 
 def merge_flags(flags: str, options: Mapping[str, str]) -> str:
-    """``XLA_FLAGS`` with backend options added; what ``flags`` says about the same options stays.
+    """``XLA_FLAGS`` with backend options added; options that ``flags`` already contains keep their values.
 
     Args:
         flags: as in the environment: flags separated by blanks, or the name of a file of flags.
-        options: backend option to value; the empty value is an option without one.
+        options: backend option to value; an empty value means an option without a value.
     """
     if flags.strip() and not flags.lstrip().startswith("-"):
         flags = Path(flags.strip()).read_text()
@@ -130,7 +132,7 @@ def merge_flags(flags: str, options: Mapping[str, str]) -> str:
 
 
 def cache_folder() -> Path:
-    """Where this user's compiled programs are kept: ``jaxmlp`` in the system's folder for caches."""
+    """The folder of this user's compiled programs: ``jaxmlp`` in the system's folder for caches."""
     if folder := os.environ.get("XDG_CACHE_HOME"):
         return Path(folder) / "jaxmlp"
     if sys.platform == "win32":
@@ -144,14 +146,14 @@ def caching() -> bool:
 
 
 def configure_sweep(dtype: str, cache: bool | str | Path = False) -> None:
-    """Prepare this process for many small networks: `configure`, and a CPU device per core.
+    """Prepare this process for many small networks: `configure`, and one CPU device per core.
 
-    To be called before JAX's first computation, which fixes the devices; where JAX already runs, the devices stay as
-    they are. A flag of ``XLA_FLAGS`` that names one of ours stays too.
+    Call it before JAX's first computation, which fixes the devices. If JAX already runs, the devices stay as they are.
+    A flag that ``XLA_FLAGS`` already contains keeps its value.
 
     Args:
         dtype: as in `configure`.
-        cache: the same.
+        cache: as in `configure`.
 
     Raises:
         InputError: an unsupported dtype.
@@ -164,7 +166,7 @@ def configure_sweep(dtype: str, cache: bool | str | Path = False) -> None:
 
 
 def compiles_whole_loops() -> bool:
-    """Whether XLA compiles loops over updates of many networks whole: the options of `configure_sweep` are set."""
+    """Whether XLA compiles a loop over updates of many networks as one kernel: `configure_sweep`'s options are set."""
     flags = os.environ.get("XLA_FLAGS", "")
     return all(option in flags for option in SWEEP_OPTIONS)
 
@@ -193,4 +195,4 @@ def _use_cache(folder: Path) -> None:
         warnings.warn(f"no compilation cache: {str(folder)!r} cannot be written ({error.strerror})", stacklevel=3)
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # 1 s by default, more than ours take
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # by default 1 s, longer than ours take

@@ -1,4 +1,4 @@
-"""On which device JAX computes, and whether it has started."""
+"""The device on which JAX computes, and whether JAX has started."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ __all__ = ["DEVICES", "choose_device", "find_device", "platforms_missing", "star
 def choose_device(device: str) -> None:
     """Compute on a "cpu", a "gpu" (starts JAX to see whether there is one), or by JAX's own choice ("auto").
 
-    How much of a GPU's memory JAX takes is left to JAX's own settings. Raises InputError for another name, where JAX
-    finds no such device, or where it already runs on the other kind.
+    JAX's own settings decide how much of a GPU's memory it takes. Raises InputError for another name, if JAX finds no
+    such device, or if JAX already runs on the other kind.
     """
     check_one_of("device", device, DEVICES)
     if device == "auto":

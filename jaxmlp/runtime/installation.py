@@ -1,4 +1,4 @@
-"""The command that installs what is missing, as jaxmlp itself was installed."""
+"""The command that installs missing packages, in the way that jaxmlp itself was installed."""
 
 import importlib.metadata
 import json
@@ -19,7 +19,7 @@ def install_command(extra: str = "", *packages: str) -> str:
 
     Args:
         extra: as in pyproject.toml; "": none.
-        packages: other requirements, as "torch".
+        packages: other requirements, such as "torch".
     """
     return " ".join([_installer(), *map(shlex.quote, [*(_requirement(extra) if extra else ()), *packages])])
 
@@ -32,7 +32,7 @@ def _distribution() -> Any:
 
 
 def _installer() -> str:
-    """What installs into this Python: a virtual environment made by uv has no pip."""
+    """The install command for this Python: uv or pip. A virtual environment made by uv has no pip."""
     found, python = _distribution(), shlex.quote(sys.executable or "python3")
     if found is not None and (found.read_text("INSTALLER") or "").strip() == "uv":
         return f"uv pip install --python {python}"
@@ -40,7 +40,7 @@ def _installer() -> str:
 
 
 def _requirement(extra: str) -> list[str]:
-    """Jaxmlp with an extra, as it was named to the installer: a clone, an address, or a name in an index."""
+    """Jaxmlp with an extra, as it was given to the installer: a clone, an address, or a name in an index."""
     found = _distribution()
     if found is None:  # imported from a clone that was not installed
         return ["-e", f"{ROOT}[{extra}]"]

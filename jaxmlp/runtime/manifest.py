@@ -11,7 +11,7 @@ __all__ = ["environment"]
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine and device, as a JSON-ready dictionary: what one needs to judge or repeat a measurement."""
+    """Versions, machine and device, as a JSON-ready dictionary: the facts for judging or repeating a measurement."""
     device = jax.devices()[0]
     return {
         "versions": {
@@ -30,7 +30,7 @@ def environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, which Linux has in a file only."""
+    """The processor's name; Linux has it only in a file."""
     try:
         with open("/proc/cpuinfo") as lines:
             return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -1,4 +1,4 @@
-"""Precision and device for a stretch of code, where a program must not change the settings of the whole process."""
+"""Precision and device for a part of a program, without changing the settings of the whole process."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ __all__ = ["computing"]
 
 
 class _Fork:
-    """Whether this process was forked from one where JAX had started: its threads are not here."""
+    """Whether this process was forked from one in which JAX had started: JAX's threads do not exist here."""
 
     lost = False
 
@@ -28,14 +28,14 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 @contextlib.contextmanager
 def computing(dtype: str, device: str = "auto") -> Generator[None]:
-    """Within it JAX computes in ``dtype`` on ``device``; afterwards this thread's settings are what they were.
+    """A context in which JAX computes in ``dtype`` on ``device``; afterwards this thread's settings are restored.
 
     Args:
-        dtype: 64-bit mode is on for float64 and off for float32; products are of full precision with either.
+        dtype: 64-bit mode is on for float64 and off for float32; products have full precision with either dtype.
         device: "cpu" or "gpu"; "auto" is JAX's own choice.
 
     Warns:
-        RuntimeWarning: in a process that was forked after JAX had started, where computing is likely to wait for ever.
+        RuntimeWarning: in a process that was forked after JAX had started: computing is likely to wait for ever.
 
     Raises:
         InputError: an unknown device, or one that JAX doesn't find on this machine.
