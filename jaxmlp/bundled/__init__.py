@@ -1,4 +1,4 @@
-"""The data sets that scikit-learn bundles. scikit-learn is opened when one of them is read, and only then."""
+"""The data sets that scikit-learn bundles. scikit-learn is imported only when one of them is read."""
 
 import lazy_loader
 

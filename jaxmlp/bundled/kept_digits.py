@@ -1,4 +1,4 @@
-"""The digits, kept beside the compiled programs: opening scikit-learn for them takes longer than training on them."""
+"""A copy of the digits, beside the compiled programs: importing scikit-learn takes longer than training on them."""
 
 import importlib.metadata
 import zipfile
@@ -18,8 +18,8 @@ SHAPE = (1797, 8, 8)
 def read_digits() -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Images ``[1797, 8, 8]`` with grey values 0..16, float64, and labels ``[1797]``, int32.
 
-    They come from scikit-learn's loader, unless an earlier process kept what the same version of scikit-learn loaded.
-    This process keeps them where it keeps compiled programs in `jaxmlp.runtime.cache_folder`.
+    They come from scikit-learn's loader, unless an earlier process kept a copy from the same version of scikit-learn.
+    This process keeps a copy if it keeps compiled programs in `jaxmlp.runtime.cache_folder`.
     """
     path = runtime.cache_folder() / f"digits-{importlib.metadata.version('scikit-learn')}.npz"
     kept = _read(path)
@@ -32,7 +32,7 @@ def read_digits() -> tuple[NDArray[np.float64], NDArray[np.int32]]:
 
 
 def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int32]] | None:
-    """What was kept; None where nothing is there, or something else. A zip file has checksums of its parts."""
+    """The kept copy; None if there is none or it is not intact. A zip file contains checksums of its parts."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
             images, labels = found["images"], found["labels"]
@@ -44,9 +44,9 @@ def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int32]] | None:
 
 
 def _keep(path: Path, images: NDArray[np.float64], labels: NDArray[np.int32]) -> None:
-    """Write them, where that can be done; grey values and labels are whole numbers below 256."""
+    """Write the copy if that is possible; grey values and labels are whole numbers below 256."""
     try:
         with whole_file(path) as file:
             np.savez(file, images=images.astype(np.uint8), labels=labels.astype(np.uint8))
     except OSError:
-        return  # the next process asks scikit-learn again
+        return  # the next process loads them from scikit-learn again

@@ -14,8 +14,8 @@ class Bundle(NamedTuple):
 
     Attributes:
         x: ``[n, n_in]``, float64.
-        labels: names of the classes ``[n]``.
-        names: of the columns.
+        labels: name of each row's class ``[n]``.
+        names: names of the columns.
     """
 
     x: NDArray[np.float64]
@@ -24,7 +24,7 @@ class Bundle(NamedTuple):
 
 
 def load_bundle(name: str) -> Bundle:
-    """The set "wine", "iris" or "breast_cancer"."""
+    """The data set "wine", "iris" or "breast_cancer"."""
     bunch: Any = getattr(sklearn.datasets, f"load_{name}")()
     labels = np.asarray(bunch.target_names[bunch.target])
     return Bundle(np.asarray(bunch.data, np.float64), labels, tuple(map(str, bunch.feature_names)))
