@@ -41,7 +41,7 @@ def sizes_of(params: Any) -> tuple[int, ...]:
     """Widths ``(n_0, .., n_L)`` of the network with the parameters ``params``.
 
     Raises:
-        InputError: no layer, or a layer of wrong shapes. Right are weights ``[n_out, n_in]``, biases ``[n_out]``, with
+        InputError: no layer, or a layer of wrong shapes. Expected: weights ``[n_out, n_in]``, biases ``[n_out]``, and
             ``n_in`` equal to ``n_out`` of the layer before.
     """
     if not params:

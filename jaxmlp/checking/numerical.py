@@ -86,9 +86,9 @@ class NumericalGradient:
         loss: ``(params, x, y) -> scalar``.
         step: ``"auto"``: per element, from dtype and magnitude; ``"sweep"``: per leaf, from a sweep; or one number.
         order: 2, or 4 for Richardson's extrapolation.
-        kinks: a function of values; the loss has a kink where one of them changes sign. None: no kinks.
-        pure: whether the loss depends on its arguments alone. Only then a compiled program is kept for the next call:
-            outside variables that a loss reads may have other values then.
+        kinks: ``(params, x, y) -> values``; the loss has a kink where one of them changes sign. None: no kinks.
+        pure: whether the loss depends on its arguments alone. Only in this case, a compiled program is kept for
+            the next call: outside variables that a loss reads may have other values then.
 
     Raises:
         InputError: a step that is none of these, an order other than 2 and 4.
@@ -225,7 +225,7 @@ def _sweep(of: NumericalGradient, params: Any, x: Array, y: Array) -> tuple[Step
     errors = distances(found)
     near, index = errors <= 10 * errors.min(), jnp.arange(len(steps))
     middle = jnp.argmin(errors)
-    first = jnp.max(jnp.where(~near & (index < middle), index + 1, 0))  # after the last bad one before the best
+    first = jnp.max(jnp.where(~near & (index < middle), index + 1, 0))  # next after the last bad one before the best
     last = jnp.min(jnp.where(~near & (index > middle), index - 1, len(steps) - 1))
     return StepSweep(steps, gradients, errors, jnp.stack([steps[last], steps[first]])), ravel_pytree(best)[0]
 

@@ -17,7 +17,7 @@ __all__ = ["OKABE_ITO", "PALETTES", "PercentLocator", "Picture", "start_axes", "
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
 PALETTES: dict[str, tuple[str, ...]] = {
-    # The lecture's ten colours, in its sequence.
+    # The lecture's ten colours, in the lecture's sequence.
     "lecture": (
         "red", "blue", "green", "yellow", "cyan", "magenta", "black", "brown", "orange", "lightgreen",
     ),

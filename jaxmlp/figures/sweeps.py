@@ -63,8 +63,8 @@ def by_axis(found: Sequence[Scored], axis: str, lines: str, measure: str, title:
     """Accuracy by a numeric axis with 95 % intervals, in one colour for each value of another axis.
 
     In a grid, each point is the best configuration with these two values, and lines join the points. Random draws
-    differ in everything at once: each draw is a point. If there are more than eight colours, the best eight are drawn,
-    the first of ``found`` among them, and the legend says so.
+    differ in everything at once: each draw is a point. If there are more than eight colours, the best eight are drawn
+    (those that come first in ``found``), and the legend says so.
     """
     figure = Picture(figsize=(8.6, 5), layout="constrained")
     axes = figure.subplots()
@@ -162,7 +162,7 @@ def best_curves(curves: dict[str, Any], title: str) -> Figure:
 def parallel_coordinates(found: Sequence[Scored], axes_names: Sequence[str], measure: str, title: str) -> Figure:
     """One line per configuration through its values on each axis to its mean accuracy, the best drawn last.
 
-    Of more than 400 lines, the best 400 are drawn, and the title says so. None is drawn apart, below the other values.
+    Of more than 400 lines, the best 400 are drawn, and the title says so. The value None is drawn below all others.
     """
     figure = Picture(figsize=(2 + 1.9 * (len(axes_names) + 1), 5), layout="constrained")
     axes = figure.subplots()

@@ -63,7 +63,7 @@ class GradientCheck(NamedTuple):
         findings: what else is wrong: parameters changed in place, random functions, a cast to float32.
         notes: other facts: sampling, kinks, the agreement with ``jax.grad``.
         recognised: the network, in words, or "".
-        diagnosis: the first mistake of the backward pass, in sentences; empty if the network was not recognised.
+        diagnosis: where the backward pass first goes wrong, in sentences; empty if it was not recognised.
         loss: the loss at the parameters.
     """
 

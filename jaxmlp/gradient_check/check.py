@@ -59,7 +59,7 @@ def check_gradient(
     with np.errstate(all="ignore"):
         answer = _checked(loss, gradient, parameters, data, random, exact, progress)
         for function, name in ((loss, "loss"), (gradient, "gradient")):
-            parameters.call(function, name, own=True)  # objects that keep values of the last call then keep the user's
+            parameters.call(function, name, own=True)  # objects that remember their last call then have the user's
     return answer
 
 

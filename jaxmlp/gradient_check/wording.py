@@ -12,7 +12,7 @@ def diagnosed(
     network: Recognised | None, parameters: Parameters, returned: Returned, rows: list[LeafCheck], holds: bool,
     asked: bool,
 ) -> tuple[str, tuple[str, ...]]:  # fmt: skip
-    """The network in words, and the mistakes in sentences, the first one first. None contradicts the measurements."""
+    """The network in words, and the mistakes in sentences, the first one first; none if the measurements disagree."""
     wrong = [row for row in rows if not row.ok and row.verdict not in ("unknown", "extra")]
     if network is None or not holds:
         return ("no network known here" if asked else ""), ()

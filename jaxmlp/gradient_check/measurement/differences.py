@@ -1,4 +1,4 @@
-"""Central differences of any loss in float64, with their errors by the loss's noise, and with its kinks.
+"""Central differences of any loss in float64; its noise limits their accuracy, and its kinks are found.
 
 For an element and a step h,
 
