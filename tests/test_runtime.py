@@ -166,6 +166,14 @@ def test_each_option_of_configure_changes_its_own_setting_and_no_other(
     assert {path.name for path in tmp_path.iterdir()} == {"jaxmlp", "a", "b"}
 
 
+def test_a_device_is_looked_for_by_its_own_name() -> None:
+    with rejects("device is 'auto', expected one of cpu, gpu"):
+        device.find_device("auto")
+    with rejects("device is 'tpu', expected one of auto, cpu, gpu"):
+        device.choose_device("tpu")
+    assert device.find_device("cpu").platform == "cpu"
+
+
 def test_sizes_set_flags_for_one_sample_an_update_which_is_the_default_but_none_for_a_gpu(
     changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,8 @@
 """Recognition of a network and its loss from the values of the loss alone, at several parameters.
 
 A candidate (layout, activations, output, loss) gives a cost T at each of K random parameters near the user's own. It is
-accepted if the user's loss is ``scale T + penalties + offset`` at all K, with fewer unknown numbers than K. A wrong
-candidate would have to agree by accident in K - 1 numbers or more.
+accepted if the user's loss is ``scale T + penalties + offset`` at all K. K is 8, and at most four numbers are unknown:
+the scale, two penalties, the offset. A wrong candidate would have to agree by accident in four numbers or more.
 """
 
 import itertools
