@@ -20,8 +20,13 @@ def main(arguments: list[str] | None = None) -> int:
     what.add_argument("file", nargs="?", metavar="FILE.py", help="yours: loss, gradient and params, perhaps data")
     parsing.add_hidden(what, (20, 10))
     what.add_argument("--random-networks", type=int, metavar="N", help="this many random networks, not the digits")
-    what.add_argument("--planted-mistake", "--planted-bug", choices=(*MISTAKE_NAMES, "all"), metavar="NAME",
-                      help=f"is it found? all, or one of {', '.join(MISTAKE_NAMES)}")  # fmt: skip
+    what.add_argument(
+        "--planted-mistake",
+        "--planted-bug",
+        choices=(*MISTAKE_NAMES, "all"),
+        metavar="NAME",
+        help=f"is it found? all, or one of {', '.join(MISTAKE_NAMES)}",
+    )
     add = parser.add_argument_group("how").add_argument
     activation = "phi of the hidden layers (sigmoid; random networks: all of them)"
     add("--activation", choices=choices.ACTIVATIONS, help=activation)

@@ -46,9 +46,13 @@ def one_hot(labels: Integers, n_classes: int, dtype: str | np.dtype[Any] | type)
 
 
 def make_dataset(
-    x_train: ArrayLike, labels_train: ArrayLike, x_test: ArrayLike, labels_test: ArrayLike, n_classes: int,
+    x_train: ArrayLike,
+    labels_train: ArrayLike,
+    x_test: ArrayLike,
+    labels_test: ArrayLike,
+    n_classes: int,
     dtype: str | np.dtype[Any] | type = "float32",
-) -> Dataset:  # fmt: skip
+) -> Dataset:
     """A checked Dataset from samples ``[n, n_in]`` and integer labels ``[n]``; errors as `check_dataset`."""
     dtype = check_dtype(dtype)
     arrays: list[Array] = []

@@ -40,6 +40,10 @@ def load_digits(dtype: str | np.dtype[Any] | type = "float32", n_test: int = 300
         raise InputError(f"n_test is {n_test}, expected 1..{n - 1}")
     x = standardise(images.reshape(n, -1))
     return make_dataset(
-        x_train=x[n_test:], labels_train=labels[n_test:], x_test=x[:n_test], labels_test=labels[:n_test],
-        n_classes=10, dtype=dtype,
-    )  # fmt: skip
+        x_train=x[n_test:],
+        labels_train=labels[n_test:],
+        x_test=x[:n_test],
+        labels_test=labels[:n_test],
+        n_classes=10,
+        dtype=dtype,
+    )

@@ -152,8 +152,16 @@ def params_page(params: Any) -> str:
     for number, layer in enumerate(params, 1):
         w = np.asarray(layer.weights)
         n_out, n_in = w.shape
-        rows.append((number, f"{n_in} to {n_out}", f"{layer.weights.size + layer.biases.size:,}",
-                     f"{w.min():.3g} to {w.max():.3g}", f"{w.mean():.3g}", f"{w.std():.3g}"))  # fmt: skip
+        rows.append(
+            (
+                number,
+                f"{n_in} to {n_out}",
+                f"{layer.weights.size + layer.biases.size:,}",
+                f"{w.min():.3g} to {w.max():.3g}",
+                f"{w.mean():.3g}",
+                f"{w.std():.3g}",
+            )
+        )
     sizes = "-".join(map(str, (params[0].weights.shape[1], *(len(layer.biases) for layer in params))))
     total = sum(layer.weights.size + layer.biases.size for layer in params)
     header = ("layer", "units", "parameters", "weights", "their mean", "their deviation")
@@ -166,8 +174,10 @@ def history_line(history: Any) -> str:
     words = f"{n:,} epoch{'s' * (n != 1)}"
     if n:
         loss, train, test = ([float(rows[at]) for at in dict.fromkeys((0, n - 1))] for rows in history)
-        ends = (f"{name} {' to '.join(f'{100 * each:.1f}' for each in accuracy)} %"
-                for name, accuracy in (("training accuracy", train), ("test accuracy", test)))  # fmt: skip
+        ends = (
+            f"{name} {' to '.join(f'{100 * each:.1f}' for each in accuracy)} %"
+            for name, accuracy in (("training accuracy", train), ("test accuracy", test))
+        )
         words += f": loss {' to '.join(f'{each:.3g}' for each in loss)}, {', '.join(ends)}"
     return f"History({words})"
 

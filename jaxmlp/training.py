@@ -80,9 +80,12 @@ def initial_state(params: Params, hyperparameters: Hyperparameters, config: Conf
 
 
 def update(
-    state: TrainingState, x: Array, y: Array, gradient_function: GradientFunction,
+    state: TrainingState,
+    x: Array,
+    y: Array,
+    gradient_function: GradientFunction,
     optimizer: optax.GradientTransformation,
-) -> tuple[TrainingState, Array]:  # fmt: skip
+) -> tuple[TrainingState, Array]:
     """One update (7) from a batch ``x [B, n_0], y [B, n_L]`` or one sample: the new state, and the loss before it."""
     loss, gradient = gradient_function(state.params, x, y)
     changes, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
@@ -91,9 +94,13 @@ def update(
 
 
 def train_epoch(
-    state: TrainingState, dataset: Dataset, order: Array, hyperparameters: Hyperparameters, config: Config,
+    state: TrainingState,
+    dataset: Dataset,
+    order: Array,
+    hyperparameters: Hyperparameters,
+    config: Config,
     gradient_function: GradientFunction,
-) -> tuple[TrainingState, Array]:  # fmt: skip
+) -> tuple[TrainingState, Array]:
     """One epoch, the loop that all ways of training share; to be traced. Arguments as `train_epochs`; ``order [n]``.
 
     Returns:
@@ -125,9 +132,13 @@ def typed(hyperparameters: Hyperparameters, params: Params) -> Hyperparameters:
 
 @functools.partial(jax.jit, static_argnames=("config", "gradient_function"))
 def train_epochs(
-    state: TrainingState, dataset: Dataset, orders: Array, hyperparameters: Hyperparameters, config: Config,
+    state: TrainingState,
+    dataset: Dataset,
+    orders: Array,
+    hyperparameters: Hyperparameters,
+    config: Config,
     gradient_function: GradientFunction,
-) -> tuple[TrainingState, History]:  # fmt: skip
+) -> tuple[TrainingState, History]:
     """The compiled program behind `train`; it checks nothing, so that it can be traced, vmapped and called in chunks.
 
     Args:
@@ -180,10 +191,16 @@ def check_training(
 
 
 def train(
-    params: Params, dataset: Dataset, orders: Array | None = None, hyperparameters: Hyperparameters | None = None,
-    config: Config | None = None, gradient_function: GradientFunction | None = None, *, epochs: int | None = None,
+    params: Params,
+    dataset: Dataset,
+    orders: Array | None = None,
+    hyperparameters: Hyperparameters | None = None,
+    config: Config | None = None,
+    gradient_function: GradientFunction | None = None,
+    *,
+    epochs: int | None = None,
     seed: int | None = None,
-) -> tuple[Params, History]:  # fmt: skip
+) -> tuple[Params, History]:
     """Train a network in one compiled call.
 
     Args:

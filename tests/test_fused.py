@@ -49,9 +49,15 @@ class Networks(NamedTuple):
 
 
 def networks(
-    seed: int, widths: Widths, dataset: Dataset, config: Config, rates: Any = 0.05, epochs: int = 1,
-    decay: float | None = None, rows: int | None = None,
-) -> Networks:  # fmt: skip
+    seed: int,
+    widths: Widths,
+    dataset: Dataset,
+    config: Config,
+    rates: Any = 0.05,
+    epochs: int = 1,
+    decay: float | None = None,
+    rows: int | None = None,
+) -> Networks:
     """Networks of these hidden widths, padded to the widest, that share an order of the first ``rows`` rows."""
     rng, count, dtype = np.random.default_rng(seed), len(widths), dataset.x_train.dtype
     ends = dataset.x_train.shape[1], dataset.y_train.shape[1]

@@ -77,9 +77,12 @@ def result(dataset: Dataset, settings: Settings = SETTINGS, ended: str = "finish
     ],
 )
 def test_a_commands_defaults_are_the_lectures_and_every_option_becomes_its_setting(
-    main: Callable[[list[str]], int], hidden: tuple[int, ...], name: str, asked: list[Settings],
+    main: Callable[[list[str]], int],
+    hidden: tuple[int, ...],
+    name: str,
+    asked: list[Settings],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     folders: list[Path] = []
     monkeypatch.setattr(command_line, "write", lambda folder, *_: folders.append(folder) or "")
     monkeypatch.setattr(command_line, "output_folder", Path)
@@ -198,9 +201,15 @@ def test_only_a_last_hidden_layer_of_two_units_is_drawn_as_a_plane(hidden: tuple
     ],
 )  # fmt: skip
 def test_a_run_that_ended_early_is_told_keeps_its_epochs_and_has_its_exit_code(
-    ended: str, epochs: int, code: int, said: str, files: list[str], small: Dataset,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    ended: str,
+    epochs: int,
+    code: int,
+    said: str,
+    files: list[str],
+    small: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     caught = catch_writes(monkeypatch)
     monkeypatch.setattr(command_line, "prepare", lambda *_: None)
     monkeypatch.setattr(actions.train, "run", lambda *_: result(small, SETTINGS, ended, epochs))

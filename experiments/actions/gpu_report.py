@@ -124,12 +124,17 @@ def run(sizes: tuple[int, ...], networks: int, done: Callable[[], object] = lamb
     for task in scans:
         found = gpu_compile.compile_for(mesh, jax.jit(task.function).lower, task.arguments)
         moved, least = bound(found, sizes, task.networks)
-        rows.append({
-            "program": task.name, **found._asdict(), "launches_per_epoch": found.launches + found.inner * ROWS,
-            "bytes_per_update": moved, "bound_seconds_per_update": least,
-            "kernels": None if found.kernels is None else [kernel._asdict() for kernel in found.kernels],
-            "measured_seconds_per_update": measured(task) / ROWS if has_gpu else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "program": task.name,
+                **found._asdict(),
+                "launches_per_epoch": found.launches + found.inner * ROWS,
+                "bytes_per_update": moved,
+                "bound_seconds_per_update": least,
+                "kernels": None if found.kernels is None else [kernel._asdict() for kernel in found.kernels],
+                "measured_seconds_per_update": measured(task) / ROWS if has_gpu else None,
+            }
+        )
         done()
     return Report(rows, [{**kernel, "measured_seconds": seconds} for kernel in kernels])
 
@@ -157,12 +162,20 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines: list[tuple[str, ...]] = []
     for row in rows:
         spilled = "no ptxas" if row["kernels"] is None else f"{sum(kernel['spilled'] for kernel in row['kernels'])} B"
-        lines.append((
-            row["program"], f"{row['launches_per_epoch']:,}", str(row["inner"]), on_chip(row), spilled,
-            f"{(row['arguments'] + row['outputs']) / 2**20:.1f}", f"{row['temporary'] / 2**20:.2f}",
-            f"{row['bytes_per_update'] / 2**10:,.1f}", microseconds(row["bound_seconds_per_update"], 3),
-            microseconds(row["measured_seconds_per_update"], 3),
-        ))  # fmt: skip
+        lines.append(
+            (
+                row["program"],
+                f"{row['launches_per_epoch']:,}",
+                str(row["inner"]),
+                on_chip(row),
+                spilled,
+                f"{(row['arguments'] + row['outputs']) / 2**20:.1f}",
+                f"{row['temporary'] / 2**20:.2f}",
+                f"{row['bytes_per_update'] / 2**10:,.1f}",
+                microseconds(row["bound_seconds_per_update"], 3),
+                microseconds(row["measured_seconds_per_update"], 3),
+            )
+        )
     return command_line.table(header, lines)
 
 
@@ -177,12 +190,21 @@ def fused_table(rows: list[dict[str, Any]]) -> str:
             held = fused_compile.CARDS[row["architecture"]].multiprocessors * row["at_a_time"]
             told = [str(row["registers"]), f"{row['spilled']} B", f"{row['shared']} B", f"{row['at_a_time']}, {held:,}"]
         registers, spilled, shared, at_a_time = told
-        lines.append((
-            f"{row['card']} (sm_{row['architecture']})", str(row["threads"]), registers, spilled, str(row["local"]),
-            shared, str(row["barriers"]), f"{row['instructions']:,}", at_a_time,
-            "no ptxas" if row["bound_seconds"] is None else microseconds(row["bound_seconds"], 5),
-            microseconds(row["measured_seconds"], 5),
-        ))  # fmt: skip
+        lines.append(
+            (
+                f"{row['card']} (sm_{row['architecture']})",
+                str(row["threads"]),
+                registers,
+                spilled,
+                str(row["local"]),
+                shared,
+                str(row["barriers"]),
+                f"{row['instructions']:,}",
+                at_a_time,
+                "no ptxas" if row["bound_seconds"] is None else microseconds(row["bound_seconds"], 5),
+                microseconds(row["measured_seconds"], 5),
+            )
+        )
     return command_line.table(header, lines)
 
 

@@ -29,7 +29,7 @@ from jaxmlp import (
     load_table,
     runtime,
     train_epochs,
-)  # fmt: skip
+)
 from jaxmlp.showing import fields, shown
 from jaxmlp.training import check_training
 
@@ -85,9 +85,11 @@ def train_twins(
 
 
 def run(
-    settings: Settings, twins: int = 64, report: Callable[[int, NDArray[Any]], None] | None = None,
+    settings: Settings,
+    twins: int = 64,
+    report: Callable[[int, NDArray[Any]], None] | None = None,
     table: Dataset | None = None,
-) -> Sensitivity:  # fmt: skip
+) -> Sensitivity:
     """Train ``twins`` copies of a network in one vmapped float64 program; prints nothing.
 
     Args:
@@ -175,9 +177,13 @@ def command(options: argparse.Namespace) -> int:
     table = own_data.read(options).load("float64")
     command_line.show_notes(table)
     settings = Settings(
-        tuple(options.hidden), options.seed, options.learning_rate, options.epochs,
-        n_in=table.x_train.shape[1], n_classes=len(table.classes),
-    )  # fmt: skip
+        tuple(options.hidden),
+        options.seed,
+        options.learning_rate,
+        options.epochs,
+        n_in=table.x_train.shape[1],
+        n_classes=len(table.classes),
+    )
     folder = command_line.output_folder(options.out)
     command_line.open_meanwhile(figures, "twins")
     with command_line.bar(settings.epochs, "epoch") as progress:

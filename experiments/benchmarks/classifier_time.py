@@ -203,11 +203,16 @@ def table(rows: list[Row]) -> str:
         more = np.asarray(row.accuracy) - np.asarray(other.accuracy)
         lines.append(
             (
-                row.case, row.name, f"{middle:.3f}", f"{low:.3f}..{high:.3f}",
-                f"{np.median(other.seconds) / middle:.1f}", f"{row.seconds_before:.2f}",
-                percent(np.asarray(row.accuracy)), "" if row is other else percent(more, "+"),
+                row.case,
+                row.name,
+                f"{middle:.3f}",
+                f"{low:.3f}..{high:.3f}",
+                f"{np.median(other.seconds) / middle:.1f}",
+                f"{row.seconds_before:.2f}",
+                percent(np.asarray(row.accuracy)),
+                "" if row is other else percent(more, "+"),
             )
-        )  # fmt: skip
+        )
     header = ("", "", "median s", "quartiles", "times as fast", "compiling s", "accuracy %", "minus scikit-learn's")
     return command_line.table(header, lines)
 

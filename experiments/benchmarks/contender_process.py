@@ -62,12 +62,20 @@ class Worker:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "experiments.benchmarks.contender_process", entry.contender,
-                json.dumps(workload), entry.flags, entry.device,
+                sys.executable,
+                "-m",
+                "experiments.benchmarks.contender_process",
+                entry.contender,
+                json.dumps(workload),
+                entry.flags,
+                entry.device,
             ],
-            env=environment(entry.xla_flags, entry.device), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env=environment(entry.xla_flags, entry.device),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=self.errors,
-        )  # fmt: skip
+        )
 
     def ask(self, line: str = "") -> dict[str, float]:
         """Send ``line``, if any, and wait; raises ContenderError where the process has ended."""

@@ -107,9 +107,16 @@ def scikit_learn(workload: Workload) -> Prepared:
 
     def call() -> Outcome:
         model: Any = MLPClassifier(
-            workload.sizes[1:-1], activation="logistic", solver="sgd", alpha=0, momentum=0, shuffle=False,
-            nesterovs_momentum=False, learning_rate_init=LEARNING_RATE, batch_size=cast(Any, workload.batch_size),
-        )  # fmt: skip
+            workload.sizes[1:-1],
+            activation="logistic",
+            solver="sgd",
+            alpha=0,
+            momentum=0,
+            shuffle=False,
+            nesterovs_momentum=False,
+            learning_rate_init=LEARNING_RATE,
+            batch_size=cast(Any, workload.batch_size),
+        )
         first = slice(0, workload.batch_size)  # makes the arrays, then filled with our parameters
         model.partial_fit(task.x_train[first], task.labels_train[first], classes=np.arange(10))
         for ours, theirs in ((task.weights, model.coefs_), (task.biases, model.intercepts_)):

@@ -72,10 +72,15 @@ def sweep(workload: Workload, *_: str) -> Prepared:
     task, many = make(workload), LARGER[workload]
     dataset = make_dataset(task.x_train, task.labels_train, task.x_test, task.labels_test, 10, workload.dtype)
     data: Any = jax.tree.map(np.asarray, hold_out(dataset, many.validation))
-    trials = make_space({
-        "hidden": [list(workload.sizes[1:-1])], "batch_size": [workload.batch_size], "optimizer": [many.optimizer],
-        "learning_rate": [many.learning_rate], "seeds": [f"0:{many.networks}"],
-    }).trials()  # fmt: skip
+    trials = make_space(
+        {
+            "hidden": [list(workload.sizes[1:-1])],
+            "batch_size": [workload.batch_size],
+            "optimizer": [many.optimizer],
+            "learning_rate": [many.learning_rate],
+            "seeds": [f"0:{many.networks}"],
+        }
+    ).trials()
 
     def call() -> Outcome:
         blocks = list(pack(trials, data, lanes_of(device_mesh())))
@@ -124,9 +129,7 @@ def vmap_of_scan(workload: Workload, *_: str) -> Prepared:
 
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("devices",))
     split, whole = (jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes)) for axes in (["devices"], []))
-    program = jax.jit(
-        jax.vmap(network, in_axes=(0, 0, None)), in_shardings=(split, split, whole), out_shardings=split
-    )  # fmt: skip
+    program = jax.jit(jax.vmap(network, in_axes=(0, 0, None)), in_shardings=(split, split, whole), out_shardings=split)
     rows = jax.device_put((train, validation, test), whole)
 
     def call() -> Outcome:

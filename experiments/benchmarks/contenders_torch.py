@@ -26,8 +26,9 @@ def training(workload: Workload, compiled: bool) -> Prepared:
     if workload.small:
         torch.set_num_threads(1)
     task = make(workload)
-    x, y, x_test, y_test = (torch.from_numpy(part) for part in (task.x_train, task.labels_train, task.x_test,
-                                                                task.labels_test))  # fmt: skip
+    x, y, x_test, y_test = (
+        torch.from_numpy(part) for part in (task.x_train, task.labels_train, task.x_test, task.labels_test)
+    )
     cross_entropy = torch.nn.functional.cross_entropy
 
     def eager_step(model: Any, optimizer: Any, rows: Any) -> Any:

@@ -46,9 +46,15 @@ def table(title: str, rows: list[Row]) -> str:
         low, middle, high = np.percentile(row.seconds, [25, 50, 75])
         times = row.microseconds / rows[0].microseconds
         lines.append(
-            (row.name, f"{middle:.2f}", f"{low:.2f}..{high:.2f}", f"{row.microseconds:.1f}", f"{times:.2f}",
-             f"{row.seconds_before:.1f}")
-        )  # fmt: skip
+            (
+                row.name,
+                f"{middle:.2f}",
+                f"{low:.2f}..{high:.2f}",
+                f"{row.microseconds:.1f}",
+                f"{times:.2f}",
+                f"{row.seconds_before:.1f}",
+            )
+        )
     return command_line.table((title, "median s", "quartiles", "us", "of the sweep", "compiling s"), lines)
 
 

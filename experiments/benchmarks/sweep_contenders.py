@@ -101,9 +101,16 @@ def sklearn_call(data: Data) -> Callable[[], int]:
     def fit(seed: int) -> None:
         classifier: Any = MLPClassifier
         network = classifier(
-            (20,), activation="logistic", solver="sgd", batch_size=1, learning_rate_init=0.2, momentum=0, alpha=0,
-            max_iter=1, random_state=seed,
-        )  # fmt: skip
+            (20,),
+            activation="logistic",
+            solver="sgd",
+            batch_size=1,
+            learning_rate_init=0.2,
+            momentum=0,
+            alpha=0,
+            max_iter=1,
+            random_state=seed,
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one epoch does not converge
             network.fit(x, labels)

@@ -34,9 +34,15 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         low, middle, high = np.percentile(row.seconds, [25, 50, 75])
         lines.append(
-            (row.name, f"{middle:.2f}", f"{low:.2f}..{high:.2f}", f"{row.microseconds:.3f}",
-             f"{row.microseconds / alone:.2f}", f"{row.seconds_before:.1f}")
-        )  # fmt: skip
+            (
+                row.name,
+                f"{middle:.2f}",
+                f"{low:.2f}..{high:.2f}",
+                f"{row.microseconds:.3f}",
+                f"{row.microseconds / alone:.2f}",
+                f"{row.seconds_before:.1f}",
+            )
+        )
     header = ("64-20-10, float32, 1 sample per update", "median s", "quartiles", "us", "of one alone", "compiling s")
     return command_line.table(header, lines)
 

@@ -154,9 +154,11 @@ def cold_start(repetitions: int, progress: Any) -> list[Row]:
             for name, options in (("the command, warm cache", []), ("the command, --no-cache", ["--no-cache"])):
                 start = time.perf_counter()
                 subprocess.run(
-                    [sys.executable, "-m", "experiments.one_hidden_layer", "--out", folder, *options], check=True,
-                    env={**environment(), "XDG_CACHE_HOME": folder}, stdout=subprocess.DEVNULL,
-                )  # fmt: skip
+                    [sys.executable, "-m", "experiments.one_hidden_layer", "--out", folder, *options],
+                    check=True,
+                    env={**environment(), "XDG_CACHE_HOME": folder},
+                    stdout=subprocess.DEVNULL,
+                )
                 seconds.setdefault(name, []).append(time.perf_counter() - start)
                 history = json.loads((Path(folder) / "history.json").read_text())
                 ends = {column: history[column][-1] for column in ("loss", "train_accuracy", "test_accuracy")}
@@ -194,10 +196,16 @@ def table(rows: list[Row]) -> str:
             low, middle, high = row.quartiles
             lines.append(
                 (
-                    row.name, f"{middle:,.2f}", f"{low:,.2f}..{high:,.2f}", f"{middle / ours:.2f}",
-                    f"{row.seconds_compiling:.2f}", f"{row.first_loss:.9f}", f"{row.final_loss:.6f}", str(row.epochs),
+                    row.name,
+                    f"{middle:,.2f}",
+                    f"{low:,.2f}..{high:,.2f}",
+                    f"{middle / ours:.2f}",
+                    f"{row.seconds_compiling:.2f}",
+                    f"{row.first_loss:.9f}",
+                    f"{row.final_loss:.6f}",
+                    str(row.epochs),
                 )
-            )  # fmt: skip
+            )
         header = (workload, group[0].unit, "quartiles", "times", "compiling s", "loss, epoch 1", "at the end", "epochs")
         text.append(command_line.table(header, lines))
     return "\n\n".join(text)

@@ -37,7 +37,7 @@ from jaxmlp import (
     numerical_gradient,
     runtime,
     train_epochs,
-)  # fmt: skip
+)
 from jaxmlp.checking import StepSweep
 
 __all__ = ["Result", "Settings", "run", "show_data"]
@@ -121,10 +121,14 @@ def run(settings: Settings, table: Dataset | None = None) -> Result:
     )
     automatic = functions["automatic"](params, x, y)[1]
     return Result(
-        settings, report, second_order,
+        settings,
+        report,
+        second_order,
         {f"order {order}": sweep(activation, order, params, x, y, automatic) for order in (2, 4)},
-        drift(dataset, settings), compare_backward(functions["hand-derived"], params, x, y, activation), seconds,
-    )  # fmt: skip
+        drift(dataset, settings),
+        compare_backward(functions["hand-derived"], params, x, y, activation),
+        seconds,
+    )
 
 
 def sweep(activation: str, order: int, params: Params, x: jax.Array, y: jax.Array, automatic: Params) -> StepSweep:

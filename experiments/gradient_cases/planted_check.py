@@ -21,9 +21,14 @@ def mistaken_network(name: str, seed: int) -> RandomNetwork:
     """A random network, drawn from ``seed``, in which the mistake can be made; ten seeds in a row share its shape."""
     mistake = planted_mistakes.MISTAKES[name]
     network = random_network(
-        seed, depths=(2, 4), widths=(4, 12), batches=(5, 9), activations=mistake.activations, square=mistake.square,
+        seed,
+        depths=(2, 4),
+        widths=(4, 12),
+        batches=(5, 9),
+        activations=mistake.activations,
+        square=mistake.square,
         alike=10,
-    )  # fmt: skip
+    )
     assert planted_mistakes.applies(name, sizes_of(network.params), network.activation)
     return network
 

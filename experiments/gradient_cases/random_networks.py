@@ -22,7 +22,7 @@ from jaxmlp import (
     hand_derived_hessian_vector,
     numerical_gradient,
     runtime,
-)  # fmt: skip
+)
 
 __all__ = ["FLOAT32_LIMITS", "LIMITS", "Errors", "RandomNetwork", "measure", "random_network", "show_random"]
 

@@ -133,9 +133,7 @@ def positive(name: str, value: int) -> int:
     return value
 
 
-def write(
-    folder: Path, files: dict[str, Any], drawn: Collection[str] = ()
-) -> str:  # fmt: skip
+def write(folder: Path, files: dict[str, Any], drawn: Collection[str] = ()) -> str:
     """Write figures (``.png``), models (``.safetensors``), dictionaries (``.json``) and texts into ``folder``.
 
     Files of an earlier run are replaced. Of those that the command may write, ``drawn``, the ones that it does not

@@ -153,8 +153,9 @@ def read(architecture: int, path: Path, threads: int) -> Fused:
         raise InputError(f"{assembler} does not take the PTX ({reason}), expected the one of CUDA 13.4 or newer")
     shared = sum(int(number) for number in re.findall(r"(\d+) bytes smem", part))
     each = -(-int(registers[1]) // 8) * 8
-    at_a_time = min(REGISTERS // (each * threads), card.threads // threads, card.blocks,
-                    card.shared // (shared + RESERVED))  # fmt: skip
+    at_a_time = min(
+        REGISTERS // (each * threads), card.threads // threads, card.blocks, card.shared // (shared + RESERVED)
+    )
     # A warp issues at most one instruction per cycle, all warps of a multiprocessor together one per scheduler.
     issuing = min(SCHEDULERS, at_a_time * threads // 32) * card.multiprocessors * card.clock
     bound = instructions * threads // 32 / issuing

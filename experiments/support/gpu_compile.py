@@ -117,10 +117,15 @@ def compile_for(mesh: Mesh, lower: Any, arguments: Any) -> Compiled:
     memory = program.memory_analysis()
     launches, inner, blocks = read_schedule(schedule)
     return Compiled(
-        launches, inner, blocks, memory.argument_size_in_bytes,
-        memory.output_size_in_bytes - memory.alias_size_in_bytes, memory.temp_size_in_bytes,
-        loop_bytes(program.as_text()), kernels,
-    )  # fmt: skip
+        launches,
+        inner,
+        blocks,
+        memory.argument_size_in_bytes,
+        memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        memory.temp_size_in_bytes,
+        loop_bytes(program.as_text()),
+        kernels,
+    )
 
 
 def read_schedule(text: str) -> tuple[int, int, dict[str, tuple[int, int]]]:

@@ -25,7 +25,7 @@ class DataConfig:
         """The Table; errors as `jaxmlp.load_table`."""
         return jaxmlp.load_table(
             self.data, self.target, self.test, self.split_seed, self.drop, self.keep_constant, dtype
-        )  # fmt: skip
+        )
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(DataConfig))

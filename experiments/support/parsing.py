@@ -23,9 +23,13 @@ class Parser(argparse.ArgumentParser):
         words = "\n".join(line for line in lines if not line.startswith("python -m ")).strip()
         words += "\n\nDefaults are in brackets."
         super().__init__(
-            prog, description=words, epilog="\n".join(["examples:", *examples]) if examples else None,
-            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings,
-        )  # fmt: skip
+            prog,
+            description=words,
+            epilog="\n".join(["examples:", *examples]) if examples else None,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **settings,
+        )
         self.common = self.add_argument_group("output and device")
 
     def format_help(self) -> str:

@@ -72,9 +72,11 @@ def epochs_per_call(epochs: int, samples: int, params: Params) -> int:
 
 
 def run(
-    settings: Settings, report: Callable[[int, History], None] | None = None, table: Dataset | None = None,
+    settings: Settings,
+    report: Callable[[int, History], None] | None = None,
+    table: Dataset | None = None,
     snapshots: bool = False,
-) -> Result:  # fmt: skip
+) -> Result:
     """Train the network that ``settings`` describe; prints nothing.
 
     Args:

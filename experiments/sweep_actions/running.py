@@ -70,9 +70,19 @@ def run(
             progress.update(int(done) - progress.n)
 
         return sweep.run(
-            table, space, database, config.epochs, config.validation, config.halving, engine, pool, told,
-            command_line.show, git_commit(), config.by,
-        )  # fmt: skip
+            table,
+            space,
+            database,
+            config.epochs,
+            config.validation,
+            config.halving,
+            engine,
+            pool,
+            told,
+            command_line.show,
+            git_commit(),
+            config.by,
+        )
 
 
 def widths_note(hidden: list[str] | None) -> str:

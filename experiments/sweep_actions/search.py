@@ -23,9 +23,23 @@ def search(
             progress.update(int(done) - progress.n)
 
         return sweep.search(
-            None, table, space, options.database, options.trials, options.batch, options.sampler, options.sampler_seed,
-            config.epochs, config.validation, options.engine, config.by, pool, told, command_line.show, git_commit,
-        )  # fmt: skip
+            None,
+            table,
+            space,
+            options.database,
+            options.trials,
+            options.batch,
+            options.sampler,
+            options.sampler_seed,
+            config.epochs,
+            config.validation,
+            options.engine,
+            config.by,
+            pool,
+            told,
+            command_line.show,
+            git_commit,
+        )
 
 
 def dry_run(

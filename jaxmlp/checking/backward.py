@@ -16,9 +16,13 @@ __all__ = ["compare_backward"]
 
 @jax.default_matmul_precision("highest")  # as in `compare_gradients`
 def compare_backward(
-    function: GradientFunction, params: Any, x: Any, y: Any, activation: ActivationName | None = None,
+    function: GradientFunction,
+    params: Any,
+    x: Any,
+    y: Any,
+    activation: ActivationName | None = None,
     tolerance: float | None = None,
-) -> Diagnosis:  # fmt: skip
+) -> Diagnosis:
     """Find the first wrong quantity of a backward pass from the gradient it returns.
 
     Its network is recognised from the loss that it returns, at several parameters near ``params``: depth, layout,

@@ -36,9 +36,13 @@ MOST_ULPS = 10**9  # above, signs or magnitudes differ, and the number has no me
 
 @jax.default_matmul_precision("highest")  # on a GPU, two results in TF32 would differ
 def compare_gradients(
-    gradients: Mapping[str, GradientFunction], params: Any, x: Any, y: Any, tolerance: Tolerance | None = None,
+    gradients: Mapping[str, GradientFunction],
+    params: Any,
+    x: Any,
+    y: Any,
+    tolerance: Tolerance | None = None,
     numerical_tolerance: Tolerance | None = None,
-) -> GradientReport:  # fmt: skip
+) -> GradientReport:
     """Evaluate two or more gradient functions at the same place and compare them with each other.
 
     Args:
@@ -212,7 +216,11 @@ def compare_leaves(
     agree = not tiny or (norm_gap <= limits.relative * norm + limits.absolute / unit and not opposite)
     ulps = int(_ulps(a[used], b[used]).max())
     return Row(
-        first, second, leaf, tuple(a.shape), a.dtype.name,
+        first,
+        second,
+        leaf,
+        tuple(a.shape),
+        a.dtype.name,
         max_absolute=float(gap.max()) * unit,
         max_relative=float(np.max(gap / np.where(larger > 0, larger, 1))),
         norm_relative=norm_gap / norm if norm else 0.0,
@@ -224,7 +232,7 @@ def compare_leaves(
         tolerance=limits,
         verdict=("tiny" if tiny else "agree") if agree else "differ",
         note="",
-    )  # fmt: skip
+    )
 
 
 def _ulps(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.uint64]:

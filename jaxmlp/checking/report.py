@@ -75,9 +75,15 @@ class Row(NamedTuple):
 
     @classmethod
     def without_numbers(
-        cls, first: str, second: str, leaf: str, verdict: Verdict, note: str,
-        worst_index: tuple[int, ...] | None = None, worst_values: tuple[float, float] | None = None,
-    ) -> "Row":  # fmt: skip
+        cls,
+        first: str,
+        second: str,
+        leaf: str,
+        verdict: Verdict,
+        note: str,
+        worst_index: tuple[int, ...] | None = None,
+        worst_values: tuple[float, float] | None = None,
+    ) -> "Row":
         """A row without measured numbers."""
         nan = math.nan
         return cls(

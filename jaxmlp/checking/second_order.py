@@ -36,7 +36,7 @@ ALONG = {
 @functools.cache
 def hand_derived_hessian_vector(
     activation: ActivationName = "sigmoid", output: str = "softmax"
-) -> HessianVectorProduct:  # fmt: skip
+) -> HessianVectorProduct:
     """The hand-derived `HessianVectorProduct` of a network with this activation (one name, or one per hidden layer).
 
     The function takes parameters, a direction like them and one sample ``x [n_0], y [n_L]`` or a batch

@@ -70,13 +70,30 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
     """
 
     def __init__(
-        self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, optimizer: Any = "adam",
-        learning_rate: float = 0.001, momentum: float = 0.9, batch_size: Any = "auto", max_iter: int = 200,
-        alpha: float = 0.0001, tol: float = 0.0001, n_iter_no_change: Any = 10, early_stopping: bool = False,
-        validation_fraction: float = 0.1, warm_start: bool = False, init: str = "glorot", random_state: Any = None,
-        class_weight: Any = None, verbose: bool = False, device: str = "auto", dtype: str = "auto",
-        transform_layer: int = -1, transform_stage: str = "activation",
-    ) -> None:  # fmt: skip
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        optimizer: Any = "adam",
+        learning_rate: float = 0.001,
+        momentum: float = 0.9,
+        batch_size: Any = "auto",
+        max_iter: int = 200,
+        alpha: float = 0.0001,
+        tol: float = 0.0001,
+        n_iter_no_change: Any = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        init: str = "glorot",
+        random_state: Any = None,
+        class_weight: Any = None,
+        verbose: bool = False,
+        device: str = "auto",
+        dtype: str = "auto",
+        transform_layer: int = -1,
+        transform_stage: str = "activation",
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.optimizer = optimizer

@@ -107,9 +107,14 @@ def initial_params(
 
 
 def prepare(
-    settings: Settings, parameters: dict[str, Any], x: NDArray[Any], targets: Targets, weights: NDArray[Any],
-    random: np.random.RandomState, params: Params | None = None,
-) -> PreparedFit:  # fmt: skip
+    settings: Settings,
+    parameters: dict[str, Any],
+    x: NDArray[Any],
+    targets: Targets,
+    weights: NDArray[Any],
+    random: np.random.RandomState,
+    params: Params | None = None,
+) -> PreparedFit:
     """The PreparedFit of one fit. Draws the initial parameters (unless given), then the validation rows.
 
     Args:

@@ -140,9 +140,14 @@ def score_of(output: str, logits: Array, y: Array, weights: Array) -> Array:
 
 
 def after_epoch(
-    fit: FitState, state: TrainingState, loss: Array, data: Dataset, validation: Array, given: FitHyperparameters,
+    fit: FitState,
+    state: TrainingState,
+    loss: Array,
+    data: Dataset,
+    validation: Array,
+    given: FitHyperparameters,
     config: FitConfig,
-) -> tuple[FitState, Array, Array]:  # fmt: skip
+) -> tuple[FitState, Array, Array]:
     """The stopping rule of one network: whether to go on after an epoch; to be traced.
 
     Args:
@@ -205,9 +210,14 @@ def run_epochs(
 
 @functools.partial(jax.jit, static_argnames=("config",))
 def fit_epochs(
-    fit: FitState, orders: Array, samples: Array, data: Dataset, validation: Array, given: FitHyperparameters,
+    fit: FitState,
+    orders: Array,
+    samples: Array,
+    data: Dataset,
+    validation: Array,
+    given: FitHyperparameters,
     config: FitConfig,
-) -> tuple[FitState, Array, Array]:  # fmt: skip
+) -> tuple[FitState, Array, Array]:
     """`run_epochs` of one network, compiled.
 
     Args:

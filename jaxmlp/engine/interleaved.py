@@ -43,9 +43,15 @@ the penalties of the updates since, ``[n_out, B]`` each."""
 
 
 def epoch_interleaved(
-    state: TrainingState, hyperparameters: Hyperparameters, masks: tuple[Array, ...], order: Array, dataset: Dataset,
-    config: Config, alpha: Array | None = None, weighted: bool = False,
-) -> tuple[TrainingState, Array]:  # fmt: skip
+    state: TrainingState,
+    hyperparameters: Hyperparameters,
+    masks: tuple[Array, ...],
+    order: Array,
+    dataset: Dataset,
+    config: Config,
+    alpha: Array | None = None,
+    weighted: bool = False,
+) -> tuple[TrainingState, Array]:
     """`jaxmlp.training.train_epoch` for the B networks of a group, batch size 1; to be traced.
 
     Args:

@@ -56,9 +56,14 @@ def columns(data: Data) -> Columns:
 
 
 def measure(
-    params: Params, masks: tuple[Array, ...], loss: Array, alive: Array, samples: Columns, last: Array,
+    params: Params,
+    masks: tuple[Array, ...],
+    loss: Array,
+    alive: Array,
+    samples: Columns,
+    last: Array,
     activation: Activations,
-) -> Measures:  # fmt: skip
+) -> Measures:
     """The measures of a group; leaves of ``params`` and ``masks`` are ``[B, ...]``, ``loss`` and ``alive`` ``[B]``.
 
     ``last``: whether to measure training and test accuracy, a traced boolean.

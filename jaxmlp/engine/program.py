@@ -95,9 +95,15 @@ class Settings(NamedTuple):
 
 
 def train_group(
-    state: TrainingState, settings: Settings, order: Array, dataset: Dataset, config: Config, interleaved: bool,
-    weighted: bool = False, padded: bool = False,
-) -> tuple[TrainingState, Array]:  # fmt: skip
+    state: TrainingState,
+    settings: Settings,
+    order: Array,
+    dataset: Dataset,
+    config: Config,
+    interleaved: bool,
+    weighted: bool = False,
+    padded: bool = False,
+) -> tuple[TrainingState, Array]:
     """One epoch of the B lanes of a group: the new state, and the mean losses ``[B]``; to be traced.
 
     Args:

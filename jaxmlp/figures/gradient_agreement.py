@@ -18,8 +18,12 @@ MARKERS = "osD^vP"
 
 
 def agreement(
-    report: GradientReport, labels: dict[str, str], sweeps: Mapping[str, StepSweep], epochs: NDArray[Any], title: str,
-) -> Figure:  # fmt: skip
+    report: GradientReport,
+    labels: dict[str, str],
+    sweeps: Mapping[str, StepSweep],
+    epochs: NDArray[Any],
+    title: str,
+) -> Figure:
     """Error by leaf for each pair, error against step size, and how far two trainings drift apart.
 
     Args:

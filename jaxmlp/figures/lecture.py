@@ -122,9 +122,7 @@ def confusion(counts: NDArray[Any], title: str, names: Sequence[str] | None = No
     return figure
 
 
-def bottleneck(
-    train: Points, test: Points, palette: str, title: str, names: Sequence[str] | None = None
-) -> Figure:  # fmt: skip
+def bottleneck(train: Points, test: Points, palette: str, title: str, names: Sequence[str] | None = None) -> Figure:
     """Pre-activations of a 2-unit layer: one colour per class, dots for training rows, crosses for test rows.
 
     The name of a class is at the median of its training rows, without a background that would hide them. ``palette`` is

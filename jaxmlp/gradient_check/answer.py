@@ -128,10 +128,12 @@ class GradientCheck(NamedTuple):
         cells = [HEADER, *map(_cells, self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         return "\n".join(
-            "  ".join(f"{cell:{'<' if place in (0, 2) else '>'}{width}}"
-                      for place, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+            "  ".join(
+                f"{cell:{'<' if place in (0, 2) else '>'}{width}}"
+                for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
             for line in cells
-        )  # fmt: skip
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The answer in types that JSON has; numbers that are not finite become null."""

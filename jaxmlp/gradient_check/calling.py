@@ -47,8 +47,11 @@ class Parameters:
         self.places = [slice(end - array.size, end) for end, array in zip(ends, arrays, strict=True)]
         self.theta: Floats = np.concatenate([np.ravel(array) for array in arrays]).astype(np.float64)
         if not np.isfinite(self.theta).all():
-            path = next(leaf.path for leaf, at in zip(self.leaves, self.places, strict=True)
-                        if not np.isfinite(self.theta[at]).all())  # fmt: skip
+            path = next(
+                leaf.path
+                for leaf, at in zip(self.leaves, self.places, strict=True)
+                if not np.isfinite(self.theta[at]).all()
+            )
             raise InputError(f"{path} contains a NaN or an infinity, expected finite parameters")
         self.shapes = [array.shape for array in arrays]
         self.widened = any(array.dtype != np.float64 for array in arrays)

@@ -20,9 +20,13 @@ __all__ = ["check_gradient"]
 
 
 def check_gradient(
-    loss: Callable[..., Any], gradient: Callable[..., Any], *params: Any, data: Any = None, seed: int = 0,
+    loss: Callable[..., Any],
+    gradient: Callable[..., Any],
+    *params: Any,
+    data: Any = None,
+    seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> GradientCheck:  # fmt: skip
+) -> GradientCheck:
     """Is ``gradient`` the gradient of ``loss`` at ``params``? Both are your functions, in NumPy, JAX or plain Python.
 
     >>> check_gradient(lambda W, b: my_loss(x, y, W, b), lambda W, b: my_backward(x, y, W, b), W, b)  # doctest: +SKIP
@@ -89,9 +93,14 @@ def _names(loss: Callable[..., Any], count: int) -> list[str]:
 
 
 def _checked(
-    loss: Callable[..., Any], gradient: Callable[..., Any], parameters: Parameters, data: Any,
-    random: np.random.Generator, exact: Any, progress: Callable[[int, int], None] | None,
-) -> GradientCheck:  # fmt: skip
+    loss: Callable[..., Any],
+    gradient: Callable[..., Any],
+    parameters: Parameters,
+    data: Any,
+    random: np.random.Generator,
+    exact: Any,
+    progress: Callable[[int, int], None] | None,
+) -> GradientCheck:
     def value(theta: Any) -> float:
         return scalar(parameters.call(loss, "loss", theta), "the loss")
 
@@ -140,9 +149,14 @@ def _unknown(parameters: Parameters, why: str) -> list[LeafCheck]:
 
 
 def _answer(
-    parameters: Parameters, rows: list[LeafCheck], findings: list[str], notes: list[str], recognised: str,
-    diagnosis: tuple[str, ...], loss: float,
-) -> GradientCheck:  # fmt: skip
+    parameters: Parameters,
+    rows: list[LeafCheck],
+    findings: list[str],
+    notes: list[str],
+    recognised: str,
+    diagnosis: tuple[str, ...],
+    loss: float,
+) -> GradientCheck:
     for name, paths in parameters.changed.items():
         if paths:
             findings.append(f"{name} changes its parameters in place: {', '.join(paths)}")

@@ -131,8 +131,11 @@ def _random(first: list[Any], again: list[Any], parameters: Parameters) -> list[
         gap, size = float(np.nan_to_num(np.abs(a - b)).max(initial=0)), float(np.nan_to_num(np.abs(a)).max(initial=0))
         if gap > 1e-12 * size:
             twice = a.size and np.allclose(b, 2 * a, rtol=1e-9, atol=0)
-            words = "the second is twice the first, so it adds to what is left of an earlier call" if twice else (
-                f"{leaf.path} differs by {gap / size if size else gap:.1g} of its size")  # fmt: skip
+            words = (
+                "the second is twice the first, so it adds to what is left of an earlier call"
+                if twice
+                else (f"{leaf.path} differs by {gap / size if size else gap:.1g} of its size")
+            )
             return [f"gradient is random, or has a memory: of two calls at one place {words}"]
     return []
 

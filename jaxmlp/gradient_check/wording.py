@@ -9,9 +9,13 @@ __all__ = ["diagnosed"]
 
 
 def diagnosed(
-    network: Recognised | None, parameters: Parameters, returned: Returned, rows: list[LeafCheck], holds: bool,
+    network: Recognised | None,
+    parameters: Parameters,
+    returned: Returned,
+    rows: list[LeafCheck],
+    holds: bool,
     asked: bool,
-) -> tuple[str, tuple[str, ...]]:  # fmt: skip
+) -> tuple[str, tuple[str, ...]]:
     """The network in words, and the mistakes in sentences, the first one first; none if the measurements disagree."""
     wrong = [row for row in rows if not row.ok and row.verdict not in ("unknown", "extra")]
     if network is None or not holds:

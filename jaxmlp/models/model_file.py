@@ -17,9 +17,11 @@ __all__ = ["load", "save"]
 
 
 def save(
-    path: str | os.PathLike[str], model: Any, overwrite: bool = False,
+    path: str | os.PathLike[str],
+    model: Any,
+    overwrite: bool = False,
     preparation: Preparation | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Write a network to a safetensors file, see `jaxmlp.models.model_format`; whole, or not at all.
 
     Args:

@@ -32,9 +32,13 @@ SWEEP_FLAGS = (
 
 
 def configure(
-    dtype: str, *, sizes: Sequence[int] | None = None, batch_size: int = 1, device: str = "auto",
+    dtype: str,
+    *,
+    sizes: Sequence[int] | None = None,
+    batch_size: int = 1,
+    device: str = "auto",
     cache: bool | str | Path = False,
-) -> None:  # fmt: skip
+) -> None:
     """Prepare JAX for one kind of work; call it before anything is computed. Changes settings of the whole process.
 
     Args:

@@ -17,11 +17,19 @@ __all__ = ["run"]
 
 
 def run(
-    dataset: Dataset, space: Space | Mapping[str, Any], database: str | os.PathLike[str], epochs: int = 20,
-    validation: int | None = None, halving: int = 0, engine: str = "auto", pool: Pool | None = None,
-    progress: Callable[[float, float], None] | None = None, say: Say = lambda _: None, git_commit: str | None = None,
+    dataset: Dataset,
+    space: Space | Mapping[str, Any],
+    database: str | os.PathLike[str],
+    epochs: int = 20,
+    validation: int | None = None,
+    halving: int = 0,
+    engine: str = "auto",
+    pool: Pool | None = None,
+    progress: Callable[[float, float], None] | None = None,
+    say: Say = lambda _: None,
+    git_commit: str | None = None,
     by: str = "loss",
-) -> Results:  # fmt: skip
+) -> Results:
     """Run a sweep, or resume it: the same data, space, epochs and halving in the same file go on where they ended.
 
     It sets JAX up for many networks on a CPU. Where JAX has computed before, as in a notebook, that is too late, and a

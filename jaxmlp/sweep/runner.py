@@ -26,10 +26,18 @@ __all__ = ["run_sweep"]
 
 
 def run_sweep(
-    connection: sqlite3.Connection, sweep: store.Sweep, data: Data, executor: concurrent.futures.Executor,
-    progress: Progress = lambda _: None, lanes: int | None = None, in_flight: int = IN_FLIGHT,
-    attempts: int = ATTEMPTS, engine: str = "scan", trials: Iterable[Trial] = (), by: str = "loss",
-) -> float:  # fmt: skip
+    connection: sqlite3.Connection,
+    sweep: store.Sweep,
+    data: Data,
+    executor: concurrent.futures.Executor,
+    progress: Progress = lambda _: None,
+    lanes: int | None = None,
+    in_flight: int = IN_FLIGHT,
+    attempts: int = ATTEMPTS,
+    engine: str = "scan",
+    trials: Iterable[Trial] = (),
+    by: str = "loss",
+) -> float:
     """Train the trials of a sweep that are not done yet, and write them to the store.
 
     With several processes (`jax.distributed`) each calls this with the same sweep in a store of its own: they train
@@ -101,9 +109,13 @@ class _Run:
         }
 
     def train(
-        self, trials: Sequence[Trial], step: int, executor: concurrent.futures.Executor, lanes: int,
+        self,
+        trials: Sequence[Trial],
+        step: int,
+        executor: concurrent.futures.Executor,
+        lanes: int,
         options: tuple[int, int, Progress],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Train trials up to ``step``, from where they stand; ``options`` as the last three of `run_blocks`."""
         begun = {trial: state for trial, state in self.states.items() if state.epochs < step}
         blocks = list(pack(trials, self.data, lanes, self.engine, begun))
@@ -114,9 +126,15 @@ class _Run:
                 stack.callback(pool.shutdown, wait=False, cancel_futures=True)
             written = functools.partial(self._written, step)
             run_blocks(
-                iter(blocks), step, self.data, executor, written, self._failed, *options,
+                iter(blocks),
+                step,
+                self.data,
+                executor,
+                written,
+                self._failed,
+                *options,
                 keep=step < self.sweep.identity.epochs,
-            )  # fmt: skip
+            )
 
     def _written(self, step: int, block: Block, trained: Trained, seconds: float, environment: dict[str, Any]) -> None:
         self.seconds += trained.seconds

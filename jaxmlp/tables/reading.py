@@ -89,9 +89,17 @@ def _read_csv(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)  # cells are lost
             return pandas.read_csv(
-                path, sep=dialect.separator, decimal=dialect.decimal, encoding=dialect.encoding, header=0, names=names,
-                skiprows=dialect.skipped, index_col=False, low_memory=False, skipinitialspace=True,
-            )  # fmt: skip
+                path,
+                sep=dialect.separator,
+                decimal=dialect.decimal,
+                encoding=dialect.encoding,
+                header=0,
+                names=names,
+                skiprows=dialect.skipped,
+                index_col=False,
+                low_memory=False,
+                skipinitialspace=True,
+            )
     except pandas.errors.ParserWarning:
         raise InputError(
             f"{str(path)!r} has rows with more cells than column names, expected a name for each"
@@ -129,8 +137,10 @@ def _arrays(found: Mapping[str, Any], target: str | None, drop: Sequence[str]) -
         raise InputError("arrays x and y have no named columns, expected no target and nothing to drop")
     given = {name.lower(): value for name, value in found.items()}
     parts: list[tuple[NDArray[np.float64], NDArray[Any] | None]] = []
-    for x, y in (("x_train" if "x_train" in given else "x", "y_train" if "y_train" in given else "y"),
-                 ("x_test", "y_test")):  # fmt: skip
+    for x, y in (
+        ("x_train" if "x_train" in given else "x", "y_train" if "y_train" in given else "y"),
+        ("x_test", "y_test"),
+    ):
         if x not in given and (x, y) == ("x_test", "y_test") and y not in given:
             continue
         if x not in given or (y not in given and len(given) > 1):

@@ -56,9 +56,14 @@ jax.tree_util.register_pytree_with_keys(
 
 
 def load_table(
-    source: Any, target: str | None = None, test: float | None = None, seed: int = 0, drop: Sequence[str] = (),
-    keep_constant: bool = False, dtype: str | np.dtype[Any] | type = "float32",
-) -> Table:  # fmt: skip
+    source: Any,
+    target: str | None = None,
+    test: float | None = None,
+    seed: int = 0,
+    drop: Sequence[str] = (),
+    keep_constant: bool = False,
+    dtype: str | np.dtype[Any] | type = "float32",
+) -> Table:
     """One's own data as a Dataset with names: read, checked, split, standardised.
 
     Inputs are ``(x - mean) / deviation`` with mean and deviation (population) of the training rows. The split is
@@ -190,9 +195,12 @@ def _divided(found: Columns, share: float, seed: int, digits: bool) -> tuple[NDA
 
 
 def _scale(
-    deviation: NDArray[np.float64], mean: NDArray[np.float64], x: NDArray[np.float64], names: Sequence[str] | None,
+    deviation: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    x: NDArray[np.float64],
+    names: Sequence[str] | None,
     keep_constant: bool,
-) -> NDArray[np.float64]:  # fmt: skip
+) -> NDArray[np.float64]:
     names = names or [f"x[:, {number}]" for number in range(len(mean))]
     bad = np.flatnonzero(~np.isfinite(deviation))
     if len(bad):

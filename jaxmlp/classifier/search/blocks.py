@@ -103,10 +103,16 @@ def _plan(members: Sequence[Fit], folds: Folds, table: Table, mesh: Mesh) -> _Pl
     sizes = tuple(map(max, zip(*all_sizes, strict=True)))
     room = layout.groups_within(layout.group_bytes(sizes, 6, lanes, table.x.dtype.itemsize) * devices)
     return _Plan(
-        FitJob(config, interleaved), groups, min(room, -(-len(groups) // devices)) * devices, lanes, sizes,
-        len(all_sizes) > 1, folds, max(len(fit.prepared.training) for fit in members),
+        FitJob(config, interleaved),
+        groups,
+        min(room, -(-len(groups) // devices)) * devices,
+        lanes,
+        sizes,
+        len(all_sizes) > 1,
+        folds,
+        max(len(fit.prepared.training) for fit in members),
         max(len(fit.prepared.validation) for fit in members),
-    )  # fmt: skip
+    )
 
 
 def _train_block(plan: _Plan, groups: Sequence[list[Fit]], table: Table, mesh: Mesh) -> list[FitOutcome]:

@@ -127,6 +127,8 @@ def common_config(members: Sequence[Fit]) -> FitConfig:
     first = members[0].prepared.config
     size = max(fit.prepared.config.training.batch_size for fit in members)
     return dataclasses.replace(
-        first, training=dataclasses.replace(first.training, batch_size=size), padded=len(lengths) > 1,
+        first,
+        training=dataclasses.replace(first.training, batch_size=size),
+        padded=len(lengths) > 1,
         penalised=any(fit.prepared.config.penalised for fit in members),
-    )  # fmt: skip
+    )

@@ -26,9 +26,11 @@ def by_metric(
 
 
 def results_of(
-    params: list[dict[str, Any]], test: Mapping[str, NDArray[Any]], train: Mapping[str, NDArray[Any]],
+    params: list[dict[str, Any]],
+    test: Mapping[str, NDArray[Any]],
+    train: Mapping[str, NDArray[Any]],
     times: Mapping[str, NDArray[Any]],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """``cv_results_`` of scores by metric and times by name, ``[candidates, folds]`` each."""
     results: dict[str, Any] = {}
     for name, seconds in times.items():

@@ -37,7 +37,7 @@ class Scorers(NamedTuple):
 
     def scores(
         self, estimator: Any, X: Any, y: Any, weights: NDArray[Any] | None, error_score: Any
-    ) -> dict[str, float]:  # fmt: skip
+    ) -> dict[str, float]:
         """The scores of a fitted estimator by name, "score" if there is only one.
 
         Raises:

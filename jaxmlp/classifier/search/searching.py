@@ -36,10 +36,19 @@ class Searching(MetaEstimatorMixin, BaseEstimator):
     kind: type[NetworkEstimator]
 
     def __init__(
-        self, estimator: Any, param_grid: Any, *, scoring: Any = None, cv: Any = None, refit: Any = True,
-        error_score: Any = np.nan, return_train_score: bool = False, n_iter: int | None = None,
-        random_state: Any = None, verbose: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        scoring: Any = None,
+        cv: Any = None,
+        refit: Any = True,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        n_iter: int | None = None,
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
         self.scoring = scoring
@@ -154,9 +163,13 @@ class Searching(MetaEstimatorMixin, BaseEstimator):
             warnings.warn(said, ConvergenceWarning, stacklevel=4)
 
     def _results(
-        self, candidates: Sequence[Candidate], outcomes: dict[tuple[int, int], FitOutcome],
-        views: Sequence[Sequence[View | None]] | None, scorers: Scorers, rows: Rows,
-    ) -> dict[str, Any]:  # fmt: skip
+        self,
+        candidates: Sequence[Candidate],
+        outcomes: dict[tuple[int, int], FitOutcome],
+        views: Sequence[Sequence[View | None]] | None,
+        scorers: Scorers,
+        rows: Rows,
+    ) -> dict[str, Any]:
         """``cv_results_``."""
         shape = len(candidates), len(rows.folds)
         times = {name: np.zeros(shape) for name in ("fit", "score")}

@@ -68,9 +68,7 @@ def update_layer(plan: Plan, number: int, optimizer: str, decays: bool, batched:
     slope_of = element(Gradient, real)
 
     @wp.func
-    def layer(
-        w: wp.ref[Parameters], gradient: wp.ref[Gradient], x: Sample, h: Hidden, delta: Deltas, given: Given
-    ):  # fmt: skip
+    def layer(w: wp.ref[Parameters], gradient: wp.ref[Gradient], x: Sample, h: Hidden, delta: Deltas, given: Given):
         for j in range(n_in + 1):  # the biases follow the weights, as if their input were 1
             value = real(1.0)
             if j < n_in:
@@ -121,9 +119,14 @@ def infinities(plan: Plan, copies: int) -> Any:
 
 @functools.cache
 def epochs_kernel(
-    sizes: tuple[int, ...], activations: tuple[str, ...], optimizer: str, decays: bool, batched: bool, dtype: str,
+    sizes: tuple[int, ...],
+    activations: tuple[str, ...],
+    optimizer: str,
+    decays: bool,
+    batched: bool,
+    dtype: str,
     threads: int,
-) -> Any:  # fmt: skip
+) -> Any:
     """The Warp kernel for networks of one shape, launched over ``[T, threads]``: a block per network.
 
     Its arguments are arrays: learning rate, momentum and weight decay ``[T, 3]``, masks ``[T, threads, kept]``, updates
@@ -161,11 +164,18 @@ def epochs_kernel(
         module_options={"max_unroll": 1, "block_dim": threads},
     )  # fmt: skip
     def epochs(
-        hyperparameters: wp.array2d(dtype=real), masks: wp.array2d(dtype=Hidden), counts: wp.array(dtype=wp.int32),
-        alive: wp.array(dtype=wp.bool), orders: wp.array3d(dtype=wp.int32), x: wp.array(dtype=Sample),
-        y: wp.array(dtype=Target), batch_size: wp.int32, parameters: wp.array2d(dtype=Parameters),
-        losses: wp.array2d(dtype=real), lives: wp.array2d(dtype=wp.bool),
-    ):  # fmt: skip
+        hyperparameters: wp.array2d(dtype=real),
+        masks: wp.array2d(dtype=Hidden),
+        counts: wp.array(dtype=wp.int32),
+        alive: wp.array(dtype=wp.bool),
+        orders: wp.array3d(dtype=wp.int32),
+        x: wp.array(dtype=Sample),
+        y: wp.array(dtype=Target),
+        batch_size: wp.int32,
+        parameters: wp.array2d(dtype=Parameters),
+        losses: wp.array2d(dtype=real),
+        lives: wp.array2d(dtype=wp.bool),
+    ):
         network, thread = wp.tid()  # pyright: ignore[reportAssignmentType]
         w, mask, gradient, given = Parameters(parameters[network, thread]), masks[network, thread], Gradient(), Given()
         for i in range(3):

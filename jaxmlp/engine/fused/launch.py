@@ -92,9 +92,15 @@ def fused_refusal(sizes: Sequence[int], config: Config, dtype: Any, threads: int
 
 
 def _check(
-    state: TrainingState, dataset: Dataset, orders: Array, hyperparameters: Hyperparameters, masks: tuple[Array, ...],
-    alive: Array, config: Config, threads: int | None,
-) -> tuple[int, ...]:  # fmt: skip
+    state: TrainingState,
+    dataset: Dataset,
+    orders: Array,
+    hyperparameters: Hyperparameters,
+    masks: tuple[Array, ...],
+    alive: Array,
+    config: Config,
+    threads: int | None,
+) -> tuple[int, ...]:
     """The sizes of the networks; raises InputError as `fused_epochs`."""
     if not len(alive):
         raise InputError("there are 0 networks, expected 1 or more: one for each block of the kernel")
@@ -140,9 +146,16 @@ def _whole(divided: Array, division: Division, like: Sequence[Array]) -> list[li
 
 
 def fused_epochs(
-    state: TrainingState, dataset: Dataset, orders: Array, hyperparameters: Hyperparameters, config: Config,
-    masks: tuple[Array, ...], alive: Array, *, threads: int | None = None,
-) -> tuple[TrainingState, Array, Array]:  # fmt: skip
+    state: TrainingState,
+    dataset: Dataset,
+    orders: Array,
+    hyperparameters: Hyperparameters,
+    config: Config,
+    masks: tuple[Array, ...],
+    alive: Array,
+    *,
+    threads: int | None = None,
+) -> tuple[TrainingState, Array, Array]:
     """Train T networks of one shape, each in a block of threads of its own, in one launch. To be traced.
 
     Agrees with `train_epochs` up to rounding. A network whose loss or parameters are not finite at an epoch's end
@@ -171,8 +184,11 @@ def fused_epochs(
     kernel, block, dtype = load_kernel(), threads or warps(sizes), dataset.x_train.dtype
     optimizer, decays, count = str(_optimizer(config)), hyperparameters.weight_decay is not None, len(alive)
     division, leaves = divide(sizes, block), jax.tree.leaves(state.params)
-    made, *kept = jax.tree.leaves(state.optimizer_state) if config.optimizer is adam else [
-        jnp.zeros(count, jnp.int32), *jax.tree.leaves(state.optimizer_state)]  # fmt: skip
+    made, *kept = (
+        jax.tree.leaves(state.optimizer_state)
+        if config.optimizer is adam
+        else [jnp.zeros(count, jnp.int32), *jax.tree.leaves(state.optimizer_state)]
+    )
     copies = [leaves, *(kept[first : first + len(leaves)] for first in range(0, len(kept), len(leaves)))]
     rate, momentum, decay = hyperparameters
     given = jnp.stack([rate, momentum, jnp.zeros_like(rate) if decay is None else decay], 1)
@@ -183,10 +199,18 @@ def fused_epochs(
     call = kernel.wp.jax_kernel(program, num_outputs=3, in_out_argnames=["parameters"], block_dim=block)
     epochs = orders.shape[1]
     divided, losses, lives = call(
-        given, _flat([jnp.zeros((count, 0), dtype), *masks])[:, division.hidden], made, alive, orders,
-        dataset.x_train, dataset.y_train, config.batch_size, _divided(copies, division),
-        launch_dims=(count, block), output_dims={"losses": (count, epochs), "lives": (count, epochs)},
-    )  # fmt: skip
+        given,
+        _flat([jnp.zeros((count, 0), dtype), *masks])[:, division.hidden],
+        made,
+        alive,
+        orders,
+        dataset.x_train,
+        dataset.y_train,
+        config.batch_size,
+        _divided(copies, division),
+        launch_dims=(count, block),
+        output_dims={"losses": (count, epochs), "lives": (count, epochs)},
+    )
     params, *moments = _whole(divided, division, leaves)
     updates = -(-orders.shape[2] // config.batch_size) * lives.sum(1, dtype=jnp.int32)
     state_leaves = [*([made + updates] if config.optimizer is adam else []), *itertools.chain(*moments)]

@@ -61,10 +61,19 @@ def plan(sizes: tuple[int, ...], activations: Sequence[str], copies: int, dtype:
     shares, size, kept = division.shares, division.parameters.shape[1], division.hidden.shape[1]
     widest = max(sizes[-1], *(share.n_out for share in shares), *(share.n_in for share in shares[1:]))
     return Plan(
-        sizes, tuple(KINDS.index(name) for name in activations), threads, shares, size, real,
-        vector(size * copies, real), vector(kept, real), vector(sum(share.n_out for share in shares), real),
-        vector(widest, real), vector(sizes[0], real), vector(sizes[-1], real),
-    )  # fmt: skip
+        sizes,
+        tuple(KINDS.index(name) for name in activations),
+        threads,
+        shares,
+        size,
+        real,
+        vector(size * copies, real),
+        vector(kept, real),
+        vector(sum(share.n_out for share in shares), real),
+        vector(widest, real),
+        vector(sizes[0], real),
+        vector(sizes[-1], real),
+    )
 
 
 def block_sum(plan: Plan, count: int) -> Any:

@@ -138,8 +138,12 @@ def _hidden_deltas(state: BackwardState) -> Iterator[tuple[str, Floats]]:
     yield f"misses the derivative of the activation, phi'(g_{layer})", passed
     yield f"takes phi' at g_{layer} with the formula written for h_{layer}", passed * phi_slope(g)
     wrapped = (layer - 2) % len(state.h)
-    for other, name in ((layer - 1, "the layer below"), (layer + 1, "the layer above"),
-                        (len(state.h) - 1, "the last one"), (wrapped, "as an index of Python wraps")):  # fmt: skip
+    for other, name in (
+        (layer - 1, "the layer below"),
+        (layer + 1, "the layer above"),
+        (len(state.h) - 1, "the last one"),
+        (wrapped, "as an index of Python wraps"),
+    ):
         if other != layer and state.h[other].shape == h.shape:
             yield f"takes phi' at h_{other}, {name}, instead of h_{layer}", passed * phi_slope(state.h[other])
     others = {"sigmoid": "h(1-h), the derivative of sigmoid", "tanh": "1-h^2, the derivative of tanh",

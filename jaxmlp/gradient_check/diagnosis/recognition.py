@@ -102,9 +102,14 @@ def _scale_words(scale: float, n: int, n_out: int) -> str:
 
 
 def recognise(
-    leaves: Sequence[Floats], evaluate: Evaluate, x: Any, y: Any, random: np.random.Generator, noise: float = 0.0,
+    leaves: Sequence[Floats],
+    evaluate: Evaluate,
+    x: Any,
+    y: Any,
+    random: np.random.Generator,
+    noise: float = 0.0,
     hidden: str | tuple[str, ...] | None = None,
-) -> Recognised | None:  # fmt: skip
+) -> Recognised | None:
     """The network with the loss ``evaluate``, or None if no network known here has it.
 
     Args:
@@ -211,9 +216,11 @@ def _fitted(place: Recognised, points: "_Points", few: bool, exact: float) -> Re
         if solved[0] and error <= (NEAR if few else exact):
             numbers = dict(zip(unknown, map(float, solved), strict=True))
             form = place.form._replace(
-                scale=numbers[0], weight_penalty=numbers.get(1, 0.0), bias_penalty=numbers.get(2, 0.0),
+                scale=numbers[0],
+                weight_penalty=numbers.get(1, 0.0),
+                bias_penalty=numbers.get(2, 0.0),
                 offset=numbers.get(3, 0.0),
-            )  # fmt: skip
+            )
             return place._replace(form=form, error=error)
     return None
 

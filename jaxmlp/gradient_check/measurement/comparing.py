@@ -33,9 +33,14 @@ class Comparison:
     """
 
     def __init__(
-        self, loss: Loss, parameters: Parameters, returned: Returned, scale: Scale, random: np.random.Generator,
+        self,
+        loss: Loss,
+        parameters: Parameters,
+        returned: Returned,
+        scale: Scale,
+        random: np.random.Generator,
         traced: Floats | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.loss, self.parameters, self.returned, self.scale, self.random = loss, parameters, returned, scale, random
         double = jnp.result_type(float) == np.float64
         self.witnesses = {} if traced is None or not double else {"jax.grad": traced}
@@ -46,9 +51,7 @@ class Comparison:
         self.formulas_hold, self.blind = False, 0.0
         self.sampled = len(parameters.theta) > MOST
 
-    def rows(
-        self, network: Recognised | None, progress: Callable[[int, int], None] | None = None
-    ) -> list[LeafCheck]:  # fmt: skip
+    def rows(self, network: Recognised | None, progress: Callable[[int, int], None] | None = None) -> list[LeafCheck]:
         """A row for each leaf of the parameters, and for each extra leaf of the gradient."""
         if network is not None:
             made = network.gradient(self.parameters.split(self.parameters.theta))
@@ -136,8 +139,9 @@ class Comparison:
         values, errors = (np.array([getattr(each, name) for each in slopes]) for name in ("value", "error"))
         smooth = np.array([not each.kink and bool(np.isfinite(each.value)) for each in slopes], bool)
         for name, gradient, digits in (
-            ("formulas", self.witnesses.get("formulas"), 1e-6), ("jax.grad", self.traced, self.digits),
-        ):  # fmt: skip
+            ("formulas", self.witnesses.get("formulas"), 1e-6),
+            ("jax.grad", self.traced, self.digits),
+        ):
             if gradient is None:
                 continue
             near = 10 * errors + digits * np.maximum(np.abs(values), digits * self.scale.variation)
@@ -145,8 +149,10 @@ class Comparison:
             if name == "formulas":
                 self.formulas_hold = not away
             elif away:
-                self.notes.append(f"jax.grad of this loss differs from its central differences in {away} numbers: a"
-                                  " stop_gradient, or a derivative of its own?")  # fmt: skip
+                self.notes.append(
+                    f"jax.grad of this loss differs from its central differences in {away} numbers: a"
+                    " stop_gradient, or a derivative of its own?"
+                )
             else:
                 self.notes.append("jax.grad of this loss agrees with its central differences")
             if away:
@@ -172,9 +178,16 @@ class Comparison:
             at_kink = f"{int(kinks.sum())} of {len(kinks)} numbers of {leaf}"
             self.notes.append(f"{at_kink} lie at a kink of the loss and are left out")
         measured = Measured(
-            mine, known, bad, float(np.linalg.norm(errors[told])), int(told.sum()), directions, int(kinks.sum()),
-            int(np.sum(~told & ~kinks)), float(self.scale.typical[at].max()),
-        )  # fmt: skip
+            mine,
+            known,
+            bad,
+            float(np.linalg.norm(errors[told])),
+            int(told.sum()),
+            directions,
+            int(kinks.sum()),
+            int(np.sum(~told & ~kinks)),
+            float(self.scale.typical[at].max()),
+        )
         return judged(leaf, shape, measured, self.scale)
 
     def _along(self, place: int, mine: Floats, known: Floats, bad: NDArray[np.bool_]) -> int:

@@ -72,9 +72,19 @@ def judged(leaf: str, shape: tuple[int, ...], measured: Measured, scale: Scale) 
     def row(verdict: str, note: str = "") -> LeafCheck:
         where = tuple(map(int, np.unravel_index(worst, shape)))
         return LeafCheck(
-            leaf, verdict, shape, note, error, tolerance, measured.checked, measured.directions, measured.kinks, where,
-            float(mine[worst]), float(right[worst]),
-        )  # fmt: skip
+            leaf,
+            verdict,
+            shape,
+            note,
+            error,
+            tolerance,
+            measured.checked,
+            measured.directions,
+            measured.kinks,
+            where,
+            float(mine[worst]),
+            float(right[worst]),
+        )
 
     if bad.any():
         # A small error in nearly all numbers is an approximation (an epsilon in a logarithm); in a few it is a mistake.

@@ -45,11 +45,23 @@ class Searched(NamedTuple):
 
 
 def search(
-    study: Any, dataset: Dataset, space: Space | Mapping[str, Any], database: str | os.PathLike[str],
-    trials: int = 1000, batch: int = 256, sampler: str | None = None, seed: int = 0, epochs: int = 20,
-    validation: int | None = None, engine: str = "auto", by: str = "loss", pool: Pool | None = None,
-    progress: Callable[[float, float], None] | None = None, say: Say = lambda _: None, git_commit: str | None = None,
-) -> Searched:  # fmt: skip
+    study: Any,
+    dataset: Dataset,
+    space: Space | Mapping[str, Any],
+    database: str | os.PathLike[str],
+    trials: int = 1000,
+    batch: int = 256,
+    sampler: str | None = None,
+    seed: int = 0,
+    epochs: int = 20,
+    validation: int | None = None,
+    engine: str = "auto",
+    by: str = "loss",
+    pool: Pool | None = None,
+    progress: Callable[[float, float], None] | None = None,
+    say: Say = lambda _: None,
+    git_commit: str | None = None,
+) -> Searched:
     """Search a space with a sampler of Optuna, or go on with a search: batch after batch is asked for and trained.
 
     What was asked for is in the database before it is trained: killed at any moment, the same call goes on from there,

@@ -71,9 +71,7 @@ def give_up(study: Any, token: str, known: int) -> None:
             study.tell(each.number, state=load_optuna().trial.TrialState.FAIL)
 
 
-def tell(
-    study: Any, asked: Sequence[Asked], finals: Mapping[str, Final], space: Space, by: str, token: str
-) -> None:  # fmt: skip
+def tell(study: Any, asked: Sequence[Asked], finals: Mapping[str, Final], space: Space, by: str, token: str) -> None:
     """Tell the study what became of suggestions all of whose trials have ended, as far as it doesn't know.
 
     The value is the mean over the seeds. Where one of them diverged the trial is pruned, without a value, so that
@@ -99,10 +97,14 @@ def tell(
         distributions = {axis: _distribution(choices_of(space, axis)) for axis in each.params}
         study.add_trial(
             optuna.trial.create_trial(
-                state=state, value=value, params=each.params, distributions=distributions,
-                user_attrs={ATTRIBUTE: f"{token}:{each.number}"}, system_attrs=each.attributes,
+                state=state,
+                value=value,
+                params=each.params,
+                distributions=distributions,
+                user_attrs={ATTRIBUTE: f"{token}:{each.number}"},
+                system_attrs=each.attributes,
             )
-        )  # fmt: skip
+        )
 
 
 def _distribution(values: Range | tuple[Any, ...]) -> Any:

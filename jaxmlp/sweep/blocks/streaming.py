@@ -71,10 +71,17 @@ class Watched:
 
 
 def run_blocks(
-    blocks: Iterator[Block], epochs: int, data: Data, executor: concurrent.futures.Executor,
-    written: Callable[[Block, Trained, float, dict[str, Any]], None], failed: Callable[[Block, str], None],
-    in_flight: int = IN_FLIGHT, attempts: int = ATTEMPTS, progress: Progress = lambda _: None, keep: bool = False,
-) -> None:  # fmt: skip
+    blocks: Iterator[Block],
+    epochs: int,
+    data: Data,
+    executor: concurrent.futures.Executor,
+    written: Callable[[Block, Trained, float, dict[str, Any]], None],
+    failed: Callable[[Block, str], None],
+    in_flight: int = IN_FLIGHT,
+    attempts: int = ATTEMPTS,
+    progress: Progress = lambda _: None,
+    keep: bool = False,
+) -> None:
     """Stream blocks through the executor, at most ``in_flight`` at a time; a block that fails goes again.
 
     Ctrl-C ends the blocks that threads of this process train after the epoch that runs, so that ``written`` gets where
@@ -119,7 +126,7 @@ def run_blocks(
                 return
             finished, _ = concurrent.futures.wait(
                 running, POLL if watches else None, concurrent.futures.FIRST_COMPLETED
-            )  # fmt: skip
+            )
             for future in finished:
                 collect(future)
             for *_, watched in running.values() if watches else ():

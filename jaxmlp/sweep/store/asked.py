@@ -40,9 +40,7 @@ def asked_of(connection: sqlite3.Connection, sweep: int) -> list[Asked]:
         raise InputError("the table of requested configurations is damaged in the database, expected JSON") from None
 
 
-def extend(
-    connection: sqlite3.Connection, sweep: Sweep, asked: Sequence[Asked], trials: Iterable[Trial]
-) -> None:  # fmt: skip
+def extend(connection: sqlite3.Connection, sweep: Sweep, asked: Sequence[Asked], trials: Iterable[Trial]) -> None:
     """Enter a batch and those of its trials that the sweep doesn't have yet, in one transaction: all of it or none."""
     with transaction(connection):
         connection.executemany(

@@ -84,9 +84,12 @@ def opened(path: str | os.PathLike[str], write: bool = False, timeout: float = 3
         raise InputError(f"cannot use {str(path)!r} as a sweep's database: {error.strerror}") from None
     try:
         connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=timeout, isolation_level=None,
+            f"{path.resolve().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=timeout,
+            isolation_level=None,
             factory=_Watched if write else sqlite3.Connection,
-        )  # fmt: skip
+        )
         with contextlib.ExitStack() as stack:
             stack.enter_context(contextlib.closing(connection))
             _check(connection, path, write)

@@ -89,8 +89,17 @@ def rows_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str, Any]]:
             values = ["pruned", pruned, *(then[number].get(name) for name in METRICS)]
         elif values[0] == "pruned":
             values[0] = "pending"
-        rows.append({"sweep": sweep, "id": identity, **fields, **dict(zip(columns, values, strict=True)),
-                     "seconds": seconds, "reason": reason, "environment": environment})  # fmt: skip
+        rows.append(
+            {
+                "sweep": sweep,
+                "id": identity,
+                **fields,
+                **dict(zip(columns, values, strict=True)),
+                "seconds": seconds,
+                "reason": reason,
+                "environment": environment,
+            }
+        )
     return rows
 
 

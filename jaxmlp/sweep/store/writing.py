@@ -64,9 +64,12 @@ def find_sweeps(connection: sqlite3.Connection) -> list[Sweep]:
 
 
 def add_sweep(
-    connection: sqlite3.Connection, identity: Identity, trials: Iterable[Trial], environment: dict[str, Any],
+    connection: sqlite3.Connection,
+    identity: Identity,
+    trials: Iterable[Trial],
+    environment: dict[str, Any],
     git_commit: str | None = None,
-) -> Sweep:  # fmt: skip
+) -> Sweep:
     """Enter a new sweep and those of its trials that are not there yet, in one transaction."""
     with transaction(connection):
         number = connection.execute(
@@ -119,9 +122,12 @@ def _insert(connection: sqlite3.Connection, into: str, rows: Iterable[tuple[Any,
 
 
 def begin(
-    connection: sqlite3.Connection, identity: Identity, trials: Iterable[Trial], environment: dict[str, Any],
+    connection: sqlite3.Connection,
+    identity: Identity,
+    trials: Iterable[Trial],
+    environment: dict[str, Any],
     git_commit: str | None = None,
-) -> tuple[Sweep, bool]:  # fmt: skip
+) -> tuple[Sweep, bool]:
     """The sweep of this identity, and whether it was there before: the same space, data, epochs and halving resume."""
     for sweep in find_sweeps(connection):
         if sweep.identity == identity:
@@ -130,9 +136,11 @@ def begin(
 
 
 def pending(
-    connection: sqlite3.Connection, sweep: int, statuses: Sequence[str] = ("done", "diverged"),
+    connection: sqlite3.Connection,
+    sweep: int,
+    statuses: Sequence[str] = ("done", "diverged"),
     trials: Iterable[Trial] = (),
-) -> dict[Trial, Entry]:  # fmt: skip
+) -> dict[Trial, Entry]:
     """The sweep's trials, in its sequence, whose status is none of ``statuses``, each with its row.
 
     ``trials``: those that the caller has already, so that they are not made again from their configurations.
@@ -148,9 +156,13 @@ def pending(
 
 
 def record(
-    connection: sqlite3.Connection, outcomes: Iterable[tuple[Entry, Outcome]], seconds: float, done: str = "done",
-    environment: dict[str, Any] | None = None, more: bool = False,
-) -> None:  # fmt: skip
+    connection: sqlite3.Connection,
+    outcomes: Iterable[tuple[Entry, Outcome]],
+    seconds: float,
+    done: str = "done",
+    environment: dict[str, Any] | None = None,
+    more: bool = False,
+) -> None:
     """Write a block's outcomes, one transaction.
 
     Args:
