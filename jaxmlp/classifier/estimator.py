@@ -35,7 +35,7 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
         n_iter_no_change: ... for more than so many epochs; infinity: never.
         early_stopping: hold ``validation_fraction`` of the samples out, stratified by class; keep the best epoch.
         validation_fraction: between 0 and 1.
-        warm_start: `fit` goes on from the parameters found before, with the optimiser anew.
+        warm_start: `fit` continues from the parameters of the fit before, with a new optimiser state.
         init: of the initial parameters: "glorot", scikit-learn's, the same numbers from the same seed; or "lecture".
         random_state: of initial parameters, validation rows and sample orders, drawn in this sequence: a seed, a
             RandomState, or None for a new one at each fit.
@@ -127,7 +127,7 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
     def partial_fit(
         self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """One epoch on ``X`` from where training stands, the optimiser's state included; no early stopping.
+        """Train one more epoch on ``X``; the optimiser keeps its state; no early stopping.
 
         Args:
             X: as in `fit`.

@@ -75,7 +75,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None, classes: Any = None) -> Self:
-        """One epoch on ``X`` from where training stands, the optimiser's state included."""
+        """Train one more epoch on ``X``; the optimiser keeps its state."""
         parameters = self.parameters()
         settings = check_settings(parameters)
         if parameters["early_stopping"]:
@@ -158,7 +158,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return None if self.validation_scores_ is None else float(np.nanmax(self.validation_scores_))
 
     def _kept_params(self, settings: Settings) -> Params:
-        """The parameters to go on from, unless the settings have changed to those of another network."""
+        """The parameters to continue from, unless the settings now describe another network."""
         sizes, dtype = sizes_of(self.params_), str(self.params_[0].weights.dtype)
         if settings.hidden != sizes[1:-1] or settings.dtype not in (None, dtype):
             raise InputError(f"the network has hidden layers {sizes[1:-1]} in {dtype}, expected the same to go on")

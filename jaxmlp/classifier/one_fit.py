@@ -41,7 +41,7 @@ class PreparedFit(NamedTuple):
         training: rows to train on.
         validation: rows that early stopping looks at.
         mean_weight: what the weights were divided by.
-        batch_size: the one asked for; 200 for "auto".
+        batch_size: as requested; 200 for "auto".
         config: static; its batch size is at most the number of training rows.
         random: of the sample orders to come.
     """
@@ -124,7 +124,7 @@ def prepare(
         targets: what to learn.
         weights: ``[n]``, of the samples; those of weight 0 are left out.
         random: to draw from.
-        params: to go on from.
+        params: to continue from.
 
     Raises:
         InputError: no sample is left; class weights without classes; too few samples to hold some out (of a class,

@@ -79,7 +79,7 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):
         return targets
 
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """One epoch on ``X`` from where training stands, the optimiser's state included; no early stopping.
+        """Train one more epoch on ``X``; the optimiser keeps its state; no early stopping.
 
         Arguments and errors as those of `fit`.
         """

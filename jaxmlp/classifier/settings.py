@@ -28,7 +28,7 @@ class Settings(NamedTuple):
 
     Attributes:
         hidden: widths of the hidden layers.
-        config: static; its batch size is the one asked for, or 0 for "auto".
+        config: static; its batch size is the requested one, or 0 for "auto".
         dtype: float32, float64, or None for the data's own.
     """
 

@@ -75,7 +75,7 @@ class FitState(NamedTuple):
         best: the lowest loss so far, or the highest validation score with its sign changed.
         stale: int32, epochs since the last improvement.
         epoch: int32, epochs done.
-        running: whether to go on.
+        running: whether training continues.
     """
 
     state: TrainingState
@@ -148,7 +148,7 @@ def after_epoch(
     given: FitHyperparameters,
     config: FitConfig,
 ) -> tuple[FitState, Array, Array]:
-    """The stopping rule of one network: whether to go on after an epoch; to be traced.
+    """The stopping rule of one network: whether training continues after an epoch; to be traced.
 
     Args:
         fit: before the epoch; where it has stopped, nothing changes.

@@ -20,7 +20,7 @@ class Targets(NamedTuple):
         values: ``[n, n_L]`` float64: one-hot rows, zeros and ones, or numbers.
         output: of `jaxmlp.OUTPUTS`: "softmax" for one class of several, "sigmoid" for any number of labels at once,
             "identity" for numbers.
-        classes: ``[n_L]``, the labels that the outputs stand for; None for numbers.
+        classes: ``[n_L]``, the labels of the outputs; None for numbers.
         labels: ``[n]``, each sample's index in ``classes``; None unless it has exactly one.
         column: whether ``y`` was ``[n]``.
     """

@@ -59,7 +59,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns:
         A `Model`, or the fitted `MLPClassifier`, `MLPRegressor` or Pipeline, whichever was saved; parameters are NumPy
-        arrays. An estimator has no optimiser state and no random numbers: `partial_fit` goes on from the parameters
+        arrays. An estimator has no optimiser state and no random numbers: `partial_fit` continues from the parameters
         with both anew.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Successive halving: which configurations go on after a rung, by their means over all seeds."""
+"""Successive halving: which configurations continue after a rung, by their means over all seeds."""
 
 import dataclasses
 import math
@@ -38,7 +38,7 @@ def planned(configurations: int, epochs: int, halving: int) -> list[tuple[int, i
 def survivors(alive: Sequence[Trial], scores: Mapping[Trial, Scores], halving: int, by: str = "loss") -> list[Trial]:
     """The trials of the best share, 1/halving, of the configurations in ``alive``, at least of one, in their old order.
 
-    A configuration is judged by the mean over its seeds, and goes on with all of them: single trials that were kept
+    A configuration is judged by the mean over its seeds, and continues with all of them: single trials that were kept
     would be the lucky seeds. One of which a seed has no score is out. Where all are out, nothing is left.
 
     Args:

@@ -30,7 +30,7 @@ def run(
     git_commit: str | None = None,
     by: str = "loss",
 ) -> Results:
-    """Run a sweep, or resume it: the same data, space, epochs and halving in the same file go on where they ended.
+    """Run a sweep, or resume it: a call with the same data, space, epochs, halving and file continues where it ended.
 
     It sets JAX up for many networks on a CPU. Where JAX has computed before, as in a notebook, that is too late, and a
     warning says so: call `jaxmlp.runtime.configure_sweep` first.
@@ -39,7 +39,7 @@ def run(
         dataset: from `jaxmlp.load_table`, whose names go into the exported model; or any Dataset.
         space: a `Space`, or its values by axis: ``{"hidden": [8, (20, 10)], "learning_rate": 0.1, "seeds": range(8)}``.
             Text is read as `make_space` reads it.
-        database: the file, made if it is missing; several sweeps may stand in it.
+        database: the file, made if it is missing; it may contain several sweeps.
         epochs: see `SweepConfig`, as the next three.
         validation: how many rows.
         halving: 0 or 2 and more.

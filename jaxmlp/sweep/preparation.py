@@ -29,7 +29,7 @@ class SweepConfig(NamedTuple):
     Attributes:
         epochs: of each.
         validation: the last training rows, held out to choose by; None: a fifth of them, of the lecture's digits 300.
-        halving: the best share of the configurations, 1/halving, goes on after a quarter of the epochs, and again, see
+        halving: the best 1/halving of the configurations continue after a quarter of the epochs, and again, see
             `jaxmlp.sweep.rungs`; 0: all are trained to the end.
         engine: one of `ENGINES`, or "auto".
         by: what chooses, "loss" or "accuracy" of the validation rows, a configuration's mean over its seeds.
@@ -52,7 +52,7 @@ def prepared(
 ) -> tuple[Data, list[Trial], str]:
     """Data with the validation rows held out, the trials, and the engine; raises InputError for what can't be trained.
 
-    Configures JAX for many networks, as far as it has not started yet.
+    Configures JAX for many networks, if JAX has not started yet.
 
     Args:
         dataset: to train on.

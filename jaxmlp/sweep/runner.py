@@ -43,12 +43,12 @@ def run_sweep(
     With several processes (`jax.distributed`) each calls this with the same sweep in a store of its own: they train
     every block together, on the devices of all, and their stores end up the same.
 
-    Ctrl-C keeps where the trials in training stand, and the next run goes on from there, to the same bits.
+    Ctrl-C keeps a checkpoint of each trial in training. The next run continues from there, to the same bits.
 
     Args:
         connection: writable, from `store.opened`.
         sweep: from `store.begin` or `store.find_sweeps`.
-        data: whose hash is the sweep's.
+        data: the sweep's; the database has its hash.
         executor: of `concurrent.futures`; its workers must be able to import jaxmlp. Several processes that train
             together need one worker each, since all must take the blocks in the same order.
         progress: see `Progress`.
@@ -91,7 +91,7 @@ def run_sweep(
 
 @dataclasses.dataclass
 class _Run:
-    """A sweep that is being trained: where its outcomes go, and where its trials stand between two rungs."""
+    """A sweep that is being trained: the store for outcomes, and the checkpoints of its trials between two rungs."""
 
     connection: sqlite3.Connection
     sweep: store.Sweep
@@ -116,7 +116,7 @@ class _Run:
         lanes: int,
         options: tuple[int, int, Progress],
     ) -> None:
-        """Train trials up to ``step``, from where they stand; ``options`` as the last three of `run_blocks`."""
+        """Train trials up to ``step``, from their checkpoints; ``options``: in_flight, attempts, progress."""
         begun = {trial: state for trial, state in self.states.items() if state.epochs < step}
         blocks = list(pack(trials, self.data, lanes, self.engine, begun))
         with contextlib.ExitStack() as stack:
@@ -152,7 +152,7 @@ class _Run:
         store.fail(self.connection, [self.entries[trial] for trial in block.trials], reason)
 
     def choose(self, alive: Sequence[Trial], by: str, before: int, step: int) -> list[Trial]:
-        """The trials that go on after a rung, ``before`` the epoch of the one before; the others are left out."""
+        """The trials that continue after a rung, ``before`` the epoch of the rung before; the others are pruned."""
         scores = reading.scores_at(self.connection, self.sweep.number, step)
         known = {trial: scores[number] for trial in alive if (number := self.entries[trial].number) in scores}
         kept = survivors(alive, known, self.sweep.identity.halving, by)
@@ -162,6 +162,6 @@ class _Run:
         return kept
 
     def states_of(self, trials: Iterable[Trial]) -> list[tuple[store.Entry, int, bytes]]:
-        """Where trials stand, as `store.keep` takes it."""
+        """The checkpoints of trials, in the form of `store.keep`."""
         there = [(self.entries[trial], self.states[trial]) for trial in trials if trial in self.states]
         return [(entry, state.epochs, freeze(state)) for entry, state in there]

@@ -17,7 +17,7 @@ def make_space(values: Mapping[str, Any], others: Sequence[str] = (), searched: 
     Args:
         values: by axis, as `Space` takes them. Text is read: widths ``20,10`` or ``none``, seeds ``FIRST:END`` (END
             left out), numbers, and ranges ``uniform:LOW:HIGH`` and ``log:LOW:HIGH``.
-        others: names that may stand beside them where they come from, for the message on an unknown one.
+        others: further names that the source of the values allows; the message on an unknown name lists them.
         searched: whether a sampler will draw from it, so that ranges need no ``random``.
 
     Raises:

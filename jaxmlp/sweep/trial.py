@@ -83,7 +83,7 @@ def id_of(configuration: str) -> str:
 
 
 def trial_of(configuration: str) -> Trial:
-    """The Trial whose `Trial.configuration` this is."""
+    """Parse a Trial from its `Trial.configuration`."""
     fields: dict[str, Any] = json.loads(configuration)
     fields["hidden"] = tuple(fields["hidden"])
     return Trial(**fields)

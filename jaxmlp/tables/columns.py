@@ -105,7 +105,7 @@ def _is_index(name: str) -> bool:
 
 
 def _counts(column: Any) -> bool:
-    """Whether a column holds 0, 1, 2, .. or 1, 2, 3, .."""
+    """Whether a column contains 0, 1, 2, .. or 1, 2, 3, .."""
     values = column.to_numpy()
     return len(values) > 1 and any(np.array_equal(values, np.arange(len(values)) + first) for first in (0, 1))
 

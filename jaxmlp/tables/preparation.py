@@ -61,7 +61,7 @@ class Preparation:
         return list(range(n))
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON holds it, without loss."""
+        """In types that JSON has, without loss."""
         columns = None if self.columns is None else list(self.columns)
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist(), "columns": columns, "target": self.target}
 

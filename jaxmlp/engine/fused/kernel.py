@@ -24,7 +24,7 @@ __all__ = ["epochs_kernel"]
 def update_one(plan: Plan, optimizer: str, decays: bool) -> Any:
     """The update (7) as optax makes it: the function ``(w, p, gradient, given)`` of a thread's parameter p.
 
-    ``given`` holds minus the learning rate, momentum, weight decay and Adam's two corrections.
+    ``given`` contains minus the learning rate, momentum, weight decay and Adam's two corrections.
     """
     Parameters, real, size = plan.Parameters, plan.real, plan.size
     momentum, nesterov, adam = optimizer in ("momentum", "nesterov"), optimizer == "nesterov", optimizer == "adam"

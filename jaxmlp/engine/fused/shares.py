@@ -1,4 +1,4 @@
-"""Who holds what: a network's parameters divided among the threads of a block, for the fused kernel.
+"""How a network's parameters are divided among the threads of a block, for the fused kernel.
 
 Layers alternate. Layers 1, 3, .. lie by rows: a thread holds some of the layer's units, each with the weights that lead
 into it. Layers 2, 4, .. lie by columns: a thread holds some units of the layer before, each with the weights that lead
@@ -70,7 +70,7 @@ def warps(sizes: Sequence[int]) -> int:
 
 
 def thread_size(sizes: Sequence[int], threads: int) -> int:
-    """How many parameters each thread holds."""
+    """How many parameters each thread has."""
     size = 0
     for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         own = -(-(n_in if number % 2 else n_out) // threads)

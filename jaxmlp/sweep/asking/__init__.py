@@ -1,4 +1,4 @@
-"""Searches: an Optuna sampler is asked for batches of configurations, each of which is trained side by side."""
+"""Searches: a sampler of Optuna gives batches of configurations; the networks of a batch train side by side."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""A search in one call: batches of configurations, asked for and trained in turn, in a database and in a study."""
+"""A search in one call: batches of configurations are requested and trained in turn, in a database and a study."""
 
 import os
 import time
@@ -62,13 +62,14 @@ def search(
     say: Say = lambda _: None,
     git_commit: str | None = None,
 ) -> Searched:
-    """Search a space with a sampler of Optuna, or go on with a search: batch after batch is asked for and trained.
+    """Search a space with a sampler of Optuna, or continue a search: request batch after batch, and train each.
 
-    What was asked for is in the database before it is trained: killed at any moment, the same call goes on from there,
-    and with a sampler by name it ends with the study that an uninterrupted search has. More ``trials`` go on as well.
+    A requested batch is in the database before it is trained. If the process is killed at any moment, the same call
+    continues from there; with a sampler by name it ends with the same study as an uninterrupted search. More ``trials``
+    continue a search too.
 
     Args:
-        study: an ``optuna.Study`` of one's own, in any storage, whose own sampler is asked unless ``sampler`` names
+        study: an ``optuna.Study`` of one's own, in any storage; its own sampler chooses unless ``sampler`` names
             one. It may have other trials, before or meanwhile. None: a new one in memory.
         dataset: as in `jaxmlp.sweep.run`.
         space: what is chosen from, as in `run`; lists are categories, ranges (``"log:0.001:1"``) numbers. A
@@ -131,7 +132,7 @@ class _Asking:
         self.seconds = {"sampler": 0.0, "training": 0.0}
 
     def search(self, trials: int, progress: Callable[[float, float], None] | None) -> None:
-        """Train what was asked for and is not trained, then ask for more, up to ``trials`` configurations in all."""
+        """Train the requested configurations that are not trained, then request more, up to ``trials`` in all."""
         give_up(self.study, self.token, len(self.asked))
         seeds = len(self.space.seeds)
 

@@ -1,4 +1,4 @@
-"""A search and its study: a batch is asked for, what became of it is told; either may have ended in between."""
+"""A search and its study: request a batch, report its results; the process or the study may have ended in between."""
 
 import hashlib
 import math
@@ -65,7 +65,7 @@ def _ours(study: Any, token: str) -> dict[int, Any]:
 
 
 def give_up(study: Any, token: str, known: int) -> None:
-    """End what was asked for and not written down: from the number ``known`` on, it is asked for again."""
+    """End the study's trials that the database lacks, from the number ``known`` on: they are requested again."""
     for number, each in _ours(study, token).items():
         if number >= known and not each.state.is_finished():
             study.tell(each.number, state=load_optuna().trial.TrialState.FAIL)

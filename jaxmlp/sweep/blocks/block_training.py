@@ -102,9 +102,9 @@ class Trained(NamedTuple):
     """A block after training.
 
     Attributes:
-        epochs: that are done, fewer than were asked for where a `Watch` ended it.
+        epochs: how many are done; fewer than requested if a `Watch` ended the training.
         outcomes: of each of its trials, in their sequence, so far.
-        states: where each stands; empty unless it was ended or they were asked for.
+        states: the checkpoint of each trial; empty unless a `Watch` ended the training or they were requested.
         seconds: in which the devices trained it, compiling and placing apart.
     """
 
@@ -115,14 +115,14 @@ class Trained(NamedTuple):
 
 
 def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None, keep: bool = False) -> Trained:
-    """Train a block's trials, from their initial weights or where they stand, on all devices.
+    """Train a block's trials, from their initial weights or their checkpoints, on all devices.
 
     Args:
         block: from `pack`.
         epochs: more than ``block.start``.
         data: arrays of NumPy or JAX.
         watch: see `Watch`.
-        keep: whether training may go on later, beyond ``epochs``.
+        keep: whether training may continue later, beyond ``epochs``.
     """
     lanes, measures, slots, seconds = _train(block, epochs, data, watch)
     places = _places(block, slots)

@@ -1,4 +1,4 @@
-"""Where a trial stands between two epochs: enough to train on later, to the same bits, beside whatever neighbours."""
+"""Checkpoints: all that a trial needs to continue after an epoch, to the same bits, beside any neighbours."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -44,7 +44,7 @@ class Kept(NamedTuple):
 
 
 class States(dict[Trial, Kept]):
-    """Where trials stand, as far as `MEMORY` goes: who finds no place in it starts anew, to the same bits."""
+    """Checkpoints of trials, up to `MEMORY` bytes. A trial without a place in it starts again, to the same bits."""
 
     def __init__(self, states: Mapping[Trial, Kept]) -> None:
         super().__init__(states)

@@ -38,8 +38,8 @@ class Block(NamedTuple):
     """Trials that are trained together, in groups of up to B.
 
     ``shared``: each group has one seed, so one order, which is gathered once; only with one sample per update, since
-    products of batches would round differently. ``kept``: of each trial, in the sequence of ``trials``, where it stands
-    after as many epochs as the others; none where they begin. ``lanes``: B. ``capacity``: how many groups it has room
+    products of batches would round differently. ``kept``: the checkpoint of each trial, in the sequence of ``trials``,
+    all after the same number of epochs; none if they begin. ``lanes``: B. ``capacity``: how many groups it has room
     for, the same in all blocks of a program. ``mixed``: whether others differ in the activation alone, so that one
     program for all activations is worth it.
     """
@@ -91,7 +91,7 @@ def _bytes(config: BlockConfig, data: Data, copies: int, lanes: int) -> int:
 def lanes_for(config: BlockConfig, data: Data, most: int) -> int:
     """B of a program, a power of two up to ``most``, the device's: by the trial's own size, so that its bits are too.
 
-    On a CPU as many networks go together as a core's cache holds: 16 networks of 784-128-10 with Adam take a third
+    On a CPU a group has as many networks as fit into a core's cache: 16 networks of 784-128-10 with Adam take a third
     longer than one at a time, with one sample per update three times as long.
     """
     if most <= layout.LANES["cpu"] and config.batch_size == 1:

@@ -87,7 +87,7 @@ def compiled(job: Any, mesh: Mesh, *arguments: Any) -> Call:
 def compile_ahead(calls: Iterable[Callable[[], object]]) -> concurrent.futures.Executor:
     """Threads that make these calls of `programs_for` in turn, as many at a time as there are cores; to be shut down.
 
-    What goes wrong in them is not told: it goes wrong again where the program is needed.
+    Errors in them are not reported: they occur again where the program is needed.
     """
     pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
     for call in calls:

@@ -64,7 +64,7 @@ class Watched:
         return not self._stop.is_set()
 
     def news(self, finished: float | None = None) -> float:
-        """The share of the block's trials since it was asked for last; ``finished``: the share that is done in all."""
+        """The share of the block's trials that is new since the last call; ``finished``: the share done in all."""
         share = self._trials * self.done / self._epochs if finished is None else finished
         news, self.told = share - self.told, share
         return news

@@ -176,7 +176,7 @@ class Results:
 
     @property
     def environments(self) -> list[dict[str, Any]]:
-        """Where its trials were trained, each as `jaxmlp.runtime.environment` told it."""
+        """The environments in which its trials were trained, as `jaxmlp.runtime.environment` gives them."""
         with store.opened(self.database) as connection:
             return store.environments_of(connection, self.sweep.number)
 

@@ -20,7 +20,7 @@ class Rung(NamedTuple):
         epochs: after how many.
         configurations: how many were there to choose from.
         kept: how many of them went on.
-        alike: how many of the others cannot be told from the last that went on, as in `choosing.alike`.
+        alike: how many of the others do not differ from the last one that continued, as in `choosing.alike`.
         seeds: of each configuration.
     """
 

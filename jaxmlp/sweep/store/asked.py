@@ -18,7 +18,7 @@ class Asked(NamedTuple):
 
     Attributes:
         number: of the suggestion in its search, from 0.
-        batch: in which it was asked for, from 0.
+        batch: the number of its batch, from 0.
         params: by axis, as Optuna has them: those that were not fixed.
         attributes: what the sampler notes on its own trials.
     """
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
 
 
 def asked_of(connection: sqlite3.Connection, sweep: int) -> list[Asked]:
-    """What a search has asked for so far; empty for another sweep."""
+    """The configurations that a search has requested so far; empty for another sweep."""
     rows = connection.execute(
         "SELECT number, batch, params, attributes FROM asked WHERE sweep = ? ORDER BY number", (sweep,)
     ).fetchall()

@@ -146,7 +146,7 @@ def environments_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str
 
 
 def kept(connection: sqlite3.Connection, sweep: int) -> dict[int, tuple[int, bytes]]:
-    """Where trials of the sweep stand: epochs done and state, by the trial's number; a damaged one is left out."""
+    """Checkpoints of the sweep's trials: epochs done and state, by the trial's number; a damaged one is left out."""
     rows = connection.execute(
         "SELECT trial, epoch, state, checkpoints.checksum FROM members JOIN checkpoints USING (trial) WHERE sweep = ?",
         (sweep,),

@@ -141,7 +141,7 @@ def pending(
     statuses: Sequence[str] = ("done", "diverged"),
     trials: Iterable[Trial] = (),
 ) -> dict[Trial, Entry]:
-    """The sweep's trials, in its sequence, whose status is none of ``statuses``, each with its row.
+    """The sweep's trials with a status that is not in ``statuses``, in the sweep's sequence, each with its row.
 
     ``trials``: those that the caller has already, so that they are not made again from their configurations.
     """
@@ -203,7 +203,7 @@ def _environment(connection: sqlite3.Connection, environment: dict[str, Any] | N
 
 
 def keep(connection: sqlite3.Connection, states: Iterable[tuple[Entry, int, bytes]]) -> None:
-    """Write where trials stand after some epochs, one transaction; `record` and `fail` forget it again."""
+    """Write checkpoints of trials in one transaction; `record` and `fail` delete them."""
     rows = [(entry.number, epochs, state, zlib.crc32(state)) for entry, epochs, state in states]
     with transaction(connection):
         connection.executemany("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", rows)
