@@ -5,7 +5,10 @@ import gc
 import io
 import json
 import runpy
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +73,49 @@ def test_the_garbage_collector_looks_rarely_while_a_command_runs_and_then_as_bef
     assert within == [(command_line.GARBAGE_THRESHOLD, *before[1:])] * 2
     assert gc.get_threshold() == before
     assert before[0] < command_line.GARBAGE_THRESHOLD
+
+
+def test_ctrl_c_while_the_garbage_collector_works_ends_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    pressed: list[str] = []
+
+    def interrupted(phase: str, _: dict[str, int]) -> None:  # as a person who presses the keys at that moment
+        if phase == "stop" and not pressed:
+            pressed.append(phase)
+            signal.raise_signal(signal.SIGINT)
+
+    def body() -> int:
+        gc.callbacks.append(interrupted)
+        try:
+            gc.collect()
+        finally:
+            gc.callbacks.remove(interrupted)
+        for _ in range(1000):
+            time.sleep(0.01)
+        return 0
+
+    assert command_line.call(body) == command_line.INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_ends_a_command_at_once_and_a_handler_of_somebody_else_stays() -> None:
+    def body() -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 0
+
+    assert command_line.call(body) == command_line.INTERRUPTED
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        assert command_line.call(body) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.SIGINT]
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(command_line.call(lambda: 0)))
+    thread.start()
+    thread.join()
+    assert codes == [0]
 
 
 def test_the_device_is_chosen_before_anything_is_done(

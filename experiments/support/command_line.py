@@ -8,13 +8,14 @@ import gc
 import json
 import math
 import os
+import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, NoReturn, TypeVar
 
 import lazy_loader
@@ -49,9 +50,10 @@ def call(body: Callable[[], int], device: str = "auto") -> int:
     thresholds = gc.get_threshold()
     gc.set_threshold(GARBAGE_THRESHOLD, *thresholds[1:])
     try:
-        if device != "auto":
-            runtime.choose_device(device)
-        code = body()
+        with _interrupts_raised():
+            if device != "auto":
+                runtime.choose_device(device)
+            code = body()
         sys.stdout.flush()  # a full disk shows here at the latest
         return code
     except jaxmlp.InputError as error:
@@ -76,6 +78,34 @@ def call(body: Callable[[], int], device: str = "auto") -> int:
         return 2
     finally:
         gc.set_threshold(*thresholds)
+
+
+@contextlib.contextmanager
+def _interrupts_raised() -> Generator[None]:
+    """Within it Ctrl-C raises KeyboardInterrupt even if it comes while the garbage collector works.
+
+    JAX has a function called after each collection. Python drops all exceptions of such functions.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        after_collections = {getattr(function, "__code__", None) for function in gc.callbacks}
+        at = frame
+        while at is not None:
+            if at.f_code in after_collections:  # nothing can be raised here: the same signal again, in a moment
+                threading.Timer(0.02, os.kill, (os.getpid(), number)).start()
+                return
+            at = at.f_back
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _discard_output() -> None:
