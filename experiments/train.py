@@ -6,14 +6,14 @@ python -m experiments.train --data flowers.csv --target species --hidden 8
 
 from experiments import actions
 from experiments.support import command_line, own_data, parsing
-from experiments.support.settings import GRADIENTS, RANDOMNESS, Settings
+from experiments.support.settings import GRADIENTS, RANDOMNESS, RunConfig
 from jaxmlp import choices
 
-LECTURE = Settings()
+LECTURE = RunConfig()
 
 
 def main(
-    arguments: list[str] | None = None, preset: Settings = LECTURE, name: str = "train", about: str | None = __doc__
+    arguments: list[str] | None = None, preset: RunConfig = LECTURE, name: str = "train", about: str | None = __doc__
 ) -> int:
     """The command; ``preset`` gives the defaults."""
     parser = parsing.parser(f"experiments.{name}", about)

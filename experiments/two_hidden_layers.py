@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from experiments import support, train
 from experiments.support import command_line
-from experiments.support.settings import Settings
+from experiments.support.settings import RunConfig
 
-PRESET = Settings(hidden=(20, 10))
+PRESET = RunConfig(hidden=(20, 10))
 
 
 def run() -> support.training_run.Result:

@@ -6,15 +6,23 @@ the module of each name. A module, and JAX with it, is imported when one of its 
 """
 
 import sys
+from typing import Any
 
 import lazy_loader
 
+from jaxmlp import old_names
+
 __version__ = "0.1.0"
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_attribute, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    return old_names.find(name) if name in old_names.NEW else _attribute(name)
+
 
 # Parameters are a plain tuple. Without this, a notebook would show their repr.
 if shell := getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)():
-    from jaxmlp.network import Layer
+    from jaxmlp.lecture.network import Layer
     from jaxmlp.showing import params_page, reveal_params
 
     reveal_params(shell, Layer, params_page)

@@ -17,7 +17,8 @@ import pytest
 from jax import Array
 
 from experiments import benchmark
-from jaxmlp import Dataset, InputError, Layer, Params, Trace, make_dataset
+from jaxmlp import Dataset, InputError, Layer, Params, Trace
+from jaxmlp.lecture import make_dataset
 
 DEPTHS = {depth: (4, *(5, 4, 5, 4)[:depth], 3) for depth in range(5)}
 """Sizes with 0..4 hidden layers, no two neighbours equally wide, so that no transposed matrix fits. Few shapes: JAX

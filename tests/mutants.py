@@ -199,7 +199,9 @@ def run(asked: argparse.Namespace, settings: Mapping[str, Any], place: Path) -> 
     files = copy(root)
     areas = [] if asked.paths else asked.area or settings["default"]
     sources = modules(files, asked.paths or [path for area in areas for path in settings["areas"][area]])
-    tests = [file for file in files if re.fullmatch(r"tests/test_\w+\.py", file) and file not in settings["not-tests"]]
+    tests = [
+        file for file in files if re.fullmatch(r"tests/(\w+/)?test_\w+\.py", file) and file not in settings["not-tests"]
+    ]
     code = state(root, files)
     known: dict[str, dict[str, Any]] = {}
     if asked.out and asked.out.exists():

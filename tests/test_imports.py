@@ -16,14 +16,13 @@ MODULES = {".".join(path.relative_to(LIBRARY).with_suffix("").parts): path for p
 """Of a package its door: the stub says which names it has, and where each of them lives."""
 # The rooms of the house: each imports from those above it only.
 ROOMS = [
-    {"checks", "choices", "files", "showing", "text_table"},
+    {"checks", "choices", "files", "old_names", "showing", "text_table"},
     {"entrance"},
     {"runtime"},
     {"bundled"},
-    {"data", "digits", "network", "losses", "backprop", "gradients", "optimizers", "randomness", "training"},
+    {"lecture"},
     {"tables"},
     {"gradient_check"},
-    {"checking"},
     {"engine"},
     {"classifier"},
     {"models"},
@@ -36,10 +35,10 @@ ACTIONS = sorted(path.stem for path in (EXPERIMENTS / "actions").glob("[!_]*.py"
 PACKAGES = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
 DIFFERENTIATION = {"grad", "value_and_grad", "vjp", "jvp", "jacobian", "jacrev", "jacfwd", "hessian", "linearize"}
 BY_HAND = [
-    "backprop", "checking.second_order", "engine.interleaved", "engine.interleaved_sums",
+    "lecture.backprop", "gradient_check.functions.second_order", "engine.interleaved", "engine.interleaved_sums",
     "engine.fused.kernel", "engine.fused.passes",
 ]  # fmt: skip
-AUTOMATIC = ["gradients", "checking.automatic", "checking.numerical"]
+AUTOMATIC = ["lecture.gradients", "gradient_check.functions.automatic", "gradient_check.functions.numerical"]
 
 
 def imported(path: Path) -> set[str]:
@@ -69,7 +68,7 @@ def modules_of(names: set[str]) -> set[str]:
     """The modules of the library, without its own name, that hold these dotted names."""
     found = {name.removeprefix("jaxmlp.") for name in names if name.startswith("jaxmlp.")} | (names & {"jaxmlp"})
     parts = [name.split(".") for name in found]
-    return {".".join(words[:n]) for words in parts for n in (1, 2, 3) if ".".join(words[:n]) in MODULES or n == 1}
+    return {".".join(words[:n]) for words in parts for n in (1, 2, 3, 4) if ".".join(words[:n]) in MODULES or n == 1}
 
 
 def room_of(module: str) -> int:

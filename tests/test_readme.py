@@ -78,7 +78,7 @@ def test_the_formulas_shown_are_in_the_code() -> None:
     assert [line[1].split(")")[0] for line in lines] == list("1234567")
     files = {"network": "12", "backprop": "3456", "training": "7"}
     for module, numbers in files.items():
-        code = code_lines(ROOT / "jaxmlp" / f"{module}.py")
+        code = code_lines(ROOT / "jaxmlp" / "lecture" / f"{module}.py")
         assert {line for line, number in lines if number[0] in numbers} <= code
 
 
@@ -103,7 +103,7 @@ def test_what_contributors_are_sent_to_is_there() -> None:
     assert len(named) > 15
     missing = [name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in files)]
     assert missing == ["experiments/NAME.py", "experiments/actions/NAME.py"]
-    for file, test in re.findall(r"(tests/\w+\.py)::(\w+)", text):
+    for file, test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", text):
         assert f"def {test}(" in (ROOT / file).read_text()
     # Every room of the library, and no other.
     rooms = set(re.findall(r"`(\w+)/?`", text.split("## The rooms")[1].split("## What always holds")[0]))

@@ -15,25 +15,22 @@ import pytest
 
 import jaxmlp
 from jaxmlp import (
-    Config,
-    Diagnosis,
-    Finding,
     GradientReport,
     History,
     Layer,
     Model,
-    Preparation,
+    TrainingConfig,
     check_gradient,
-    compare_backward,
-    compare_trees,
     figures,
     forward_trace,
     hand_derived_gradient,
     load_table,
     train,
 )
-from jaxmlp.randomness import LectureStream
+from jaxmlp.gradient_check import Diagnosis, Finding, compare_backward, compare_trees
+from jaxmlp.lecture.randomness import LectureStream
 from jaxmlp.showing import curve, params_page, reveal_params, table
+from jaxmlp.tables import Preparation
 from tests.helpers import notebook_form, random_dataset, random_params
 
 PARAMS = random_params(0, (4, 3, 2))
@@ -97,7 +94,7 @@ def test_a_table_has_the_names_of_its_classes_and_columns() -> None:
 
 def test_many_classes_are_cut_short() -> None:
     x, labels = np.arange(100.0).reshape(50, 2), np.arange(50) % 25
-    rows = cells(jaxmlp.make_dataset(x, labels, x, labels, 25)).rows
+    rows = cells(jaxmlp.lecture.make_dataset(x, labels, x, labels, 25)).rows
     assert (len(rows), rows[20], rows[21], rows[22]) == (23, ["19", "2", "2"], ["..", "", ""], ["all", "50", "50"])
 
 
@@ -331,4 +328,4 @@ def test_training_without_orders_is_the_lectures() -> None:
     zero = train(params, dataset, epochs=2, seed=0)[1]
     assert np.array_equal(train(params, dataset, epochs=2)[1].loss, zero.loss)
     assert not np.array_equal(train(params, dataset, epochs=2, seed=1)[1].loss, zero.loss)
-    assert len(train(params, dataset, config=Config(batch_size=5), epochs=1)[1].loss) == 1
+    assert len(train(params, dataset, config=TrainingConfig(batch_size=5), epochs=1)[1].loss) == 1

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.support import command_line
-from jaxmlp import figures, load_images
+from jaxmlp import figures
 from jaxmlp.checks import Floats, Integers
+from jaxmlp.lecture import load_images
 from jaxmlp.showing import fields, shown
 
 

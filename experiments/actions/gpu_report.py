@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.support import command_line, fused_compile, gpu_compile
-from jaxmlp import Config, Dataset, Hyperparameters, Layer, TrainingState, automatic_gradient, runtime, train_epochs
+from jaxmlp import Dataset, Hyperparameters, Layer, TrainingConfig, automatic_gradient, runtime
 from jaxmlp.checks import check_sizes
 from jaxmlp.engine import fused_epochs, layout, penalised_gradient
-from jaxmlp.training import train_epoch
+from jaxmlp.lecture import TrainingState, train_epochs
+from jaxmlp.lecture.training import train_epoch
 
 ROWS = 1497
 NOTES = """All but the last column is read from compiled programs.
@@ -47,7 +48,7 @@ def shapes(sizes: tuple[int, ...], networks: int) -> tuple[Any, ...]:
     data: Any = Dataset(
         of(ROWS, n_in), of(ROWS, n_out), of(ROWS, dtype="int32"), of(300, n_in), of(300, n_out), of(300, dtype="int32")
     )
-    state = TrainingState(params, jax.eval_shape(Config().optimizer(Hyperparameters()).init, params))
+    state = TrainingState(params, jax.eval_shape(TrainingConfig().optimizer(Hyperparameters()).init, params))
     hyperparameters: Any = Hyperparameters(of(*many), of(*many))
     masks = tuple(of(*many, width) for width in sizes[1:-1])
     return state, data, of(1, 1, ROWS, dtype="int32"), hyperparameters, masks, of(*many, dtype="bool")
@@ -55,7 +56,7 @@ def shapes(sizes: tuple[int, ...], networks: int) -> tuple[Any, ...]:
 
 def tasks(sizes: tuple[int, ...], networks: int) -> list[Task]:
     """The programs that train an epoch: one network, ``networks`` by the scan, as many by the fused kernel."""
-    config = Config()
+    config = TrainingConfig()
     everything = shapes(sizes, networks)
     state, data, orders, hyperparameters, *_ = shapes(sizes, 1)
     single = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (state, hyperparameters))

@@ -21,5 +21,7 @@ def command(options: argparse.Namespace) -> int:
             options.random_networks, options.seed, options.dtype, activations, options.out
         )
     phi = options.activation or "sigmoid"
-    settings = gradient_cases.data_check.Settings(options.hidden, phi, options.dtype, options.batch_size, options.seed)
+    settings = gradient_cases.data_check.CheckConfig(
+        options.hidden, phi, options.dtype, options.batch_size, options.seed
+    )
     return gradient_cases.data_check.show_data(settings, options.out, own_data.read(options))

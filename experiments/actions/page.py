@@ -8,7 +8,7 @@ from experiments import bottleneck, one_hidden_layer
 from experiments.page_parts.assembly import assemble
 from experiments.page_parts.content import Content, of_file, of_training, to_json
 from experiments.support import command_line, training_run
-from experiments.support.settings import Settings
+from experiments.support.settings import RunConfig
 from jaxmlp import History, InputError
 from jaxmlp.checks import sizes_of
 
@@ -18,7 +18,7 @@ def run(path: str) -> Content:
     return of_file(path)
 
 
-def train(preset: Settings, cache: bool = True) -> training_run.Result:
+def train(preset: RunConfig, cache: bool = True) -> training_run.Result:
     """Train a network of the lecture with a progress bar and keep its parameters of every epoch."""
     command_line.prepare(preset.dtype, preset.sizes, preset.batch_size, cache)
     with command_line.bar(preset.epochs, "epoch") as progress:

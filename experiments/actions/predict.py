@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from experiments.support import command_line
 from experiments.support.confusion import confusion_counts
 from experiments.support.digits_model import learned_from, load_model, prepared
-from jaxmlp import InputError, Model, figures, load_images, load_table, runtime
+from jaxmlp import InputError, Model, figures, load_table, runtime
 from jaxmlp.checks import sizes_of
+from jaxmlp.lecture import load_images
 from jaxmlp.showing import fields, shown
 from jaxmlp.tables import Columns, fingerprint, read_columns, table_of
 

@@ -11,27 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.support import command_line, own_data, training_run
-from experiments.support.settings import Settings
+from experiments.support.settings import RunConfig
 from jaxmlp import (
-    Config,
     Dataset,
-    GradientFunction,
     History,
     Hyperparameters,
     InputError,
     Layer,
     LectureStream,
     Params,
-    TrainingState,
+    TrainingConfig,
     automatic_gradient,
     figures,
-    initial_state,
     load_table,
     runtime,
-    train_epochs,
 )
+from jaxmlp.lecture import GradientFunction, TrainingState, initial_state, train_epochs
+from jaxmlp.lecture.entrance import check_training
 from jaxmlp.showing import fields, shown
-from jaxmlp.training import check_training
 
 
 @shown(fields)
@@ -46,7 +43,7 @@ class Sensitivity(NamedTuple):
         interrupted: whether Ctrl-C ended training early; the arrays then hold the epochs done.
     """
 
-    settings: Settings
+    settings: RunConfig
     loss: NDArray[Any]
     train_accuracy: NDArray[Any]
     test_accuracy: NDArray[Any]
@@ -77,7 +74,7 @@ def train_twins(
     dataset: Dataset,
     orders: jax.Array,
     hyperparameters: Hyperparameters,
-    config: Config,
+    config: TrainingConfig,
     gradient_function: GradientFunction,
 ) -> tuple[TrainingState, History]:
     """`train_epochs` for every twin at once: state leaves ``[twins, ...]``, History ``[twins, epochs]``."""
@@ -85,7 +82,7 @@ def train_twins(
 
 
 def run(
-    settings: Settings,
+    settings: RunConfig,
     twins: int = 64,
     report: Callable[[int, NDArray[Any]], None] | None = None,
     table: Dataset | None = None,
@@ -108,7 +105,7 @@ def run(
     table = load_table("digits", dtype="float64") if table is None else table
     dataset, stream = jax.device_put(table), LectureStream(settings.seed)
     original = stream.params(settings.sizes, "float64")
-    hyperparameters, config = Hyperparameters(settings.learning_rate), Config()
+    hyperparameters, config = Hyperparameters(settings.learning_rate), TrainingConfig()
     check_training(original, dataset, hyperparameters, config, settings.epochs)
     state = initial_state(perturb(original, twins), hyperparameters, config)
     gradient_function = automatic_gradient(config.activation)
@@ -176,7 +173,7 @@ def command(options: argparse.Namespace) -> int:
     runtime.configure("float64")
     table = own_data.read(options).load("float64")
     command_line.show_notes(table)
-    settings = Settings(
+    settings = RunConfig(
         tuple(options.hidden),
         options.seed,
         options.learning_rate,

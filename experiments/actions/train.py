@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.support import command_line, own_data
 from experiments.support.confusion import confusion_counts
-from experiments.support.settings import Settings
+from experiments.support.settings import RunConfig
 from experiments.support.training_run import Result, run
 from jaxmlp import Dataset, History, Model, Table, figures, forward_trace, runtime
 from jaxmlp.models import trained_model
@@ -90,7 +90,7 @@ def model(result: Result) -> dict[str, Model]:
 
 
 def perform(
-    settings: Settings, folder: Path, palette: str = "lecture", quiet: bool = False, table: Table | None = None
+    settings: RunConfig, folder: Path, palette: str = "lecture", quiet: bool = False, table: Table | None = None
 ) -> Result:
     """Train with a line per epoch and a progress bar, write the files into ``folder``, print a summary."""
     command_line.open_meanwhile(figures, "curves")
@@ -123,12 +123,12 @@ def exit_code(result: Result) -> int:
 
 def command(options: argparse.Namespace) -> int:
     """Train on the data and with the settings of the options; returns the exit code."""
-    names = (field.name for field in dataclasses.fields(Settings) if field.name in options)
+    names = (field.name for field in dataclasses.fields(RunConfig) if field.name in options)
     given = {name: getattr(options, name) for name in names}
     runtime.configure(given["dtype"], cache=not options.no_cache)
     table = own_data.config_of(vars(options)).load(given["dtype"])
     command_line.show_notes(table)
-    settings = Settings(**given, n_in=table.x_train.shape[1], n_classes=len(table.classes))
+    settings = RunConfig(**given, n_in=table.x_train.shape[1], n_classes=len(table.classes))
     folder = command_line.output_folder(options.out)
     command_line.prepare(settings.dtype, settings.sizes, settings.batch_size, not options.no_cache)
     return exit_code(perform(settings, folder, options.palette, options.quiet, table))

@@ -32,7 +32,7 @@ from experiments.benchmarks.classifier_data import (
 )
 from experiments.benchmarks.contender_process import environment
 from experiments.support import command_line
-from jaxmlp import MLPClassifier, MLPClassifierSweep, MLPRegressor, runtime
+from jaxmlp import MLPClassifier, MLPClassifierSearch, MLPRegressor, runtime
 from jaxmlp.sweep import choosing
 
 THEIRS = "scikit-learn"
@@ -141,7 +141,7 @@ def searches(repetitions: int) -> list[Row]:
         their_grid = {**GRID, "learning_rate_init": search.rates}
         ours: Any = MLPClassifier(**search.parameters, random_state=0)
         made: dict[str, Callable[[], Any]] = {
-            f"jaxmlp, {dtype}": lambda dtype=dtype, ours=ours, grid=grid: MLPClassifierSweep(
+            f"jaxmlp, {dtype}": lambda dtype=dtype, ours=ours, grid=grid: MLPClassifierSearch(
                 ours.set_params(dtype=dtype), grid, cv=5, refit=False
             )
             for dtype in ("float64", "float32")

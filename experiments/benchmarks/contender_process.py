@@ -123,7 +123,8 @@ def jaxmlp_training(workload: Workload, gradient: str, flags: str, device: str) 
     import jax
 
     from experiments.support.training_run import GRADIENTS
-    from jaxmlp import Config, Hyperparameters, Layer, initial_state, make_dataset, runtime, train_epochs
+    from jaxmlp import Hyperparameters, Layer, TrainingConfig, runtime
+    from jaxmlp.lecture import initial_state, make_dataset, train_epochs
 
     if flags == "chosen":
         runtime.configure(workload.dtype, sizes=workload.sizes, batch_size=workload.batch_size, device=device)
@@ -132,7 +133,7 @@ def jaxmlp_training(workload: Workload, gradient: str, flags: str, device: str) 
     task = make(workload)
     dataset = make_dataset(task.x_train, task.labels_train, task.x_test, task.labels_test, 10, workload.dtype)
     params = tuple(Layer(jax.numpy.asarray(w), jax.numpy.asarray(b)) for w, b in zip(*task[:2], strict=True))
-    hyperparameters, config = Hyperparameters(LEARNING_RATE), Config(batch_size=workload.batch_size)
+    hyperparameters, config = Hyperparameters(LEARNING_RATE), TrainingConfig(batch_size=workload.batch_size)
     arguments = (initial_state(params, hyperparameters, config), dataset, jax.numpy.asarray(task.orders))
     start = time.perf_counter()
     program = train_epochs.lower(*arguments, hyperparameters, config, GRADIENTS[gradient]("sigmoid")).compile()

@@ -64,8 +64,9 @@ def sweep(workload: Workload, *_: str) -> Prepared:
     """jaxmlp, from packing to outcomes, without a database."""
     import jax
 
-    from jaxmlp import make_dataset, runtime
+    from jaxmlp import runtime
     from jaxmlp.engine import device_mesh, hold_out, lanes_of
+    from jaxmlp.lecture import make_dataset
     from jaxmlp.sweep import make_space, pack, train_block
 
     runtime.configure_sweep(workload.dtype)

@@ -12,15 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmlp import (
-    Config,
-    Hyperparameters,
-    KeyStream,
-    automatic_gradient,
-    initial_state,
-    train_epochs,
-)
+from jaxmlp import Hyperparameters, KeyStream, TrainingConfig, automatic_gradient
 from jaxmlp.engine import Data, data_hash, device_mesh, lanes_of
+from jaxmlp.lecture import initial_state, train_epochs
 from jaxmlp.sweep import IN_FLIGHT, Space, make_space, pack, run_sweep, store, train_block
 
 __all__ = ["ALONE", "SKLEARN", "STORED", "TORCH", "UNEVALUATED", "calls", "spaces"]
@@ -80,11 +74,11 @@ def single_call(epochs: int, data: Data) -> Callable[[], int]:
     """A call that trains one network alone, evaluated after each epoch, as `jaxmlp.train` does."""
     n, stream = len(data.dataset.labels_train), KeyStream(0)
     params, orders = stream.params((64, 20, 10), "float32"), stream.orders(epochs, n)
-    state = initial_state(params, Hyperparameters(), Config())
+    state = initial_state(params, Hyperparameters(), TrainingConfig())
     dataset, function = jax.device_put(data.dataset), automatic_gradient("sigmoid")
 
     def call() -> int:
-        jax.block_until_ready(train_epochs(state, dataset, orders, Hyperparameters(), Config(), function))
+        jax.block_until_ready(train_epochs(state, dataset, orders, Hyperparameters(), TrainingConfig(), function))
         return epochs * n
 
     return call

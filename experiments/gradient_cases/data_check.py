@@ -15,38 +15,38 @@ from numpy.typing import NDArray
 
 from experiments.support import command_line, own_data
 from jaxmlp import (
-    Config,
     Dataset,
-    Diagnosis,
-    GradientFunction,
     GradientReport,
     Hyperparameters,
     InputError,
     LectureStream,
     Params,
+    TrainingConfig,
     automatic_gradient,
-    automatic_hessian_vector,
-    compare_backward,
     compare_gradients,
-    compare_trees,
     figures,
     hand_derived_gradient,
-    hand_derived_hessian_vector,
-    initial_state,
     load_table,
     numerical_gradient,
     runtime,
-    train_epochs,
 )
-from jaxmlp.checking import StepSweep
+from jaxmlp.gradient_check import (
+    Diagnosis,
+    StepSweep,
+    automatic_hessian_vector,
+    compare_backward,
+    compare_trees,
+    hand_derived_hessian_vector,
+)
+from jaxmlp.lecture import GradientFunction, initial_state, train_epochs
 
-__all__ = ["Result", "Settings", "run", "show_data"]
+__all__ = ["CheckConfig", "Result", "run", "show_data"]
 
 EPOCHS = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class CheckConfig:
     """The settings of a check on data."""
 
     hidden: tuple[int, ...] = (20, 10)
@@ -70,7 +70,7 @@ class Result(NamedTuple):
         seconds_numerical: for the numerical gradient of all parameters, compilation included.
     """
 
-    settings: Settings
+    settings: CheckConfig
     gradients: GradientReport
     second_order: GradientReport
     sweeps: dict[str, StepSweep]
@@ -84,7 +84,7 @@ class Result(NamedTuple):
         return self.gradients.ok and self.second_order.ok and self.diagnosis.ok
 
 
-def run(settings: Settings, table: Dataset | None = None) -> Result:
+def run(settings: CheckConfig, table: Dataset | None = None) -> Result:
     """Compare the gradients of a fresh network on the first training rows; prints nothing.
 
     Args:
@@ -141,11 +141,11 @@ def sweep(activation: str, order: int, params: Params, x: jax.Array, y: jax.Arra
     return found._replace(steps=np.asarray(found.steps), errors=errors, plateau=np.asarray(found.plateau))
 
 
-def drift(dataset: Dataset, settings: Settings) -> NDArray[Any]:
+def drift(dataset: Dataset, settings: CheckConfig) -> NDArray[Any]:
     """Train a network of 20 hidden units with either gradient; a parameter's largest difference after each epoch."""
     stream, n, activation = LectureStream(settings.seed), len(dataset.labels_train), settings.activation
     start = stream.params((dataset.x_train.shape[1], 20, dataset.y_train.shape[1]), settings.dtype)
-    orders, rate, config = stream.orders(EPOCHS, n), Hyperparameters(), Config(activation)
+    orders, rate, config = stream.orders(EPOCHS, n), Hyperparameters(), TrainingConfig(activation)
     gradients = hand_derived_gradient(activation), automatic_gradient(activation)
     states = [initial_state(start, rate, config) for _ in gradients]
     differences: list[float] = []
@@ -159,7 +159,7 @@ def drift(dataset: Dataset, settings: Settings) -> NDArray[Any]:
     return np.asarray(differences)
 
 
-def show_data(settings: Settings, out: str, source: own_data.DataConfig) -> int:
+def show_data(settings: CheckConfig, out: str, source: own_data.DataConfig) -> int:
     """Print the reports on the data and write the files; returns the exit code."""
     runtime.configure(settings.dtype)
     table = source.load(settings.dtype)

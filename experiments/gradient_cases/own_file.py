@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from experiments.support import command_line
-from jaxmlp import GradientCheck, InputError, check_gradient, runtime
+from jaxmlp import InputError, check_gradient, runtime
+from jaxmlp.gradient_check import GradientCheck
 
 __all__ = ["check_file", "show_file"]
 

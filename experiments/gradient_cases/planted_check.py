@@ -3,8 +3,9 @@
 from experiments.gradient_cases import planted_mistakes
 from experiments.gradient_cases.random_networks import RandomNetwork, random_network
 from experiments.support import command_line
-from jaxmlp import Diagnosis, GradientReport, automatic_gradient, compare_backward, compare_gradients, runtime
+from jaxmlp import GradientReport, automatic_gradient, compare_gradients, runtime
 from jaxmlp.checks import sizes_of
+from jaxmlp.gradient_check import Diagnosis, compare_backward
 
 __all__ = ["diagnosed", "mistaken_network", "planted", "show_planted"]
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from jaxmlp import ACTIVATIONS, GradientFunction, Layer, Params, cross_entropy, forward_trace
+from jaxmlp import ACTIVATIONS, Layer, Params, forward_trace
+from jaxmlp.lecture import GradientFunction, cross_entropy
 
 __all__ = ["MISTAKES", "Backward", "Mistake", "applies", "expected_layer", "planted_gradient"]
 

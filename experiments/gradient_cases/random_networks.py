@@ -16,13 +16,11 @@ from jaxmlp import (
     Layer,
     Params,
     automatic_gradient,
-    automatic_hessian_vector,
-    compare_trees,
     hand_derived_gradient,
-    hand_derived_hessian_vector,
     numerical_gradient,
     runtime,
 )
+from jaxmlp.gradient_check import automatic_hessian_vector, compare_trees, hand_derived_hessian_vector
 
 __all__ = ["FLOAT32_LIMITS", "LIMITS", "Errors", "RandomNetwork", "measure", "random_network", "show_random"]
 

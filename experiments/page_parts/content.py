@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from experiments.support.digits_model import digits_model
 from experiments.support.training_run import Result
-from jaxmlp import History, Model, Params, load_digits, load_images
+from jaxmlp import History, Model, Params, load_digits
 from jaxmlp.checks import sizes_of
+from jaxmlp.lecture import load_images
 from jaxmlp.models import trained_model
 
 __all__ = ["SNAPSHOTS", "Content", "of_file", "of_training", "to_json"]

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxmlp import InputError, Layer, Model, Preparation, load, load_table, models
+from jaxmlp import InputError, Layer, Model, load, load_table, models
 from jaxmlp.checks import sizes_of
-from jaxmlp.tables import read_columns
+from jaxmlp.tables import Preparation, read_columns
 
 __all__ = ["digits_model", "learned_from", "load_model", "prepared"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.support.gpu_compile import CLOCK, MULTIPROCESSORS, REGISTERS, ptxas
-from jaxmlp import Config, InputError
+from jaxmlp import InputError, TrainingConfig
 from jaxmlp.engine import fused_refusal, load_kernel, warps
 
 
@@ -88,7 +88,7 @@ def ptx(sizes: tuple[int, ...], architectures: tuple[int, ...], folder: Path) ->
     Raises:
         InputError: networks that don't fit; Warp missing, or without NVIDIA's compiler (as on macOS).
     """
-    if refusal := fused_refusal(sizes, Config(), "float32"):
+    if refusal := fused_refusal(sizes, TrainingConfig(), "float32"):
         raise InputError(refusal)
     kernel = load_kernel()
     sigmoids = ("sigmoid",) * (len(sizes) - 2)

@@ -2,14 +2,14 @@
 
 import dataclasses
 
-__all__ = ["GRADIENTS", "RANDOMNESS", "Settings"]
+__all__ = ["GRADIENTS", "RANDOMNESS", "RunConfig"]
 
 GRADIENTS = ("automatic", "hand-derived")
 RANDOMNESS = ("lecture", "jax")
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class RunConfig:
     """The settings of a training run; the defaults are the lecture's first network."""
 
     hidden: tuple[int, ...] = (20,)

@@ -7,26 +7,25 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.support.settings import Settings
+from experiments.support.settings import RunConfig
 from jaxmlp import (
-    Config,
     Dataset,
     History,
     Hyperparameters,
     KeyStream,
     LectureStream,
     Params,
+    TrainingConfig,
     automatic_gradient,
     hand_derived_gradient,
-    initial_state,
     load_table,
     runtime,
-    train_epochs,
 )
 from jaxmlp.checks import check_one_of
-from jaxmlp.network import hidden_activations
+from jaxmlp.lecture import initial_state, train_epochs
+from jaxmlp.lecture.entrance import check_training
+from jaxmlp.lecture.network import hidden_activations
 from jaxmlp.showing import fields, shown
-from jaxmlp.training import check_training
 
 __all__ = ["GRADIENTS", "RANDOMNESS", "Result", "epochs_per_call", "run"]
 
@@ -50,7 +49,7 @@ class Result(NamedTuple):
         snapshots: the parameters after 0, 1, .. epochs as NumPy arrays, where they were asked for.
     """
 
-    settings: Settings
+    settings: RunConfig
     dataset: Dataset
     params: Params
     history: History
@@ -72,7 +71,7 @@ def epochs_per_call(epochs: int, samples: int, params: Params) -> int:
 
 
 def run(
-    settings: Settings,
+    settings: RunConfig,
     report: Callable[[int, History], None] | None = None,
     table: Dataset | None = None,
     snapshots: bool = False,
@@ -96,7 +95,7 @@ def run(
     stream = RANDOMNESS[check_one_of("randomness", settings.randomness, RANDOMNESS)](settings.seed)
     gradient_function = GRADIENTS[check_one_of("gradient", settings.gradient, GRADIENTS)](settings.activation)
     hyperparameters = Hyperparameters(settings.learning_rate)
-    config = Config(settings.activation, settings.batch_size)
+    config = TrainingConfig(settings.activation, settings.batch_size)
     hidden_activations(settings.activation, len(settings.hidden))
     params = stream.params(settings.sizes, settings.dtype)
     dataset = jax.device_put(table)  # once, not with every call

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
-from jaxmlp.engine import BlockConfig, Data, device_mesh, lanes_of
+from jaxmlp.engine import Data, SweepJob, device_mesh, lanes_of
 from jaxmlp.sweep import Block, Trial, bytes_per_group, pack, planned, train_block
 
 CALIBRATED = 4
@@ -23,7 +23,7 @@ def estimate(trials: list[Trial], data: Data, epochs: int, halving: int, engine:
     """Lines with trials, blocks, compilations, updates, memory and seconds; keeps nothing of what it trains."""
     data = jax.tree.map(np.asarray, data)
     blocks = list(pack(trials, data, lanes_of(device_mesh()), engine))
-    kinds: dict[BlockConfig, list[Block]] = {}
+    kinds: dict[SweepJob, list[Block]] = {}
     for block in blocks:
         # Activations that are chosen by data share a program.
         config = dataclasses.replace(block.config, activation=None) if block.mixed else block.config

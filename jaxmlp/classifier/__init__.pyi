@@ -1,6 +1,6 @@
 from .estimator import MLPClassifier as MLPClassifier
+from .grid import MLPClassifierSearch as MLPClassifierSearch
+from .grid import MLPRegressorSearch as MLPRegressorSearch
 from .network_estimator import NetworkEstimator as NetworkEstimator
 from .regressor import MLPRegressor as MLPRegressor
-from .search import MLPClassifierSweep as MLPClassifierSweep
-from .search import MLPRegressorSweep as MLPRegressorSweep
 from .settings import check_settings as check_settings

@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from jaxmlp.checks import InputError, check_weights, sizes_of
 from jaxmlp.classifier.one_fit import Fitted, hyperparameters_of, prepare, random_of, train
 from jaxmlp.classifier.reports import report_to
-from jaxmlp.classifier.settings import PARAMETERS, Settings, check_settings
+from jaxmlp.classifier.settings import PARAMETERS, EstimatorConfig, check_settings
 from jaxmlp.classifier.targets import Targets, as_rows
-from jaxmlp.network import Params, Trace, forward_trace
+from jaxmlp.lecture.network import Params, Trace, forward_trace
 from jaxmlp.runtime import computing
 
 __all__ = ["NetworkEstimator", "pieces"]
@@ -96,7 +96,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return self
 
     def checked(
-        self, settings: Settings, X: Any, y: Any, reset: bool = True, going_on: bool = False, classes: Any = None
+        self, settings: EstimatorConfig, X: Any, y: Any, reset: bool = True, going_on: bool = False, classes: Any = None
     ) -> tuple[NDArray[Any], Targets]:
         """``X`` as an array ``[n, n_in]`` of the dtype to compute in, and the targets."""
         kinds = (settings.dtype or ["float64", "float32"]) if reset else str(self.params_[0].weights.dtype)
@@ -157,7 +157,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """The highest validation score, that of the parameters kept; None without early stopping."""
         return None if self.validation_scores_ is None else float(np.nanmax(self.validation_scores_))
 
-    def _kept_params(self, settings: Settings) -> Params:
+    def _kept_params(self, settings: EstimatorConfig) -> Params:
         """The parameters to continue from, unless the settings now describe another network."""
         sizes, dtype = sizes_of(self.params_), str(self.params_[0].weights.dtype)
         if settings.hidden != sizes[1:-1] or settings.dtype not in (None, dtype):

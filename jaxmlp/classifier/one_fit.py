@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from jaxmlp.checks import MAX_INT, InputError, check_held, class_weights
 from jaxmlp.classifier.reports import Report
-from jaxmlp.classifier.settings import Settings
+from jaxmlp.classifier.settings import EstimatorConfig
 from jaxmlp.classifier.stopping import (
     FitConfig,
     FitHyperparameters,
@@ -23,9 +23,9 @@ from jaxmlp.classifier.stopping import (
     training_data,
 )
 from jaxmlp.classifier.targets import Targets
-from jaxmlp.network import ActivationName, Layer, Params
-from jaxmlp.optimizers import Hyperparameters
-from jaxmlp.randomness import LectureStream
+from jaxmlp.lecture.network import ActivationName, Layer, Params
+from jaxmlp.lecture.optimizers import Hyperparameters
+from jaxmlp.lecture.randomness import LectureStream
 
 __all__ = ["Fitted", "PreparedFit", "hyperparameters_of", "initial_params", "prepare", "random_of", "train"]
 
@@ -107,7 +107,7 @@ def initial_params(
 
 
 def prepare(
-    settings: Settings,
+    settings: EstimatorConfig,
     parameters: dict[str, Any],
     x: NDArray[Any],
     targets: Targets,

@@ -9,11 +9,10 @@ import numpy as np
 
 from jaxmlp.checks import InputError, check_flag, check_number, check_seed, check_sizes, check_whole
 from jaxmlp.classifier.stopping import FitConfig
-from jaxmlp.network import ActivationName, hidden_activations
-from jaxmlp.optimizers import Hyperparameters, check_hyperparameters, optimizer_of
-from jaxmlp.training import Config
+from jaxmlp.lecture.network import ActivationName, hidden_activations
+from jaxmlp.lecture.optimizers import Hyperparameters, TrainingConfig, check_hyperparameters, optimizer_of
 
-__all__ = ["PARAMETERS", "Settings", "check_settings"]
+__all__ = ["PARAMETERS", "EstimatorConfig", "check_settings"]
 
 PARAMETERS = (
     "hidden_layer_sizes", "activation", "optimizer", "learning_rate", "momentum", "batch_size", "max_iter", "alpha",
@@ -23,7 +22,7 @@ PARAMETERS = (
 """Of the classifier; of the regressor all but class_weight."""
 
 
-class Settings(NamedTuple):
+class EstimatorConfig(NamedTuple):
     """Checked parameters.
 
     Attributes:
@@ -37,7 +36,7 @@ class Settings(NamedTuple):
     dtype: str | None
 
 
-def check_settings(parameters: Mapping[str, Any]) -> Settings:
+def check_settings(parameters: Mapping[str, Any]) -> EstimatorConfig:
     """The checked parameters of a classifier, as its ``get_params`` gives them; raises InputError."""
     p = parameters
     hidden = _hidden(p["hidden_layer_sizes"])
@@ -74,9 +73,9 @@ def check_settings(parameters: Mapping[str, Any]) -> Settings:
     _transform_layer(p["transform_layer"], len(hidden))
     if p["transform_stage"] not in ("activation", "pre-activation"):
         raise InputError(f"transform_stage is {p['transform_stage']!r}, expected activation or pre-activation")
-    config = Config(names, batch_size, optimizer_of(p["optimizer"]))
+    config = TrainingConfig(names, batch_size, optimizer_of(p["optimizer"]))
     fit = FitConfig(config, penalised=p["alpha"] > 0, early_stopping=bool(p["early_stopping"]))
-    return Settings(hidden, fit, None if dtype == "auto" else str(dtype))
+    return EstimatorConfig(hidden, fit, None if dtype == "auto" else str(dtype))
 
 
 def _hidden(sizes: Any) -> tuple[int, ...]:

@@ -19,11 +19,11 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from jaxmlp.data import Dataset
 from jaxmlp.engine import penalised_gradient
-from jaxmlp.network import Params, forward
-from jaxmlp.optimizers import Hyperparameters
-from jaxmlp.training import Config, TrainingState, initial_state, typed, update
+from jaxmlp.lecture.data import Dataset
+from jaxmlp.lecture.network import Params, forward
+from jaxmlp.lecture.optimizers import Hyperparameters, TrainingConfig
+from jaxmlp.lecture.training import TrainingState, initial_state, typed, update
 
 __all__ = [
     "FitConfig", "FitHyperparameters", "FitState", "after_epoch", "epochs_per_call", "fit_epochs", "row_count",
@@ -42,7 +42,7 @@ class FitConfig:
         padded: whether orders may end in rows whose weight is zero (padding), which train nothing.
     """
 
-    training: Config
+    training: TrainingConfig
     penalised: bool = False
     early_stopping: bool = False
     padded: bool = False

@@ -8,7 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from jaxmlp.checks import InputError
-from jaxmlp.data import one_hot
+from jaxmlp.lecture.data import one_hot
 
 __all__ = ["Targets", "as_rows", "class_targets", "number_targets"]
 

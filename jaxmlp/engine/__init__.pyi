@@ -12,10 +12,10 @@ from .measures import Evaluation as Evaluation
 from .measures import Measures as Measures
 from .numbered import number_of as number_of
 from .penalty import penalised_gradient as penalised_gradient
-from .program import BlockConfig as BlockConfig
+from .program import LaneHyperparameters as LaneHyperparameters
 from .program import Lanes as Lanes
-from .program import Settings as Settings
 from .program import Step as Step
+from .program import SweepJob as SweepJob
 from .program import run_block as run_block
 from .program import train_group as train_group
 from .sizes import ladder_width as ladder_width

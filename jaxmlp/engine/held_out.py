@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from jaxmlp.checks import InputError
-from jaxmlp.data import Dataset
+from jaxmlp.lecture.data import Dataset
 
 __all__ = ["Data", "Rows", "data_hash", "hold_out"]
 

@@ -12,7 +12,7 @@ can do that once for several updates: after the updates of samples ``m < k`` a l
 An L2 penalty multiplies the weights by ``1 - rate alpha`` at each update. With a factor a and decayed deltas d_m,
 ``W_k = a W - rate sum_m d_m h_m^T``, and ``|W_k|^2``, which the loss needs, follows from that of the update before.
 
-The update is `jaxmlp.training.update`; the gradient is by hand, as in `jaxmlp.backprop`, since products are loops here
+The update is `lecture.training.update`. The gradient is by hand, as in `lecture.backprop`: products are loops here,
 and JAX would store every turn of a loop that it differentiates.
 """
 
@@ -25,12 +25,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxmlp.data import Dataset
 from jaxmlp.engine.interleaved_sums import dot, output_loss, product, product_back, sum_of_squares
 from jaxmlp.engine.layout import masked
-from jaxmlp.network import Activation, Layer, Params, hidden_activations
-from jaxmlp.optimizers import Hyperparameters, sgd
-from jaxmlp.training import Config, TrainingState, typed, update
+from jaxmlp.lecture.data import Dataset
+from jaxmlp.lecture.network import Activation, Layer, Params, hidden_activations
+from jaxmlp.lecture.optimizers import Hyperparameters, TrainingConfig, sgd
+from jaxmlp.lecture.training import TrainingState, typed, update
 
 __all__ = ["TOGETHER", "epoch_interleaved", "interleaved_gradient"]
 
@@ -48,11 +48,11 @@ def epoch_interleaved(
     masks: tuple[Array, ...],
     order: Array,
     dataset: Dataset,
-    config: Config,
+    config: TrainingConfig,
     alpha: Array | None = None,
     weighted: bool = False,
 ) -> tuple[TrainingState, Array]:
-    """`jaxmlp.training.train_epoch` for the B networks of a group, batch size 1; to be traced.
+    """`jaxmlp.lecture.training.train_epoch` for the B networks of a group, batch size 1; to be traced.
 
     Args:
         state: leaves ``[B, ...]``.
@@ -104,7 +104,7 @@ def interleaved_gradient(
     weighted: bool = False,
     output: str = "softmax",
 ) -> Callable[..., tuple[Array, Params]]:
-    """The gradients by hand of K updates one after the other, `jaxmlp.backprop`'s equations (3) to (6), of B networks.
+    """The gradients by hand of K updates one after the other, `lecture.backprop`'s equations (3) to (6), of B networks.
 
     Args:
         phi: of the hidden layers, masked.

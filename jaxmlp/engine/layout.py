@@ -15,7 +15,7 @@ from jax.experimental import multihost_utils  # public, documented, and the only
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from jaxmlp.network import Activation, Activations, Layer, Params, hidden_activations
+from jaxmlp.lecture.network import Activation, Activations, Layer, Params, hidden_activations
 
 __all__ = [
     "GROUPS", "MAX_BYTES", "Layout", "device_mesh", "empty_block", "fetched", "finite", "group_bytes", "groups_within",

@@ -15,7 +15,7 @@ from jax import Array
 from jaxmlp.engine.held_out import Data
 from jaxmlp.engine.layout import masked
 from jaxmlp.engine.numbered import numbered
-from jaxmlp.network import Activations, Params
+from jaxmlp.lecture.network import Activations, Params
 
 __all__ = ["Columns", "Evaluation", "Measures", "columns", "measure", "scores"]
 
@@ -125,7 +125,7 @@ def _logits(params: Params, masks: tuple[Array, ...], x: Array, activation: Acti
 def scores(logits: Array, labels: Array) -> tuple[Array, Array]:
     """Mean cross-entropy and accuracy of ``logits [n_classes, n]`` for ``labels [n]``: two scalars.
 
-    As `jaxmlp.cross_entropy` of one-hot labels and `jaxmlp.accuracy`: where several logits are the largest, the first
+    As `lecture.cross_entropy` of one-hot labels and `lecture.accuracy`: where several logits are the largest, the first
     counts; a column with a NaN is wrong. Loops over the classes, as XLA's reduction over rows would not be vectorised.
     """
     classes, n = logits.shape

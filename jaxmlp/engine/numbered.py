@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 from jax import Array
 
-from jaxmlp.network import ACTIVATIONS, Activation
+from jaxmlp.lecture.network import ACTIVATIONS, Activation
 
 __all__ = ["number_of", "numbered"]
 

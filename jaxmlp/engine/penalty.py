@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxmlp.losses import GradientFunction, network_loss
-from jaxmlp.network import Activations, Params, forward, output_of
+from jaxmlp.lecture.losses import GradientFunction, output_of
+from jaxmlp.lecture.network import Activations, Params, forward, network_loss
 
 __all__ = ["penalised_gradient"]
 

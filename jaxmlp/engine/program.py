@@ -1,7 +1,7 @@
 """Many networks in one program: the groups of a block, on all devices, one after the other.
 
 A block is laid out as in `layout.py`. Each device trains its groups in turn, the lanes of a group together: by
-`jaxmlp.training.train_epoch`, the epoch that trains a single network, under `jax.vmap`, or, for one sample per update
+`lecture.training.train_epoch`, the epoch that trains a single network, under `jax.vmap`, or, for one sample per update
 on a CPU, as in `interleaved.py`. What a group does besides training is the caller's `Job`. In a sweep B is fixed for a
 kind of device and padded widths depend on the trial alone: the arithmetic of a trial, and so its bits, never depends
 on the trials beside it. Its calls train one epoch each, so that no number of epochs costs a compilation.
@@ -17,16 +17,16 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxmlp.data import Dataset
 from jaxmlp.engine.fused import fused_epochs
 from jaxmlp.engine.interleaved import epoch_interleaved
 from jaxmlp.engine.layout import masked
 from jaxmlp.engine.numbered import numbered
 from jaxmlp.engine.penalty import penalised_gradient
-from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters
-from jaxmlp.training import Config, TrainingState, train_epoch
+from jaxmlp.lecture.data import Dataset
+from jaxmlp.lecture.optimizers import OPTIMIZERS, Hyperparameters, TrainingConfig
+from jaxmlp.lecture.training import TrainingState, train_epoch
 
-__all__ = ["BlockConfig", "Job", "Lanes", "Settings", "run_block", "train_group"]
+__all__ = ["Job", "LaneHyperparameters", "Lanes", "SweepJob", "run_block", "train_group"]
 
 Step = Callable[[Array, Any, Any, Array], tuple[Any, Any]]
 """``(number, lanes, given, order) -> (lanes, seen)``: the epochs of one group, leaves ``[B, ...]`` and ``[...]``."""
@@ -83,7 +83,7 @@ def _with_part(number: Array, whole: Array, part: Array) -> Array:
     return jax.lax.dynamic_update_index_in_dim(whole, part, number, 0)
 
 
-class Settings(NamedTuple):
+class LaneHyperparameters(NamedTuple):
     """What a lane trains with: hyperparameters ``[B]`` each, and ``masks``, one ``[B, n_l]`` per hidden layer, or none.
 
     ``alpha [B]``: of an L2 penalty, see `penalised_gradient`; None leaves it out.
@@ -96,10 +96,10 @@ class Settings(NamedTuple):
 
 def train_group(
     state: TrainingState,
-    settings: Settings,
+    settings: LaneHyperparameters,
     order: Array,
     dataset: Dataset,
-    config: Config,
+    config: TrainingConfig,
     interleaved: bool,
     weighted: bool = False,
     padded: bool = False,
@@ -108,7 +108,7 @@ def train_group(
 
     Args:
         state: leaves ``[B, ...]``.
-        settings: see `Settings`.
+        settings: see `LaneHyperparameters`.
         order: ``[n]`` for all lanes, or ``[B, n]``.
         dataset: for all lanes.
         config: static.
@@ -122,7 +122,7 @@ def train_group(
             state, settings.hyperparameters, settings.masks, order, dataset, config, settings.alpha, weighted
         )
 
-    def lane(state: TrainingState, settings: Settings, order: Array) -> tuple[TrainingState, Array]:
+    def lane(state: TrainingState, settings: LaneHyperparameters, order: Array) -> tuple[TrainingState, Array]:
         phi = masked(config.activation, settings.masks) if settings.masks else config.activation
         gradient = penalised_gradient(phi, settings.alpha, weighted, padded, config.output)
         return train_epoch(state, dataset, order, settings.hyperparameters, config, gradient)
@@ -143,14 +143,14 @@ class Lanes(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class BlockConfig:
+class SweepJob:
     """What a sweep's program is compiled for: trials that agree in all of this share blocks. A `Job`.
 
-    Lanes are `Lanes`, what is given are `Settings`. Orders are ``[G, B, n]``, or, with one sample per update,
-    ``[G, 1, n]``: one for all lanes of a group, which takes less time and gives the same bits. Shared are a `Dataset`
-    and the activation's number in `ACTIVATIONS`. What is seen are the mean losses of the epoch, ``[G, B]``. What
-    measures is a program of its own, `jaxmlp.engine.Evaluation`, which takes half the time to compile: once, not for
-    each optimiser and batch size.
+    Lanes are `Lanes`, what is given are `LaneHyperparameters`. Orders are ``[G, B, n]``, or, with one sample per
+    update, ``[G, 1, n]``: one for all lanes of a group, which takes less time and gives the same bits. Shared are a
+    `Dataset` and the activation's number in `ACTIVATIONS`. What is seen are the mean losses of the epoch, ``[G, B]``.
+    What measures is a program of its own, `jaxmlp.engine.Evaluation`, which takes half the time to compile: once, not
+    for each optimiser and batch size.
 
     Attributes:
         widths: of the hidden layers, padded.
@@ -168,13 +168,13 @@ class BlockConfig:
     decays: bool
     engine: str = "scan"
 
-    def config(self, number: Any = None) -> Config:
+    def config(self, number: Any = None) -> TrainingConfig:
         """For `train_epoch`; ``number``: of the activation, where it has no name here."""
         activation: Any = self.activation or (None if number is None else numbered(number))
-        return Config(activation, self.batch_size, OPTIMIZERS[self.optimizer])
+        return TrainingConfig(activation, self.batch_size, OPTIMIZERS[self.optimizer])
 
     def begin(
-        self, lanes: Lanes, given: Settings, orders: Array, shared: tuple[Dataset, Array], on_cpu: bool
+        self, lanes: Lanes, given: LaneHyperparameters, orders: Array, shared: tuple[Dataset, Array], on_cpu: bool
     ) -> tuple[Step, Array]:
         """See `Job`."""
         dataset, number = shared
@@ -182,7 +182,7 @@ class BlockConfig:
         config, interleaved = self.config(number), on_cpu and self.batch_size == 1 and lanes.alive.shape[1] > 1
         fused = _fused_share(lanes, given, orders, dataset, config, on_cpu) if self.engine == "fused" else None
 
-        def step(number: Array, own: Lanes, given: Settings, order: Array) -> tuple[Lanes, Array]:
+        def step(number: Array, own: Lanes, given: LaneHyperparameters, order: Array) -> tuple[Lanes, Array]:
             if fused:
                 new, loss, alive = jax.tree.map(lambda leaf: leaf[number], fused)
             else:
@@ -202,7 +202,7 @@ def _finite(tree: Any) -> Array:
 
 
 def _fused_share(
-    lanes: Lanes, given: Settings, orders: Array, dataset: Dataset, config: Config, on_cpu: bool
+    lanes: Lanes, given: LaneHyperparameters, orders: Array, dataset: Dataset, config: TrainingConfig, on_cpu: bool
 ) -> tuple[TrainingState, Array, Array]:
     """Train all lanes of a device for an epoch: the new state, the losses and who is alive, leaves ``[G, B, ...]``."""
     groups = lanes.alive.shape

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from jaxmlp.checking import GradientReport, StepSweep
 from jaxmlp.figures.style import OKABE_ITO, Picture
+from jaxmlp.gradient_check import GradientReport, StepSweep
 
 __all__ = ["agreement"]
 

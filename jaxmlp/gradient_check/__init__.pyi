@@ -1,3 +1,4 @@
+from . import functions as functions
 from .answer import GradientCheck as GradientCheck
 from .answer import LeafCheck as LeafCheck
 from .answer import WrongGradientError as WrongGradientError
@@ -7,4 +8,19 @@ from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import Finding as Finding
 from .diagnosis import diagnose as diagnose
 from .diagnosis import recognise as recognise
+from .functions import DifferentGradientsError as DifferentGradientsError
+from .functions import GradientReport as GradientReport
+from .functions import HessianVectorProduct as HessianVectorProduct
+from .functions import NumericalGradient as NumericalGradient
+from .functions import NumericalResult as NumericalResult
+from .functions import Row as Row
+from .functions import StepSweep as StepSweep
+from .functions import Tolerance as Tolerance
+from .functions import automatic_deltas as automatic_deltas
+from .functions import automatic_hessian_vector as automatic_hessian_vector
+from .functions import compare_backward as compare_backward
+from .functions import compare_gradients as compare_gradients
+from .functions import compare_trees as compare_trees
+from .functions import hand_derived_hessian_vector as hand_derived_hessian_vector
+from .functions import numerical_gradient as numerical_gradient
 from .gradients import returned_gradient as returned_gradient

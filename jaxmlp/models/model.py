@@ -12,8 +12,9 @@ from jax import Array
 from numpy.typing import NDArray
 
 from jaxmlp.checks import InputError, sizes_of
-from jaxmlp.data import Dataset
-from jaxmlp.network import ActivationName, Params, forward, output_of
+from jaxmlp.lecture.data import Dataset
+from jaxmlp.lecture.losses import output_of
+from jaxmlp.lecture.network import ActivationName, Params, forward
 from jaxmlp.runtime import computing
 from jaxmlp.showing import page, table
 from jaxmlp.tables import Preparation, Table, read_columns

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as to_bytes
 
 from jaxmlp.checks import InputError, check_one_of, check_sizes, sizes_of
+from jaxmlp.lecture.losses import OUTPUTS, output_of
+from jaxmlp.lecture.network import Layer, Params, hidden_activations
 from jaxmlp.models.model import Model
-from jaxmlp.network import OUTPUTS, Layer, Params, hidden_activations, output_of
 from jaxmlp.tables import preparation_of
 
 __all__ = ["MAX_HEADER", "VERSION", "Model", "check_header", "decode", "encode"]

@@ -2,11 +2,6 @@ from . import findings as findings
 from . import preparation as preparation
 from . import session as session
 from . import store as store
-from .asking import SAMPLERS as SAMPLERS
-from .asking import Searched as Searched
-from .asking import search as search
-from .asking import search_figures as search_figures
-from .asking import study_of as study_of
 from .blocks.block_training import train_block as train_block
 from .blocks.block_training import train_trial as train_trial
 from .blocks.packing import ENGINES as ENGINES
@@ -29,6 +24,11 @@ from .preparation import prepared as prepared
 from .runner import ATTEMPTS as ATTEMPTS
 from .runner import IN_FLIGHT as IN_FLIGHT
 from .runner import run_sweep as run_sweep
+from .sampling import SAMPLERS as SAMPLERS
+from .sampling import Searched as Searched
+from .sampling import search as search
+from .sampling import search_figures as search_figures
+from .sampling import study_of as study_of
 from .session import Pool as Pool
 from .space import Range as Range
 from .space import Space as Space

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxmlp.data import Dataset
+from jaxmlp.lecture.data import Dataset
 from jaxmlp.sweep.findings import Results
 from jaxmlp.sweep.halving import planned
 from jaxmlp.sweep.preparation import Say, SweepConfig

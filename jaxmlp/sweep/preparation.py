@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from jaxmlp import runtime
 from jaxmlp.checks import InputError, check_held, check_one_of, check_whole
-from jaxmlp.data import Dataset
 from jaxmlp.engine import Data, device_mesh, hold_out, lanes_of, load_kernel
 from jaxmlp.entrance import check_dataset
+from jaxmlp.lecture.data import Dataset
 from jaxmlp.sweep.blocks.packing import ENGINES, pack, refusal
 from jaxmlp.sweep.halving import BY
 from jaxmlp.sweep.space import Space

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxmlp import runtime
-from jaxmlp.data import Dataset
 from jaxmlp.engine import Data, data_hash
+from jaxmlp.lecture.data import Dataset
 from jaxmlp.sweep import store
 from jaxmlp.sweep.findings import Results
 from jaxmlp.sweep.preparation import Say, SweepConfig, prepared

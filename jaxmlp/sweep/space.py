@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from jaxmlp.checks import InputError, check_one_of, check_seed, check_sizes, check_whole
-from jaxmlp.network import ACTIVATIONS
-from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
+from jaxmlp.lecture.network import ACTIVATIONS
+from jaxmlp.lecture.optimizers import OPTIMIZERS, Hyperparameters, check_hyperparameters
 from jaxmlp.sweep.trial import MOMENTUM_OPTIMIZERS, Trial
 
 __all__ = ["AXES", "MAX_TRIALS", "NUMBERS", "Range", "Space", "configured", "no_momentum", "space_from"]

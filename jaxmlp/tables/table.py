@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxmlp.checks import InputError, check_flag, check_seed
-from jaxmlp.data import Dataset, one_hot
 from jaxmlp.entrance import check_dataset, check_dtype
+from jaxmlp.lecture.data import Dataset, one_hot
 from jaxmlp.tables.preparation import Preparation
 from jaxmlp.tables.reading import Columns, read_columns
 

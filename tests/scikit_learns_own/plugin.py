@@ -10,7 +10,7 @@ import sklearn.model_selection
 import sklearn.neural_network
 
 from jaxmlp import MLPClassifier, MLPRegressor
-from jaxmlp.classifier.search import blocks, searching
+from jaxmlp.classifier.grid import blocks, searching
 from tests.scikit_learns_own.reasons import REASONS
 from tests.scikit_learns_own.stand_ins import grid_search, network, random_search, stand_in, without_score
 

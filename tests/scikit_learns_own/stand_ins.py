@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmlp import MLPClassifierSweep, MLPRegressor, MLPRegressorSweep
+from jaxmlp import MLPClassifierSearch, MLPRegressor, MLPRegressorSearch
 
 __all__ = ["grid_search", "network", "random_search", "stand_in", "without_score"]
 
@@ -143,5 +143,5 @@ def _search(classify: type[Any], regress: type[Any], grid: str, positional: tupl
     return search
 
 
-grid_search = _search(MLPClassifierSweep, MLPRegressorSweep, "param_grid", ())
-random_search = _search(MLPClassifierSweep, MLPRegressorSweep, "param_distributions", ())
+grid_search = _search(MLPClassifierSearch, MLPRegressorSearch, "param_grid", ())
+random_search = _search(MLPClassifierSearch, MLPRegressorSearch, "param_distributions", ())

@@ -1,6 +1,6 @@
 """The fused engine: whole epochs of many networks in one launch, instead of some ten launches per update.
 
-On a GPU each operation of `jaxmlp.training.train_epoch` is a launch of its own, and a launch takes longer than the
+On a GPU each operation of `lecture.training.train_epoch` is a launch of its own, and a launch takes longer than the
 arithmetic of one sample. Here each network is one block of threads of `kernel.py`, which makes every update of the
 epochs with the gradient derived by hand. NVIDIA Warp, the extra ``fused``, is imported when first needed.
 """
@@ -17,12 +17,12 @@ import numpy as np
 from jax import Array
 
 from jaxmlp.checks import InputError, sizes_of
-from jaxmlp.data import Dataset
 from jaxmlp.engine.fused.shares import COPIES, KINDS, Division, divide, thread_size, warps
-from jaxmlp.network import ACTIVATIONS, hidden_activations
-from jaxmlp.optimizers import OPTIMIZERS, Hyperparameters, adam
+from jaxmlp.lecture.data import Dataset
+from jaxmlp.lecture.network import ACTIVATIONS, hidden_activations
+from jaxmlp.lecture.optimizers import OPTIMIZERS, Hyperparameters, TrainingConfig, adam
+from jaxmlp.lecture.training import TrainingState
 from jaxmlp.runtime import install_command
-from jaxmlp.training import Config, TrainingState
 
 __all__ = ["fused_epochs", "fused_refusal", "load_kernel"]
 
@@ -53,18 +53,18 @@ def load_kernel() -> ModuleType:
     return kernel
 
 
-def _optimizer(config: Config) -> str | None:
+def _optimizer(config: TrainingConfig) -> str | None:
     return next((name for name, make in OPTIMIZERS.items() if make is config.optimizer), None)
 
 
-def _activations(config: Config, n_hidden: int) -> tuple[str, ...] | None:
+def _activations(config: TrainingConfig, n_hidden: int) -> tuple[str, ...] | None:
     """Names of the hidden layers' activations, or None where the kernel does not have one of them."""
     names = {id(row): name for name, row in ACTIVATIONS.items() if name in KINDS}
     known = tuple(names.get(id(phi), "") for phi in hidden_activations(config.activation, n_hidden))
     return known if all(known) else None
 
 
-def fused_refusal(sizes: Sequence[int], config: Config, dtype: Any, threads: int | None = None) -> str | None:
+def fused_refusal(sizes: Sequence[int], config: TrainingConfig, dtype: Any, threads: int | None = None) -> str | None:
     """Why `fused_epochs` cannot train this network, in words, or None if it can.
 
     Args:
@@ -98,7 +98,7 @@ def _check(
     hyperparameters: Hyperparameters,
     masks: tuple[Array, ...],
     alive: Array,
-    config: Config,
+    config: TrainingConfig,
     threads: int | None,
 ) -> tuple[int, ...]:
     """The sizes of the networks; raises InputError as `fused_epochs`."""
@@ -150,7 +150,7 @@ def fused_epochs(
     dataset: Dataset,
     orders: Array,
     hyperparameters: Hyperparameters,
-    config: Config,
+    config: TrainingConfig,
     masks: tuple[Array, ...],
     alive: Array,
     *,
@@ -178,7 +178,7 @@ def fused_epochs(
     Raises:
         InputError: no network, dtypes or shapes that disagree, what `fused_refusal` says, or no Warp to run it.
 
-    Source: equations (1) to (6) of `jaxmlp.backprop`; lecture, step 3.
+    Source: equations (1) to (6) of `jaxmlp.lecture.backprop`; lecture, step 3.
     """
     sizes = _check(state, dataset, orders, hyperparameters, masks, alive, config, threads)
     kernel, block, dtype = load_kernel(), threads or warps(sizes), dataset.x_train.dtype

@@ -1,6 +1,6 @@
 """Forward and backward pass of one sample, computed together by the threads of the fused kernel's block.
 
-Equations (1) to (6) are those of `jaxmlp.backprop`, copied for the kernel. `shares.py` says which thread holds what; a
+Equations (1) to (6) are those of `lecture.backprop`, copied for the kernel. `shares.py` says which thread holds what; a
 function made here for a layer knows its share as constants, so that a GPU's compiler unrolls every loop
 and keeps a thread's numbers in registers.
 """

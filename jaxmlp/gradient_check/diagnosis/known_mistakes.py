@@ -1,6 +1,6 @@
 """Common mistakes in a backward pass: the wrong quantity that each produces, and words for it.
 
-Notation as in `jaxmlp.backprop`; the lecture's layer l is ``weights[l - 1]``, ``g[l - 1]``, and its input ``h[l - 1]``.
+Notation as in `lecture.backprop`; the lecture's layer l is ``weights[l - 1]``, ``g[l - 1]``, its input ``h[l - 1]``.
 """
 
 from collections.abc import Iterator

@@ -4,7 +4,7 @@
                                                           + bias_penalty sum |b_l|^2 + offset
 
 Everything is float64, weights are ``[n_out, n_in]``, one row is one sample. Nothing here differentiates
-automatically and nothing is taken from `jaxmlp.backprop`: the formulas are written a second time.
+automatically and nothing is taken from `jaxmlp.lecture.backprop`: the formulas are written a second time.
 """
 
 from collections.abc import Callable

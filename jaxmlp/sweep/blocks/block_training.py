@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from jaxmlp import engine
 from jaxmlp.engine import Data, layout
-from jaxmlp.network import Params
-from jaxmlp.optimizers import Hyperparameters
+from jaxmlp.lecture.network import Params
+from jaxmlp.lecture.optimizers import Hyperparameters
+from jaxmlp.lecture.training import TrainingState, initial_state
 from jaxmlp.sweep.blocks.continuing import Kept, kept_of, put_back
 from jaxmlp.sweep.blocks.packing import Block, config_of, lanes_for, sizes_of_block, with_engine
 from jaxmlp.sweep.blocks.programs import programs_for
 from jaxmlp.sweep.trial import Outcome, Trial, initial_weights, order_streams
-from jaxmlp.training import TrainingState, initial_state
 
 __all__ = ["Trained", "Watch", "prepare", "train_block", "train_trial", "train_watched"]
 
@@ -54,7 +54,7 @@ Watch = Callable[[int], bool]
 the epoch that is being trained."""
 
 
-def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lanes, engine.Settings]:
+def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lanes, engine.LaneHyperparameters]:
     """The block's trials as NumPy arrays ``[G, B, ...]``, each group in its slot; the rest is inert."""
     shape, dtype, sizes = laid_out.shape, data.dataset.x_train.dtype, sizes_of_block(block.config, data)
     params, masks = layout.empty_block(shape, sizes, dtype)
@@ -85,7 +85,7 @@ def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lan
     for at, kept in zip(_places(block, laid_out.slots), block.kept, strict=False):
         put_back(state, at, kept)
         alive[at] = kept.alive
-    return engine.Lanes(state, alive), engine.Settings(hyperparameters, masks)
+    return engine.Lanes(state, alive), engine.LaneHyperparameters(hyperparameters, masks)
 
 
 def _places(block: Block, slots: Sequence[int]) -> list[tuple[int, int]]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as from_bytes
 from safetensors.numpy import save as to_bytes
 
+from jaxmlp.lecture.training import TrainingState
 from jaxmlp.sweep.trial import Trial
-from jaxmlp.training import TrainingState
 
 __all__ = ["Kept", "States", "freeze", "kept_of", "put_back", "thaw"]
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxmlp.checks import InputError, check_one_of
 from jaxmlp.choices import ENGINES
-from jaxmlp.engine import BlockConfig, Data, fused_refusal, ladder_width, layout, load_kernel
+from jaxmlp.engine import Data, SweepJob, fused_refusal, ladder_width, layout, load_kernel
 from jaxmlp.sweep.blocks.continuing import Kept
 from jaxmlp.sweep.trial import Trial
 
@@ -44,7 +44,7 @@ class Block(NamedTuple):
     program for all activations is worth it.
     """
 
-    config: BlockConfig
+    config: SweepJob
     groups: tuple[tuple[Trial, ...], ...]
     shared: bool
     kept: tuple[Kept, ...] = ()
@@ -64,31 +64,31 @@ class Block(NamedTuple):
 
 
 @functools.cache
-def _config(hidden: tuple[int, ...], activation: str, batch_size: int, optimizer: str, decays: bool) -> BlockConfig:
+def _config(hidden: tuple[int, ...], activation: str, batch_size: int, optimizer: str, decays: bool) -> SweepJob:
     # Cached, so that the 100,000 trials of a sweep share a few objects.
-    return BlockConfig(tuple(map(ladder_width, hidden)), activation, batch_size, optimizer, decays)
+    return SweepJob(tuple(map(ladder_width, hidden)), activation, batch_size, optimizer, decays)
 
 
-def config_of(trial: Trial) -> BlockConfig:
-    """The BlockConfig that trains ``trial``."""
+def config_of(trial: Trial) -> SweepJob:
+    """The SweepJob that trains ``trial``."""
     return _config(trial.hidden, trial.activation, trial.batch_size, trial.optimizer, trial.weight_decay > 0)
 
 
-def bytes_per_group(config: BlockConfig, data: Data, lanes: int) -> int:
+def bytes_per_group(config: SweepJob, data: Data, lanes: int) -> int:
     """The memory of a group, about: parameters, gradients, the state before, the optimiser's state."""
     return _bytes(config, data, 3 + _states(config), lanes)
 
 
-def _states(config: BlockConfig) -> int:
+def _states(config: SweepJob) -> int:
     """How many numbers an optimiser keeps of each parameter."""
     return {"sgd": 0, "adam": 2}.get(config.optimizer, 1)
 
 
-def _bytes(config: BlockConfig, data: Data, copies: int, lanes: int) -> int:
+def _bytes(config: SweepJob, data: Data, copies: int, lanes: int) -> int:
     return layout.group_bytes(sizes_of_block(config, data), copies, lanes, data.dataset.x_train.dtype.itemsize)
 
 
-def lanes_for(config: BlockConfig, data: Data, most: int) -> int:
+def lanes_for(config: SweepJob, data: Data, most: int) -> int:
     """B of a program, a power of two up to ``most``, the device's: by the trial's own size, so that its bits are too.
 
     On a CPU a group has as many networks as fit into a core's cache: 16 networks of 784-128-10 with Adam take a third
@@ -102,12 +102,12 @@ def lanes_for(config: BlockConfig, data: Data, most: int) -> int:
     return min(most, 1 << (fitting.bit_length() - 1))
 
 
-def sizes_of_block(config: BlockConfig, data: Data) -> tuple[int, ...]:
+def sizes_of_block(config: SweepJob, data: Data) -> tuple[int, ...]:
     """``(n_0, .., n_L)``, padded."""
     return (data.dataset.x_train.shape[1], *config.widths, data.dataset.y_train.shape[1])
 
 
-def groups_per_block(config: BlockConfig, data: Data, lanes: int) -> int:
+def groups_per_block(config: SweepJob, data: Data, lanes: int) -> int:
     """How many groups make a block; raises InputError where one takes more than 4 GiB. The digits' networks: 32."""
     size = bytes_per_group(config, data, lanes)
     if size > MAX_GROUP_BYTES:
@@ -117,20 +117,20 @@ def groups_per_block(config: BlockConfig, data: Data, lanes: int) -> int:
     return layout.groups_within(size + 2 * 4 * lanes * len(data.dataset.x_train))
 
 
-def capacity(config: BlockConfig, data: Data, lanes: int, groups: int) -> int:
+def capacity(config: SweepJob, data: Data, lanes: int, groups: int) -> int:
     """How many of ``groups`` groups, all that there are, a block has room for."""
     most = groups_per_block(config, data, lanes)
     small = most * bytes_per_group(config, data, lanes) <= SMALL_BLOCK
     return most if small else min(most, 1 << (groups - 1).bit_length())
 
 
-def refusal(config: BlockConfig, data: Data) -> str | None:
+def refusal(config: SweepJob, data: Data) -> str | None:
     """Why the fused engine cannot train these trials, in words, or None if it can."""
     return fused_refusal(sizes_of_block(config, data), config.config(), data.dataset.x_train.dtype)
 
 
-def with_engine(config: BlockConfig, data: Data, engine: str) -> BlockConfig:
-    """The same BlockConfig, with the fused engine where that is wanted and not refused.
+def with_engine(config: SweepJob, data: Data, engine: str) -> SweepJob:
+    """The same SweepJob, with the fused engine where that is wanted and not refused.
 
     Raises:
         InputError: another engine, or the fused one where NVIDIA Warp is not installed.
@@ -157,7 +157,7 @@ def pack(
         InputError: an unknown engine, networks too large for a block, a batch larger than the training set.
     """
     n, kept = len(data.dataset.x_train), kept or {}
-    by_config: dict[tuple[BlockConfig, int], dict[int, list[Trial]]] = {}
+    by_config: dict[tuple[SweepJob, int], dict[int, list[Trial]]] = {}
     for trial in trials:
         begun = kept[trial].epochs if trial in kept else 0
         by_config.setdefault((config_of(trial), begun), {}).setdefault(trial.seed, []).append(trial)

@@ -35,7 +35,7 @@ class Programs(NamedTuple):
 
 
 def programs_for(
-    config: engine.BlockConfig, placed: tuple[Any, Any], orders: tuple[int, ...], data: Data, mixed: bool
+    config: engine.SweepJob, placed: tuple[Any, Any], orders: tuple[int, ...], data: Data, mixed: bool
 ) -> Programs:
     """The programs of blocks of this kind, compiled if they are not yet; waits where another thread compiles them.
 

@@ -21,7 +21,7 @@ from jaxmlp.sweep.store import reading
 from jaxmlp.sweep.trial import Outcome, Trial, parse_hidden
 
 if TYPE_CHECKING:
-    from jaxmlp.data import Dataset
+    from jaxmlp.lecture.data import Dataset
 
 __all__ = ["Results", "dataset_of", "results"]
 

@@ -1,2 +1,0 @@
-from .grid_search import MLPClassifierSweep as MLPClassifierSweep
-from .grid_search import MLPRegressorSweep as MLPRegressorSweep
