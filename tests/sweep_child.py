@@ -6,8 +6,8 @@ import sys
 import jax
 
 from jaxmlp import runtime
-from jaxmlp.engine import Data, data_hash, hold_out, layout
-from jaxmlp.sweep import Space, make_space, run_sweep, store
+from jaxmlp.engine import layout
+from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, run_sweep, store
 from tests.helpers import random_dataset
 
 EPOCHS = 3

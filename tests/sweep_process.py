@@ -6,8 +6,7 @@ import sys
 import jax
 
 from jaxmlp import runtime
-from jaxmlp.engine import data_hash, hold_out
-from jaxmlp.sweep import make_space, run_sweep, store
+from jaxmlp.sweep import data_hash, hold_out, make_space, run_sweep, store
 from tests.helpers import random_dataset
 
 EPOCHS = 3

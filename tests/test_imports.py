@@ -186,6 +186,18 @@ def test_what_is_not_used_is_not_opened(code: str, heavy: str) -> None:
     assert fresh_python(program) == "[]"
 
 
+def test_a_sweep_in_one_call_opens_few_modules(tmp_path: Path) -> None:
+    program = f"""if True:
+        import sys
+        import jaxmlp
+        jaxmlp.runtime.configure_sweep("float32")
+        data = jaxmlp.load_digits(n_test=1777)
+        assert jaxmlp.sweep.run(data, {{"hidden": 2, "seeds": 1}}, {str(tmp_path / "a.sqlite")!r}, 1, 4).rows
+        print(sum(name.split(".")[0] == "jaxmlp" for name in sys.modules))
+    """
+    assert int(fresh_python(program)) <= 70
+
+
 def test_importing_jaxmlp_starts_no_backend_and_changes_no_setting() -> None:
     program = """if True:
         import os, sys

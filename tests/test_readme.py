@@ -82,6 +82,17 @@ def test_the_formulas_shown_are_in_the_code() -> None:
         assert {line for line, number in lines if number[0] in numbers} <= code
 
 
+def test_each_formula_and_step_of_the_lecture_is_beside_its_code() -> None:
+    text = (ROOT / "jaxmlp" / "lecture" / "__init__.py").read_text()
+    rows = [re.split(r" {3,}", line.strip()) for line in text.splitlines() if re.match(r" {4}.*\(\w\) ", line)]
+    found = {mark: row[-1].split(";")[0] for row in rows for mark in re.findall(r"\((\w)\)", " ".join(row[:-1]))}
+    assert sorted(found) == sorted("1234567abcdefgh")
+    for mark, file in found.items():
+        code = (ROOT / "jaxmlp" / "lecture" / f"{file}.py").read_text()
+        assert re.search(rf"^ +\({mark}\)  ?\S", code, re.MULTILINE), f"({mark}) is not in the docstring of {file}.py"
+        assert f"({mark})" in code.split('"""', 2)[2], f"({mark}) is not beside the code of {file}.py"
+
+
 def test_files_and_extras_that_it_names_are_there() -> None:
     for path in re.findall(r"\]\((?!http)([^)]+)\)|src=\"([^\"]+)\"", README):
         assert (ROOT / "".join(path)).is_file(), path

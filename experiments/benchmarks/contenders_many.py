@@ -65,9 +65,9 @@ def sweep(workload: Workload, *_: str) -> Prepared:
     import jax
 
     from jaxmlp import runtime
-    from jaxmlp.engine import device_mesh, hold_out, lanes_of
+    from jaxmlp.engine import device_mesh, lanes_of
     from jaxmlp.lecture import make_dataset
-    from jaxmlp.sweep import make_space, pack, train_block
+    from jaxmlp.sweep import hold_out, make_space, pack, train_block
 
     runtime.configure_sweep(workload.dtype)
     task, many = make(workload), LARGER[workload]

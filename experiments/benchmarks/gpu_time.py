@@ -23,8 +23,7 @@ from experiments.benchmarks.timing import time_in_turns
 from experiments.benchmarks.workloads import N_TRAIN, Workload, make
 from experiments.support import command_line
 from jaxmlp import InputError, MLPClassifier, load_digits, runtime
-from jaxmlp.engine import Data, hold_out
-from jaxmlp.sweep import ENGINES, make_space
+from jaxmlp.sweep import ENGINES, Data, hold_out, make_space
 
 NETWORKS = (64, 1024, 16384)
 SMALL = "64-20-10, 1 sample per update"

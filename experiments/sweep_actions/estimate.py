@@ -10,8 +10,9 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
-from jaxmlp.engine import Data, SweepJob, device_mesh, lanes_of
-from jaxmlp.sweep import Block, Trial, bytes_per_group, pack, planned, train_block
+from jaxmlp.engine import device_mesh, lanes_of
+from jaxmlp.sweep import Block, Data, Trial, bytes_per_group, pack, planned, train_block
+from jaxmlp.sweep.blocks import SweepJob
 
 CALIBRATED = 4
 """So many kinds of blocks are timed, from the smallest to the largest; the others are assumed to be between them."""

@@ -1,5 +1,6 @@
 """What `train` checks before it computes: each raises InputError, naming the value and what was expected."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -55,11 +56,11 @@ def checked_orders(orders: Any, dataset: Dataset) -> Array:
 
 def check_made_for(function: GradientFunction, params: Params, dataset: Dataset, config: TrainingConfig) -> None:
     """Raise InputError for the gradient of another network, or for a person's function that cannot be compiled."""
-    if not isinstance(function, (HandDerivedGradient, AutomaticGradient)):
+    ours = inspect.unwrap(function)  # jax.jit wraps one of ours
+    if not isinstance(ours, (HandDerivedGradient, AutomaticGradient)):
         check_gradient_function(function, params, dataset.x_train[0], dataset.y_train[0])
         return
-    n_hidden = len(params) - 1
-    theirs, ours = (hidden_activations(each.activation, n_hidden) for each in (function, config))
-    if (function.output, theirs) != (config.output, ours):
-        made_for = function.activation, function.output
+    given, expected = ((each.output, *hidden_activations(each.activation, len(params) - 1)) for each in (ours, config))
+    if given != expected:
+        made_for = ours.activation, ours.output
         raise InputError(f"the gradient function is made for {made_for}, expected {config.activation, config.output}")

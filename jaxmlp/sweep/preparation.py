@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 from jaxmlp import runtime
 from jaxmlp.checks import InputError, check_held, check_one_of, check_whole
-from jaxmlp.engine import Data, device_mesh, hold_out, lanes_of, load_kernel
+from jaxmlp.engine import device_mesh, lanes_of, load_kernel
 from jaxmlp.entrance import check_dataset
 from jaxmlp.lecture.data import Dataset
+from jaxmlp.sweep.blocks.held_out import Data, hold_out
 from jaxmlp.sweep.blocks.packing import ENGINES, pack, refusal
 from jaxmlp.sweep.halving import BY
 from jaxmlp.sweep.space import Space
 from jaxmlp.sweep.trial import Trial
-from jaxmlp.tables import Table
 
 __all__ = ["Say", "SweepConfig", "choose_engine", "prepared"]
 
@@ -109,7 +109,8 @@ def _checked_engine(trials: Sequence[Trial], data: Data, config: SweepConfig, lo
 def _validation(dataset: Dataset, given: int | None) -> int:
     if given is not None:
         return given
-    digits = not isinstance(dataset, Table) or dataset.source["data"] == "digits"
+    source = getattr(dataset, "source", None)  # of a Table, whose package need not be opened for this
+    digits = source is None or source["data"] == "digits"
     n = len(dataset.labels_train)
     return DIGITS_VALIDATION if digits and n > 2 * DIGITS_VALIDATION else round(VALIDATION * n)
 

@@ -6,18 +6,26 @@ import dataclasses
 import functools
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
-from jaxmlp.engine import Data, device_mesh, lanes_of
+from jaxmlp.engine import device_mesh, lanes_of
 from jaxmlp.sweep import store
-from jaxmlp.sweep.blocks.block_training import Trained, prepare
-from jaxmlp.sweep.blocks.continuing import States, freeze, thaw
-from jaxmlp.sweep.blocks.packing import Block, pack
+from jaxmlp.sweep.blocks.block_training import compile_block
+from jaxmlp.sweep.blocks.checkpoints import Checkpoints, checkpoint_from_bytes, checkpoint_to_bytes
+from jaxmlp.sweep.blocks.held_out import Data
+from jaxmlp.sweep.blocks.packing import pack
 from jaxmlp.sweep.blocks.programs import compile_ahead
-from jaxmlp.sweep.blocks.streaming import ATTEMPTS, IN_FLIGHT, Progress, run_blocks, seen
+from jaxmlp.sweep.blocks.streaming import (
+    ATTEMPTS,
+    IN_FLIGHT,
+    Finished,
+    Progress,
+    each_finished,
+    finished_blocks,
+    seen,
+)
 from jaxmlp.sweep.halving import rungs, survivors
 from jaxmlp.sweep.store import reading
 from jaxmlp.sweep.trial import Trial
@@ -64,16 +72,17 @@ def run_sweep(
 
     Raises:
         InputError: of the store or the executor. What was written before stays.
-        KeyboardInterrupt: as `run_blocks`.
+        KeyboardInterrupt: as `finished_blocks`.
     """
     data = jax.tree.map(np.asarray, data)
     lanes = lanes or lanes_of(device_mesh())
-    _, _, epochs, halving = sweep.identity
+    epochs, halving = sweep.identity.epochs, sweep.identity.halving
     entries = store.pending(connection, sweep.number, () if halving else ("done", "diverged"), trials)
     numbers = {entry.number: trial for trial, entry in entries.items()}
-    stored = {number: thaw(blob) for number, (_, blob) in store.kept(connection, sweep.number).items()}
-    states = States({numbers[number]: state for number, state in stored.items() if number in numbers and state})
-    run = _Run(connection, sweep, data, engine, entries, states)
+    stored = store.checkpoints(connection, sweep.number)
+    read = {numbers[number]: checkpoint_from_bytes(data) for number, (_, data) in stored.items() if number in numbers}
+    checkpoints = Checkpoints({trial: checkpoint for trial, checkpoint in read.items() if checkpoint})
+    run = _Run(connection, sweep, data, engine, entries, checkpoints)
     alive, before = list(entries), 0
     try:
         for step in rungs(epochs, halving):
@@ -84,7 +93,7 @@ def run_sweep(
                 alive = run.choose(alive, by, before, step)
             before = step
     except KeyboardInterrupt:
-        store.keep(connection, run.states_of(alive))
+        store.write_checkpoints(connection, run.checkpoint_rows(alive))
         raise
     return run.seconds
 
@@ -98,7 +107,7 @@ class _Run:
     data: Data
     engine: str
     entries: dict[Trial, store.Entry]
-    states: States
+    checkpoints: Checkpoints
     seconds: float = 0.0
 
     def there(self, step: int) -> set[int]:
@@ -117,51 +126,48 @@ class _Run:
         options: tuple[int, int, Progress],
     ) -> None:
         """Train trials up to ``step``, from their checkpoints; ``options``: in_flight, attempts, progress."""
-        begun = {trial: state for trial, state in self.states.items() if state.epochs < step}
+        begun = {trial: checkpoint for trial, checkpoint in self.checkpoints.items() if checkpoint.epochs < step}
         blocks = list(pack(trials, self.data, lanes, self.engine, begun))
         with contextlib.ExitStack() as stack:
             if seen(executor):
                 kinds = {(block.config, block.shared): block for block in blocks}.values()
-                pool = compile_ahead(functools.partial(prepare, block, self.data) for block in kinds)
+                pool = compile_ahead(functools.partial(compile_block, block, self.data) for block in kinds)
                 stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-            written = functools.partial(self._written, step)
-            run_blocks(
-                iter(blocks),
-                step,
-                self.data,
-                executor,
-                written,
-                self._failed,
-                *options,
-                keep=step < self.sweep.identity.epochs,
-            )
+            continues = step < self.sweep.identity.epochs
+            finished = finished_blocks(blocks, step, self.data, executor, *options, continues=continues)
+            each_finished(finished, functools.partial(self._write, step))
 
-    def _written(self, step: int, block: Block, trained: Trained, seconds: float, environment: dict[str, Any]) -> None:
-        self.seconds += trained.seconds
-        states = dict(zip(block.trials, trained.states, strict=False))
+    def _write(self, step: int, finished: Finished) -> None:
+        """Write the outcomes of a block, or that it failed; after Ctrl-C remember its checkpoints."""
+        block, trained = finished.block, finished.trained
+        entries = [self.entries[trial] for trial in block.trials]
+        if trained is None:
+            store.fail(self.connection, entries, finished.error)
+            return
+        checkpoints = dict(zip(block.trials, trained.checkpoints, strict=False))
         if trained.epochs < step:  # Ctrl-C
-            self.states.update(states)
+            self.checkpoints.update(checkpoints)
+            self.seconds += trained.seconds
             return
         done = "done" if step == self.sweep.identity.epochs else "pruned"
-        pairs = [(self.entries[trial], outcome) for trial, outcome in zip(block.trials, trained.outcomes, strict=True)]
-        where = {**environment, "engine": self.engine}
-        store.record(self.connection, pairs, seconds / len(pairs), done, where, block.start > 0)
-        self.states.replace(block.trials, states)
-
-    def _failed(self, block: Block, reason: str) -> None:
-        store.fail(self.connection, [self.entries[trial] for trial in block.trials], reason)
+        pairs = list(zip(entries, trained.outcomes, strict=True))
+        where = {**finished.environment, "engine": self.engine}
+        store.record(self.connection, pairs, finished.seconds / len(pairs), done, where, block.start > 0)
+        self.checkpoints.replace(block.trials, checkpoints)
+        self.seconds += trained.seconds
 
     def choose(self, alive: Sequence[Trial], by: str, before: int, step: int) -> list[Trial]:
         """The trials that continue after a rung, ``before`` the epoch of the rung before; the others are pruned."""
         scores = reading.scores_at(self.connection, self.sweep.number, step)
         known = {trial: scores[number] for trial in alive if (number := self.entries[trial].number) in scores}
-        kept = survivors(alive, known, self.sweep.identity.halving, by)
-        left = set(alive) - set(kept)
-        store.prune(self.connection, self.sweep.number, [self.entries[trial].number for trial in left], step, before)
-        self.states = States({trial: self.states[trial] for trial in kept if trial in self.states})
-        return kept
+        chosen = survivors(alive, known, self.sweep.identity.halving, by)
+        pruned = set(alive) - set(chosen)
+        store.prune(self.connection, self.sweep.number, [self.entries[trial].number for trial in pruned], step, before)
+        there = self.checkpoints
+        self.checkpoints = Checkpoints({trial: there[trial] for trial in chosen if trial in there})
+        return chosen
 
-    def states_of(self, trials: Iterable[Trial]) -> list[tuple[store.Entry, int, bytes]]:
-        """The checkpoints of trials, in the form of `store.keep`."""
-        there = [(self.entries[trial], self.states[trial]) for trial in trials if trial in self.states]
-        return [(entry, state.epochs, freeze(state)) for entry, state in there]
+    def checkpoint_rows(self, trials: Iterable[Trial]) -> list[tuple[store.Entry, int, bytes]]:
+        """The checkpoints of trials, in the form of `store.write_checkpoints`."""
+        there = [(self.entries[trial], self.checkpoints[trial]) for trial in trials if trial in self.checkpoints]
+        return [(entry, checkpoint.epochs, checkpoint_to_bytes(checkpoint)) for entry, checkpoint in there]

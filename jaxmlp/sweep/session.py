@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from jaxmlp import runtime
-from jaxmlp.engine import Data, data_hash
 from jaxmlp.lecture.data import Dataset
 from jaxmlp.sweep import store
+from jaxmlp.sweep.blocks.held_out import Data, data_hash
 from jaxmlp.sweep.findings import Results
 from jaxmlp.sweep.preparation import Say, SweepConfig, prepared
 from jaxmlp.sweep.runner import ATTEMPTS, IN_FLIGHT, run_sweep
 from jaxmlp.sweep.space import Space
 from jaxmlp.sweep.store import reading
 from jaxmlp.sweep.trial import Trial
-from jaxmlp.tables import Table
 
 __all__ = ["Pool", "Session", "announced", "opened_session"]
 
@@ -109,7 +108,7 @@ def opened_session(
         "validation": len(data.validation.labels),
         "engine": engine,
         "by": config.by,
-        "data": dataset.source if isinstance(dataset, Table) else None,
+        "data": getattr(dataset, "source", None),  # of a Table, whose package need not be opened for this
     }
     path = Path(database)
     with _pool_or_threads(pool) as used, store.opened(path, write=True) as connection:

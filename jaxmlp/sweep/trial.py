@@ -121,6 +121,11 @@ class Outcome(NamedTuple):
     train_accuracy: float
     test_accuracy: float
 
+    @property
+    def curves(self) -> NDArray[np.float64]:
+        """Loss, validation loss and validation accuracy, ``[3, epochs done]``."""
+        return np.stack((self.loss, self.validation_loss, self.validation_accuracy))
+
 
 _KEPT = threading.local()  # this thread's RandomStates: making one takes ten times as long as seeding it again
 

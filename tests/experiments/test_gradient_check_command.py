@@ -201,7 +201,7 @@ def test_drift_trains_both_gradients_epoch_by_epoch_on_the_same_orders(
 
     def train_epochs(state: Any, _: Any, orders: Any, rate: Any, config: Any, gradient: Any) -> tuple[Any, None]:
         trained.append((orders, float(rate.learning_rate), config.activation, config.batch_size))
-        more = 0.5 if gradient is hand_derived_gradient("tanh") else 0.25
+        more = 0.5 if gradient == hand_derived_gradient("tanh") else 0.25
         first, *others = state.params
         return state._replace(params=(first._replace(weights=first.weights + more), *others)), None
 

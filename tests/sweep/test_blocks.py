@@ -10,12 +10,14 @@ import pytest
 from jax.sharding import Mesh
 
 from jaxmlp import OPTIMIZERS, Hyperparameters, Layer, Params, TrainingConfig, load_digits, train
-from jaxmlp.engine import Data, hold_out, layout
+from jaxmlp.engine import layout
 from jaxmlp.lecture import initial_state
 from jaxmlp.sweep import (
     Block,
+    Data,
     Outcome,
     Trial,
+    hold_out,
     make_space,
     pack,
     train_block,
@@ -292,7 +294,7 @@ def two_seeds() -> list[Trial]:
 def test_what_was_compiled_ahead_is_not_compiled_again(singles: Data, caplog: pytest.LogCaptureFixture) -> None:
     (block,) = pack(two_seeds(), singles, LANES)
     with jax.log_compiles(), caplog.at_level("WARNING"):
-        pool = programs.compile_ahead([lambda: block_training.prepare(block, singles)] * 3)
+        pool = programs.compile_ahead([lambda: block_training.compile_block(block, singles)] * 3)
         pool.shutdown()  # waits for them; what their threads compile is not logged
         train_block(block, 1, singles)
     assert compilations(caplog) == 0

@@ -10,19 +10,21 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmlp.engine import Data, data_hash, hold_out
 from jaxmlp.sweep import (
+    Data,
     Outcome,
     Trial,
+    data_hash,
+    hold_out,
     make_space,
     pack,
     reading,
     run_sweep,
     store,
 )
-from jaxmlp.sweep.blocks import continuing
+from jaxmlp.sweep.blocks import checkpoints
 from jaxmlp.sweep.blocks.block_training import train_watched
-from jaxmlp.sweep.blocks.continuing import Kept, States, freeze, thaw
+from jaxmlp.sweep.blocks.checkpoints import Checkpoint, Checkpoints, checkpoint_from_bytes, checkpoint_to_bytes
 from jaxmlp.sweep.blocks.streaming import Watched
 from tests.helpers import random_dataset
 
@@ -42,8 +44,8 @@ def trained(data: Data, trials: list[Trial], **how: Any) -> dict[Trial, Any]:
     found: dict[Trial, Any] = {}
     with jax.numpy_dtype_promotion("standard"):  # as every sweep has it: optax's Adam needs it
         for block in pack(trials, data, LANES, **how):
-            made = train_watched(block, epochs, data, watch, keep=epochs < EPOCHS)
-            found |= zip(block.trials, made.states or made.outcomes, strict=True)
+            made = train_watched(block, epochs, data, watch, continues=epochs < EPOCHS)
+            found |= zip(block.trials, made.checkpoints or made.outcomes, strict=True)
     return found
 
 
@@ -55,30 +57,30 @@ def whole(data: Data) -> dict[Trial, Outcome]:
 def test_what_was_kept_is_trained_on_to_the_same_bits_beside_other_neighbours(
     data: Data, whole: dict[Trial, Outcome]
 ) -> None:
-    kept: dict[Trial, Kept] = trained(data, SPACE.trials(), watch=lambda done: done < 2)
+    kept: dict[Trial, Checkpoint] = trained(data, SPACE.trials(), watch=lambda done: done < 2)
     assert {state.epochs for state in kept.values()} == {3}  # the epoch in training is trained to its end
     assert {state.alive for state in kept.values()} == {True, False}
-    thawed = {trial: thaw(freeze(state)) for trial, state in kept.items()}
+    read = {trial: checkpoint_from_bytes(checkpoint_to_bytes(state)) for trial, state in kept.items()}
     some = SPACE.trials()[1::2]  # other neighbours, and every third begins anew
-    begun: Any = {trial: thawed[trial] for number, trial in enumerate(some) if number % 3}
-    found = trained(data, some, kept=begun)
+    begun: Any = {trial: read[trial] for number, trial in enumerate(some) if number % 3}
+    found = trained(data, some, checkpoints=begun)
     for trial, outcome in found.items():
         np.testing.assert_equal(outcome, whole[trial])
 
 
 def test_what_was_trained_to_a_rung_goes_on_to_the_same_bits(data: Data, whole: dict[Trial, Outcome]) -> None:
-    kept: dict[Trial, Kept] = trained(data, SPACE.trials(), epochs=2)
+    kept: dict[Trial, Checkpoint] = trained(data, SPACE.trials(), epochs=2)
     assert {state.epochs for state in kept.values()} == {2}
-    for trial, outcome in trained(data, SPACE.trials()[::3], kept=kept).items():
+    for trial, outcome in trained(data, SPACE.trials()[::3], checkpoints=kept).items():
         np.testing.assert_equal(outcome, whole[trial])
 
 
 def test_states_are_kept_as_far_as_memory_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     one, two, three = SPACE.trials()[:3]
-    state = Kept(1, np.zeros((3, 1)), (np.zeros(4), np.zeros((2, 2), np.float32)))
+    state = Checkpoint(1, np.zeros((3, 1)), (np.zeros(4), np.zeros((2, 2), np.float32)))
     assert state.size == 24 + 32 + 16
-    monkeypatch.setattr(continuing, "MEMORY", 2 * state.size)
-    states = States({one: state})
+    monkeypatch.setattr(checkpoints, "MEMORY", 2 * state.size)
+    states = Checkpoints({one: state})
     states.replace([two, three], {two: state, three: state})
     assert list(states) == [one, two]
     later = state._replace(epochs=2)
@@ -91,9 +93,9 @@ def test_states_are_kept_as_far_as_memory_goes(monkeypatch: pytest.MonkeyPatch) 
 def test_a_network_that_had_diverged_is_not_trained_on(data: Data, whole: dict[Trial, Outcome]) -> None:
     calm, *_, other = (trial for trial in SPACE.trials() if whole[trial].status == "done")
     assert calm.seed != other.seed  # or they would share an order, which is another program
-    states: dict[Trial, Kept] = trained(data, [calm, other], watch=lambda done: done < 2)
+    states: dict[Trial, Checkpoint] = trained(data, [calm, other], watch=lambda done: done < 2)
     stopped = states[calm]._replace(curves=states[calm].curves[:, :2])  # its third epoch had no finite loss
-    outcome = trained(data, [calm, other], kept={calm: stopped, other: states[other]})[calm]
+    outcome = trained(data, [calm, other], checkpoints={calm: stopped, other: states[other]})[calm]
     assert (outcome.status, outcome.loss.tolist()) == ("diverged", whole[calm].loss[:2].tolist())
 
 
@@ -102,14 +104,14 @@ def test_a_block_that_is_not_ended_is_the_same_and_tells_each_epoch(data: Data, 
     (block, *_) = pack(SPACE.trials(), data, LANES)
     with jax.numpy_dtype_promotion("standard"):
         found = train_watched(block, EPOCHS, data, lambda done: told.append(done) or True)
-    assert (found.epochs, found.states) == (EPOCHS, [])
+    assert (found.epochs, found.checkpoints) == (EPOCHS, [])
     np.testing.assert_equal(found.outcomes, [whole[trial] for trial in block.trials])
     assert told == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 40, freeze(Kept(1, np.zeros((3, 1)), ()))[:-8]])
+@pytest.mark.parametrize("content", [b"", b"x" * 40, checkpoint_to_bytes(Checkpoint(1, np.zeros((3, 1)), ()))[:-8]])
 def test_what_cannot_be_read_is_nothing_kept(content: bytes) -> None:
-    assert thaw(content) is None
+    assert checkpoint_from_bytes(content) is None
 
 
 def metrics(path: Path) -> list[dict[str, Any]]:
@@ -154,11 +156,13 @@ def test_after_ctrl_c_the_next_run_goes_on_and_ends_with_the_same_rows(
 def test_a_halving_takes_no_state_that_is_beyond_its_rung(data: Data, tmp_path: Path) -> None:
     run(tmp_path / "whole", data, halving=2)
     trials = SPACE.trials()
-    kept: dict[Trial, Kept] = trained(data, trials, epochs=3)  # of a full sweep that Ctrl-C ended
+    kept: dict[Trial, Checkpoint] = trained(data, trials, epochs=3)  # of a full sweep that Ctrl-C ended
     with store.opened(tmp_path / "s", write=True) as connection:
         sweep, _ = store.begin(connection, store.Identity("s", data_hash(data), EPOCHS, 0), trials, {})
         entries = store.pending(connection, sweep.number)
-        store.keep(connection, [(entries[trial], 3, freeze(state)) for trial, state in kept.items()])
+        store.write_checkpoints(
+            connection, [(entries[trial], 3, checkpoint_to_bytes(state)) for trial, state in kept.items()]
+        )
     run(tmp_path / "s", data, halving=2)
     with store.opened(tmp_path / "s") as connection:
         rows = [{**row, "seconds": 0, "sweep": 1} for row in reading.rows_of(connection, 2)]

@@ -228,13 +228,13 @@ def test_where_a_trial_stands_is_kept_until_it_is_recorded_or_fails(path: Path) 
     with store.opened(path, write=True) as connection:
         sweep, _ = store.begin(connection, IDENTITY._replace(epochs=5), THREE, {})
         entries = list(store.pending(connection, sweep.number).values())
-        store.keep(connection, [(entry, 1, b"old") for entry in entries])
-        store.keep(connection, [(entry, 3, bytes([number])) for number, entry in enumerate(entries)])
+        store.write_checkpoints(connection, [(entry, 1, b"old") for entry in entries])
+        store.write_checkpoints(connection, [(entry, 3, bytes([number])) for number, entry in enumerate(entries)])
         numbers = [entry.number for entry in entries]
-        assert store.kept(connection, sweep.number) == {n: (3, bytes([k])) for k, n in enumerate(numbers)}
-        assert store.kept(connection, 1) == {}
+        assert store.checkpoints(connection, sweep.number) == {n: (3, bytes([k])) for k, n in enumerate(numbers)}
+        assert store.checkpoints(connection, 1) == {}
         connection.execute("UPDATE checkpoints SET state = x'ff' WHERE trial = ?", (numbers[0],))
-        assert list(store.kept(connection, sweep.number)) == numbers[1:]  # damaged: it begins anew
+        assert list(store.checkpoints(connection, sweep.number)) == numbers[1:]  # damaged: it begins anew
         store.record(connection, [(entries[1], outcome())], 0.1)
         store.fail(connection, [entries[2]], "why")
         assert connection.execute("SELECT trial FROM checkpoints").fetchall() == [(numbers[0],)]

@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 
 from experiments import sweep
-from jaxmlp.engine import Data, data_hash, hold_out, layout, program
+from jaxmlp.engine import layout, program
 from jaxmlp.runtime import install_command
 from jaxmlp.sweep import (
+    Data,
     Trial,
+    data_hash,
+    hold_out,
     make_space,
     pack,
     reading,

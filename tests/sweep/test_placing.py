@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from jaxmlp import load_digits
-from jaxmlp.engine import Data, SweepJob, data_hash, hold_out, layout
-from jaxmlp.engine.measures import Measures, columns
-from jaxmlp.sweep import Block, Trial, pack
-from jaxmlp.sweep.blocks import block_training, packing
+from jaxmlp.engine import layout
+from jaxmlp.sweep import Block, Data, Trial, data_hash, hold_out, pack
+from jaxmlp.sweep.blocks import SweepJob, block_training, packing
+from jaxmlp.sweep.blocks.measures import Measures, columns
 from jaxmlp.sweep.trial import initial_weights
 from tests.helpers import assert_agree, random_dataset, rejects
 

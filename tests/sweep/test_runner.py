@@ -21,10 +21,13 @@ import numpy as np
 import pytest
 
 from jaxmlp import InputError, runtime
-from jaxmlp.engine import Data, data_hash, hold_out, layout
+from jaxmlp.engine import layout
 from jaxmlp.sweep import (
     Block,
+    Data,
     Trial,
+    data_hash,
+    hold_out,
     make_space,
     pack,
     reading,

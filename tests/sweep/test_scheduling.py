@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmlp.engine import Data, hold_out, layout
-from jaxmlp.sweep import Block, Outcome, Trial, pack, reading, run_sweep, store
+from jaxmlp.engine import layout
+from jaxmlp.sweep import Data, Outcome, Trial, hold_out, pack, reading, run_sweep, store
 from jaxmlp.sweep.blocks.block_training import Trained
-from jaxmlp.sweep.blocks.streaming import run_blocks
+from jaxmlp.sweep.blocks.streaming import Finished, each_finished, finished_blocks
 from jaxmlp.sweep.halving import planned, rungs, survivors
 from tests.helpers import random_dataset, rejects
 
@@ -222,10 +222,27 @@ def test_so_many_blocks_are_in_flight_and_what_waits_is_cancelled_in_the_end(dat
     blocks = (block for trial in EIGHT for block in pack([trial], data, 1))
     held = Held()
 
-    def written(block: Block, trained: Trained, seconds: float, _: dict[str, Any]) -> None:
-        assert (block.trials, trained.outcomes, seconds) == ((EIGHT[0],), [], 0.0)
+    def work(finished: Finished) -> None:
+        assert finished.trained is not None
+        assert (finished.block.trials, finished.trained.outcomes, finished.seconds) == ((EIGHT[0],), [], 0.0)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_blocks(blocks, 1, data, held, written, lambda *_: None, in_flight=3)
+        each_finished(finished_blocks(blocks, 1, data, held, in_flight=3), work)
     assert [future.cancelled() for future in held.futures] == [False, True, True]
+
+
+def test_ctrl_c_while_a_block_is_written_writes_it_again_and_then_the_others(data: Data) -> None:
+    blocks = [block for trial in EIGHT[:3] for block in pack([trial], data, 1)]
+    written: list[tuple[Trial, ...]] = []
+
+    def work(finished: Finished) -> None:
+        assert not finished.error
+        written.append(finished.block.trials)
+        if len(written) == 1:
+            raise KeyboardInterrupt
+
+    with concurrent.futures.ThreadPoolExecutor(3) as threads, pytest.raises(KeyboardInterrupt):
+        each_finished(finished_blocks(blocks, 1, data, threads, in_flight=3), work)
+    assert written[0] in written[1:]
+    assert len(written[1:]) == len(set(written[1:]))

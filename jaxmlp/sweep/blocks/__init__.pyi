@@ -1,1 +1,16 @@
+from .block_training import train_block as train_block
 from .block_training import train_trial as train_trial
+from .block_training import train_watched as train_watched
+from .held_out import Data as Data
+from .held_out import data_hash as data_hash
+from .held_out import hold_out as hold_out
+from .job import Lanes as Lanes
+from .job import SweepJob as SweepJob
+from .job import number_of as number_of
+from .measures import Evaluation as Evaluation
+from .measures import Measures as Measures
+from .packing import ENGINES as ENGINES
+from .packing import Block as Block
+from .packing import bytes_per_group as bytes_per_group
+from .packing import pack as pack
+from .packing import refusal as refusal

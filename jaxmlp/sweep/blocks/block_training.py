@@ -15,16 +15,19 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from jaxmlp import engine
-from jaxmlp.engine import Data, layout
+from jaxmlp.engine import layout
 from jaxmlp.lecture.network import Params
 from jaxmlp.lecture.optimizers import Hyperparameters
 from jaxmlp.lecture.training import TrainingState, initial_state
-from jaxmlp.sweep.blocks.continuing import Kept, kept_of, put_back
+from jaxmlp.sweep.blocks.checkpoints import Checkpoint, checkpoint_of, restore
+from jaxmlp.sweep.blocks.held_out import Data
+from jaxmlp.sweep.blocks.job import Lanes, number_of
+from jaxmlp.sweep.blocks.measures import Measures
 from jaxmlp.sweep.blocks.packing import Block, config_of, lanes_for, sizes_of_block, with_engine
 from jaxmlp.sweep.blocks.programs import programs_for
 from jaxmlp.sweep.trial import Outcome, Trial, initial_weights, order_streams
 
-__all__ = ["Trained", "Watch", "prepare", "train_block", "train_trial", "train_watched"]
+__all__ = ["Trained", "Watch", "compile_block", "train_block", "train_trial", "train_watched"]
 
 _HANDING = threading.Lock()
 """Held while a block is handed to this process's devices: two threads, of which one places the next block while the
@@ -40,7 +43,7 @@ class _Busy:
         self._end, self._lock = 0.0, threading.Lock()
 
     def since(self, start: float) -> float:
-        """Of the block that was handed over at ``start`` and is done now; what it waited for others is theirs."""
+        """Seconds of the block that was handed over at ``start`` and is done now, without its wait for other blocks."""
         with self._lock:
             now = time.perf_counter()
             seconds, self._end = now - max(start, min(self._end, now)), now
@@ -54,7 +57,7 @@ Watch = Callable[[int], bool]
 the epoch that is being trained."""
 
 
-def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lanes, engine.LaneHyperparameters]:
+def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[Lanes, engine.LaneHyperparameters]:
     """The block's trials as NumPy arrays ``[G, B, ...]``, each group in its slot; the rest is inert."""
     shape, dtype, sizes = laid_out.shape, data.dataset.x_train.dtype, sizes_of_block(block.config, data)
     params, masks = layout.empty_block(shape, sizes, dtype)
@@ -82,10 +85,10 @@ def place(block: Block, data: Data, laid_out: layout.Layout) -> tuple[engine.Lan
     leaves = jax.eval_shape(jax.vmap(jax.vmap(start)), params, hyperparameters).optimizer_state
     optimizer_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), leaves)
     state = TrainingState(params, optimizer_state)
-    for at, kept in zip(_places(block, laid_out.slots), block.kept, strict=False):
-        put_back(state, at, kept)
-        alive[at] = kept.alive
-    return engine.Lanes(state, alive), engine.LaneHyperparameters(hyperparameters, masks)
+    for at, checkpoint in zip(_places(block, laid_out.slots), block.checkpoints, strict=False):
+        restore(state, at, checkpoint)
+        alive[at] = checkpoint.alive
+    return Lanes(state, alive), engine.LaneHyperparameters(hyperparameters, masks)
 
 
 def _places(block: Block, slots: Sequence[int]) -> list[tuple[int, int]]:
@@ -104,17 +107,17 @@ class Trained(NamedTuple):
     Attributes:
         epochs: how many are done; fewer than requested if a `Watch` ended the training.
         outcomes: of each of its trials, in their sequence, so far.
-        states: the checkpoint of each trial; empty unless a `Watch` ended the training or they were requested.
+        checkpoints: one for each trial; none unless a `Watch` ended the training or they were requested.
         seconds: in which the devices trained it, compiling and placing apart.
     """
 
     epochs: int
     outcomes: list[Outcome]
-    states: list[Kept]
+    checkpoints: list[Checkpoint]
     seconds: float = 0.0
 
 
-def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None, keep: bool = False) -> Trained:
+def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None, continues: bool = False) -> Trained:
     """Train a block's trials, from their initial weights or their checkpoints, on all devices.
 
     Args:
@@ -122,18 +125,18 @@ def train_watched(block: Block, epochs: int, data: Data, watch: Watch | None, ke
         epochs: more than ``block.start``.
         data: arrays of NumPy or JAX.
         watch: see `Watch`.
-        keep: whether training may continue later, beyond ``epochs``.
+        continues: whether training may continue later, beyond ``epochs``; then the block gives checkpoints.
     """
     lanes, measures, slots, seconds = _train(block, epochs, data, watch)
     places = _places(block, slots)
-    earlier = [kept.curves for kept in block.kept] or [np.empty((3, 0))] * len(places)
+    earlier = [checkpoint.curves for checkpoint in block.checkpoints] or [np.empty((3, 0))] * len(places)
     outcomes = [_outcome(measures, *each) for each in zip(places, earlier, strict=True)]
     done = block.start + measures.alive.shape[-1]
-    if done == epochs and not keep:
+    if done == epochs and not continues:
         return Trained(done, outcomes, [], seconds)
     state = jax.tree.map(layout.fetched, lanes.state)
-    kept = [kept_of(state, at, done, np.stack(outcome[1:4])) for at, outcome in zip(places, outcomes, strict=True)]
-    return Trained(done, outcomes, kept, seconds)
+    checkpoints = [checkpoint_of(state, at, done, each.curves) for at, each in zip(places, outcomes, strict=True)]
+    return Trained(done, outcomes, checkpoints, seconds)
 
 
 def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> tuple[Params, Outcome]:
@@ -147,19 +150,17 @@ def train_trial(trial: Trial, epochs: int, data: Data, engine: str = "scan") -> 
     return layout.unpad_params(lanes.state.params, at, sizes), _outcome(measures, at, np.empty((3, 0)))
 
 
-def _train(
-    block: Block, epochs: int, data: Data, watch: Watch | None
-) -> tuple[engine.Lanes, engine.Measures, list[int], float]:
+def _train(block: Block, epochs: int, data: Data, watch: Watch | None) -> tuple[Lanes, Measures, list[int], float]:
     """The lanes after the last epoch, the measures ``[G, B, epochs]``, each group's slot, and the devices' seconds."""
     mesh = layout.device_mesh()
     split, whole = layout.shardings(mesh)
     laid_out = laid_out_of(block, mesh)
     placed, shape = place(block, data, laid_out), (*laid_out.shape, len(data.dataset.x_train))
     train, evaluate = programs_for(block.config, placed, _shape(block, shape), data, block.mixed)
-    measures: list[engine.Measures] = []
+    measures: list[Measures] = []
     with _HANDING:
         start = time.perf_counter()
-        number = np.int32(engine.number_of(str(block.config.activation)))
+        number = np.int32(number_of(str(block.config.activation)))
         (state, given), counts, (on_devices, number) = jax.device_put(
             (placed, laid_out.counts, (data, number)), (split, split, whole)
         )
@@ -183,9 +184,9 @@ def laid_out_of(block: Block, mesh: Mesh) -> layout.Layout:
     return layout.lay_out(len(block.groups), block.capacity, block.lanes, mesh)
 
 
-def prepare(block: Block, data: Data) -> None:
+def compile_block(block: Block, data: Data) -> None:
     """Compile what trains blocks of this kind."""
-    blank = block._replace(groups=(), kept=())
+    blank = block._replace(groups=(), checkpoints=())
     laid_out = laid_out_of(blank, layout.device_mesh())
     shape = (*laid_out.shape, len(data.dataset.x_train))
     programs_for(block.config, place(blank, data, laid_out), _shape(block, shape), data, block.mixed)
@@ -214,7 +215,7 @@ def _orders(
         yield orders
 
 
-def _outcome(measures: engine.Measures, at: tuple[int, int], earlier: NDArray[np.float64]) -> Outcome:
+def _outcome(measures: Measures, at: tuple[int, int], earlier: NDArray[np.float64]) -> Outcome:
     """The outcome of the lane ``at`` group and number from measures ``[G, B, epochs]`` and the epochs before them."""
     *curves, train_accuracy, test_accuracy, alive = (np.asarray(column[at]) for column in measures)
     done = int(np.count_nonzero(alive))

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 from jaxmlp.checks import InputError, check_one_of
 from jaxmlp.choices import ENGINES
-from jaxmlp.engine import Data, SweepJob, fused_refusal, ladder_width, layout, load_kernel
-from jaxmlp.sweep.blocks.continuing import Kept
+from jaxmlp.engine import fused_refusal, ladder_width, layout, load_kernel
+from jaxmlp.sweep.blocks.checkpoints import Checkpoint
+from jaxmlp.sweep.blocks.held_out import Data
+from jaxmlp.sweep.blocks.job import SweepJob
 from jaxmlp.sweep.trial import Trial
 
 __all__ = [
@@ -38,8 +40,8 @@ class Block(NamedTuple):
     """Trials that are trained together, in groups of up to B.
 
     ``shared``: each group has one seed, so one order, which is gathered once; only with one sample per update, since
-    products of batches would round differently. ``kept``: the checkpoint of each trial, in the sequence of ``trials``,
-    all after the same number of epochs; none if they begin. ``lanes``: B. ``capacity``: how many groups it has room
+    products of batches would round differently. ``checkpoints``: one for each trial, in the sequence of ``trials``, all
+    after the same number of epochs; none if they begin. ``lanes``: B. ``capacity``: how many groups it has room
     for, the same in all blocks of a program. ``mixed``: whether others differ in the activation alone, so that one
     program for all activations is worth it.
     """
@@ -47,7 +49,7 @@ class Block(NamedTuple):
     config: SweepJob
     groups: tuple[tuple[Trial, ...], ...]
     shared: bool
-    kept: tuple[Kept, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
     lanes: int = layout.LANES["cpu"]
     capacity: int = 1
     mixed: bool = False
@@ -55,7 +57,7 @@ class Block(NamedTuple):
     @property
     def start(self) -> int:
         """How many epochs its trials have done."""
-        return self.kept[0].epochs if self.kept else 0
+        return self.checkpoints[0].epochs if self.checkpoints else 0
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -142,7 +144,11 @@ def with_engine(config: SweepJob, data: Data, engine: str) -> SweepJob:
 
 
 def pack(
-    trials: Sequence[Trial], data: Data, lanes: int, engine: str = "scan", kept: Mapping[Trial, Kept] | None = None
+    trials: Sequence[Trial],
+    data: Data,
+    lanes: int,
+    engine: str = "scan",
+    checkpoints: Mapping[Trial, Checkpoint] | None = None,
 ) -> Iterator[Block]:
     """Sort trials into blocks: same configuration of the program, as many epochs done, then same seed.
 
@@ -151,15 +157,15 @@ def pack(
         data: that they will be trained on.
         lanes: the device's B, see `lanes_for`.
         engine: "fused" for those trials that `refusal` does not refuse.
-        kept: trials that have begun.
+        checkpoints: of the trials that have begun.
 
     Raises:
         InputError: an unknown engine, networks too large for a block, a batch larger than the training set.
     """
-    n, kept = len(data.dataset.x_train), kept or {}
+    n, checkpoints = len(data.dataset.x_train), checkpoints or {}
     by_config: dict[tuple[SweepJob, int], dict[int, list[Trial]]] = {}
     for trial in trials:
-        begun = kept[trial].epochs if trial in kept else 0
+        begun = checkpoints[trial].epochs if trial in checkpoints else 0
         by_config.setdefault((config_of(trial), begun), {}).setdefault(trial.seed, []).append(trial)
     alike = collections.Counter(dataclasses.replace(config, activation=None) for config, _ in by_config)
     for config, _ in by_config:
@@ -176,7 +182,7 @@ def pack(
         groups = [tuple(group) for part in parts for group in _chunks(part, size)]
         room, mixed = capacity(config, data, size, len(groups)), alike[dataclasses.replace(config, activation=None)] > 1
         for chunk in _chunks(groups, room):
-            states = tuple(kept[trial] for group in chunk for trial in group) if begun else ()
+            states = tuple(checkpoints[trial] for group in chunk for trial in group) if begun else ()
             yield Block(with_engine(config, data, engine), tuple(chunk), shared, states, size, room, mixed)
 
 

@@ -16,7 +16,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from jaxmlp import engine
-from jaxmlp.engine import Data, layout
+from jaxmlp.engine import layout
+from jaxmlp.sweep.blocks.held_out import Data
+from jaxmlp.sweep.blocks.job import SweepJob
+from jaxmlp.sweep.blocks.measures import Evaluation
 
 __all__ = ["Call", "Programs", "compile_ahead", "programs_for"]
 
@@ -35,7 +38,7 @@ class Programs(NamedTuple):
 
 
 def programs_for(
-    config: engine.SweepJob, placed: tuple[Any, Any], orders: tuple[int, ...], data: Data, mixed: bool
+    config: SweepJob, placed: tuple[Any, Any], orders: tuple[int, ...], data: Data, mixed: bool
 ) -> Programs:
     """The programs of blocks of this kind, compiled if they are not yet; waits where another thread compiles them.
 
@@ -59,7 +62,7 @@ def programs_for(
     train = compiled(config, mesh, lanes, given, rows, counts, (data.dataset, number))
     losses = _placed(jax.ShapeDtypeStruct(lanes.alive.shape, data.dataset.x_train.dtype), split)
     trained = lanes.state.params, given.masks, losses, lanes.alive
-    evaluation = engine.Evaluation(config.activation)
+    evaluation = Evaluation(config.activation)
     return Programs(train, compiled(evaluation, mesh, (), trained, None, counts, (data, last, number)))
 
 

@@ -5,18 +5,18 @@ import functools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, NamedTuple
 
 import jax
 
 from jaxmlp import runtime
 from jaxmlp.checks import InputError
-from jaxmlp.engine import Data
 from jaxmlp.sweep.blocks.block_training import Trained, Watch, train_watched
+from jaxmlp.sweep.blocks.held_out import Data
 from jaxmlp.sweep.blocks.packing import Block
 
-__all__ = ["ATTEMPTS", "IN_FLIGHT", "Progress", "run_blocks", "seen", "train_task"]
+__all__ = ["ATTEMPTS", "IN_FLIGHT", "Finished", "Progress", "each_finished", "finished_blocks", "seen", "train_task"]
 
 ATTEMPTS = 3
 IN_FLIGHT = 2  # blocks, and threads of a local executor: one is trained while the next one is placed
@@ -30,7 +30,7 @@ rest when outcomes have been written; a block that fails takes its share back.""
 
 
 def train_task(
-    block: Block, epochs: int, data: Data, keep: bool = False, watch: Watch | None = None
+    block: Block, epochs: int, data: Data, continues: bool = False, watch: Watch | None = None
 ) -> tuple[Trained, float, dict[str, Any]]:
     """A task, wherever it runs: what became of a block, the seconds it took, and the environment.
 
@@ -38,12 +38,12 @@ def train_task(
         block: the trials.
         epochs: for each.
         data: NumPy arrays.
-        keep: as in `train_watched`.
+        continues: as in `train_watched`.
         watch: as in `train_watched`.
     """
     runtime.configure_sweep(str(data.dataset.x_train.dtype))
     start = time.perf_counter()
-    trained = train_watched(block, epochs, data, watch, keep)
+    trained = train_watched(block, epochs, data, watch, continues)
     return trained, time.perf_counter() - start, _environment()
 
 
@@ -70,80 +70,124 @@ class Watched:
         return news
 
 
-def run_blocks(
-    blocks: Iterator[Block],
+class Finished(NamedTuple):
+    """A block whose training has ended.
+
+    Attributes:
+        block: the block.
+        trained: its outcomes; None if it failed.
+        seconds: that the task took where it ran.
+        environment: of the process that trained it.
+        error: the last error in one line; "" unless it failed.
+    """
+
+    block: Block
+    trained: Trained | None = None
+    seconds: float = 0.0
+    environment: dict[str, Any] = {}  # noqa: RUF012 - read, never changed
+    error: str = ""
+
+
+def finished_blocks(
+    blocks: Iterable[Block],
     epochs: int,
     data: Data,
     executor: concurrent.futures.Executor,
-    written: Callable[[Block, Trained, float, dict[str, Any]], None],
-    failed: Callable[[Block, str], None],
     in_flight: int = IN_FLIGHT,
     attempts: int = ATTEMPTS,
     progress: Progress = lambda _: None,
-    keep: bool = False,
-) -> None:
-    """Stream blocks through the executor, at most ``in_flight`` at a time; a block that fails goes again.
+    continues: bool = False,
+) -> Generator[Finished]:
+    """Train blocks in the executor, at most ``in_flight`` at a time, and yield each when it has ended.
 
-    Ctrl-C ends the blocks that threads of this process train after the epoch that runs, so that ``written`` gets where
-    their trials stand; a second Ctrl-C leaves at once.
+    A block that fails is tried again, ``attempts`` times in all. Ctrl-C ends the blocks that threads of this process
+    train, after their current epoch. They are yielded too, with the checkpoints of their trials; then
+    KeyboardInterrupt is raised. A second Ctrl-C ends everything at once. `each_finished` does the same for Ctrl-C that
+    comes while the caller works with a block.
+
+    Args:
+        blocks: from `pack`.
+        epochs: as in `train_watched`.
+        data: NumPy arrays.
+        executor: of `concurrent.futures`.
+        in_flight: how many blocks the executor has at a time.
+        attempts: how often a block is tried.
+        progress: see `Progress`.
+        continues: as in `train_watched`.
 
     Raises:
-        InputError: the executor itself is broken.
-        KeyboardInterrupt: Ctrl-C, when what could be kept has been written.
+        InputError: the executor is broken, or a block raised it.
+        KeyboardInterrupt: Ctrl-C, after the last block was yielded.
     """
     again: deque[tuple[Block, int]] = deque()
     running: dict[concurrent.futures.Future[Any], tuple[Block, int, Watched]] = {}
     fresh, stop = ((block, 1) for block in blocks), threading.Event()
     watches = seen(executor)
 
-    def tell(news: float) -> None:
+    def report(news: float) -> None:
         if news:
             progress(news)
 
-    def collect(future: concurrent.futures.Future[Any]) -> None:
+    def collect(future: concurrent.futures.Future[Any]) -> Generator[Finished]:
         block, attempt, watched = running[future]
         error = future.exception()
-        if error is None:
-            written(block, *future.result())
-            tell(watched.news(len(block.trials)))
-        elif isinstance(error, InputError):
+        if isinstance(error, InputError):
             raise error
-        elif attempt < attempts:
+        if error is not None and attempt < attempts:
             again.append((block, attempt + 1))
-            tell(watched.news(0))
+            report(watched.news(0))
         else:
-            failed(block, f"{type(error).__name__}: {error}".splitlines()[0])
-            tell(watched.news(len(block.trials)))
-        del running[future]  # not before: Ctrl-C may come while it is written
+            words = "" if error is None else f"{type(error).__name__}: {error}".splitlines()[0]
+            yield Finished(block, error=words) if error is not None else Finished(block, *future.result())
+            report(watched.news(len(block.trials)))
+        del running[future]  # not before: after Ctrl-C in the caller the block is yielded again
 
     try:
         while True:
             while len(running) < in_flight and (task := again.popleft() if again else next(fresh, None)):
                 watched = Watched(task[0], epochs, stop)
                 extra = [watched] if watches else []
-                running[executor.submit(train_task, task[0], epochs, data, keep, *extra)] = (*task, watched)
+                running[executor.submit(train_task, task[0], epochs, data, continues, *extra)] = (*task, watched)
             if not running:
                 return
-            finished, _ = concurrent.futures.wait(
-                running, POLL if watches else None, concurrent.futures.FIRST_COMPLETED
-            )
-            for future in finished:
-                collect(future)
+            ended, _ = concurrent.futures.wait(running, POLL if watches else None, concurrent.futures.FIRST_COMPLETED)
+            for future in ended:
+                yield from collect(future)
             for *_, watched in running.values() if watches else ():
-                tell(watched.news())
+                report(watched.news())
     except concurrent.futures.BrokenExecutor as error:
         raise InputError(f"the executor is broken, expected one that runs: {error}") from None
     except KeyboardInterrupt:
         stop.set()
-        if watches:
-            for future in list(running):
-                if not future.cancel():
-                    concurrent.futures.wait([future])
-                    collect(future)
+        for future in list(running) if watches else ():
+            if not future.cancel():
+                concurrent.futures.wait([future])
+                yield from collect(future)
         raise
     finally:
         for future in running:
             future.cancel()
+
+
+def each_finished(finished: Generator[Finished], work: Callable[[Finished], None]) -> None:
+    """Do ``work`` with each finished block; with Ctrl-C during it, again with that block and with those still running.
+
+    ``work`` must do all or nothing, as a transaction of a database does.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, when the blocks that were running are done.
+    """
+    try:
+        for each in finished:
+            work(each)
+    except KeyboardInterrupt as interrupt:
+        # The generator waits at its yield: it learns of Ctrl-C here. If it was the one interrupted, it has ended.
+        work(finished.throw(interrupt))
+        for each in finished:
+            work(each)
+        raise
+    finally:
+        finished.close()
 
 
 def seen(executor: concurrent.futures.Executor) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxmlp import engine, figures, models, runtime, tables
+from jaxmlp import figures, models, runtime, tables
 from jaxmlp.checks import InputError
 from jaxmlp.sweep import blocks, store
 from jaxmlp.sweep.findings import choosing, summary
@@ -158,8 +158,8 @@ class Results:
         environment, epochs = self.sweep.environment, self.sweep.identity.epochs
         runtime.configure_sweep(environment["dtype"])
         dataset = self.dataset or dataset_of(self.sweep)
-        data = engine.hold_out(dataset, environment["validation"])
-        if engine.data_hash(data) != self.sweep.identity.dataset:
+        data = blocks.hold_out(dataset, environment["validation"])
+        if blocks.data_hash(data) != self.sweep.identity.dataset:
             raise InputError("the data differs from that of the sweep, expected the same rows, split in the same way")
         trial = trial_of_row(row)
         params, outcome = blocks.train_trial(trial, epochs, data, environment.get("engine", "scan"))

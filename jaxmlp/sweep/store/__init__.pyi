@@ -6,8 +6,8 @@ from .claim import claimed as claimed
 from .database import SCHEMA_VERSION as SCHEMA_VERSION
 from .database import opened as opened
 from .database import transaction as transaction
+from .reading import checkpoints as checkpoints
 from .reading import environments_of as environments_of
-from .reading import kept as kept
 from .values import METRICS as METRICS
 from .values import checksum as checksum
 from .values import sound as sound
@@ -17,7 +17,7 @@ from .writing import Sweep as Sweep
 from .writing import begin as begin
 from .writing import fail as fail
 from .writing import find_sweeps as find_sweeps
-from .writing import keep as keep
 from .writing import pending as pending
 from .writing import prune as prune
 from .writing import record as record
+from .writing import write_checkpoints as write_checkpoints

@@ -16,9 +16,17 @@ from jaxmlp.sweep.store.values import METRICS, checksum, curves_checksum, sound
 from jaxmlp.sweep.store.writing import Sweep, find_sweeps
 
 __all__ = [
-    "curves_of", "environments_of", "finals", "kept", "numbers", "rows_of", "scores_at", "status_counts", "stopped",
+    "checkpoints",
+    "curves_of",
+    "environments_of",
+    "finals",
+    "numbers",
+    "rows_of",
+    "scores_at",
+    "status_counts",
+    "stopped",
     "trials",
-]  # fmt: skip
+]
 
 
 # A trial that another sweep's halving left out, or that this one's will train on, is not done here.
@@ -145,7 +153,7 @@ def environments_of(connection: sqlite3.Connection, sweep: int) -> list[dict[str
     return [json.loads(row[0]) for row in rows]
 
 
-def kept(connection: sqlite3.Connection, sweep: int) -> dict[int, tuple[int, bytes]]:
+def checkpoints(connection: sqlite3.Connection, sweep: int) -> dict[int, tuple[int, bytes]]:
     """Checkpoints of the sweep's trials: epochs done and state, by the trial's number; a damaged one is left out."""
     rows = connection.execute(
         "SELECT trial, epoch, state, checkpoints.checksum FROM members JOIN checkpoints USING (trial) WHERE sweep = ?",

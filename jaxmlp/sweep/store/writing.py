@@ -17,8 +17,18 @@ from jaxmlp.sweep.store.values import METRICS, checksum, curves_checksum, metric
 from jaxmlp.sweep.trial import Outcome, Trial, id_of, trial_of
 
 __all__ = [
-    "Entry", "Identity", "Sweep", "add_members", "begin", "fail", "find_sweeps", "keep", "pending", "prune", "record",
-]  # fmt: skip
+    "Entry",
+    "Identity",
+    "Sweep",
+    "add_members",
+    "begin",
+    "fail",
+    "find_sweeps",
+    "pending",
+    "prune",
+    "record",
+    "write_checkpoints",
+]
 
 ROWS = 100
 """Rows that a statement inserts."""
@@ -202,9 +212,9 @@ def _environment(connection: sqlite3.Connection, environment: dict[str, Any] | N
     return connection.execute("SELECT environment FROM environments WHERE content = ?", (text,)).fetchone()[0]
 
 
-def keep(connection: sqlite3.Connection, states: Iterable[tuple[Entry, int, bytes]]) -> None:
+def write_checkpoints(connection: sqlite3.Connection, checkpoints: Iterable[tuple[Entry, int, bytes]]) -> None:
     """Write checkpoints of trials in one transaction; `record` and `fail` delete them."""
-    rows = [(entry.number, epochs, state, zlib.crc32(state)) for entry, epochs, state in states]
+    rows = [(entry.number, epochs, data, zlib.crc32(data)) for entry, epochs, data in checkpoints]
     with transaction(connection):
         connection.executemany("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", rows)
 

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxmlp.engine.held_out import Data
-from jaxmlp.engine.layout import masked
-from jaxmlp.engine.numbered import numbered
+from jaxmlp.engine import masked
 from jaxmlp.lecture.network import Activations, Params
+from jaxmlp.sweep.blocks.held_out import Data
+from jaxmlp.sweep.blocks.job import numbered
 
 __all__ = ["Columns", "Evaluation", "Measures", "columns", "measure", "scores"]
 

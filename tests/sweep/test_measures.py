@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from jaxmlp import forward
-from jaxmlp.engine.held_out import hold_out
-from jaxmlp.engine.measures import columns, measure, scores
 from jaxmlp.lecture import accuracy, cross_entropy
+from jaxmlp.sweep.blocks.held_out import hold_out
+from jaxmlp.sweep.blocks.measures import columns, measure, scores
 from tests.helpers import assert_agree, random_dataset, random_params
 
 # Few different numbers, so that ties are common.
