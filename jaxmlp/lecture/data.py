@@ -1,7 +1,9 @@
 """The data: samples and classes, standardised and one-hot encoded (lecture, step 1).
 
-(a)  x <- (x - mean(x)) / (std(x) + 1e-7)           for each column, over all rows; population standard deviation
-(b)  y_k = 1 if k is the label, else 0
+    (a)  x <- (x - mean(x)) / (std(x) + 1e-7)           for each column, over all rows
+    (b)  y_k = 1 if k is the label, else 0
+
+The standard deviation is that of the population: the mean of the squares is over all rows, not over one fewer.
 """
 
 from typing import Any, NamedTuple

@@ -1,6 +1,8 @@
 """The handwritten digits of the lecture, flattened, standardised and split as in the lecture (step 1).
 
-(c)  the first 300 rows of the file are the test set, the other 1,497 the training set
+    (c)  the first 300 rows of the file are the test set, the other 1,497 the training set
+
+Each column is standardised over all 1,797 rows, before the split.
 """
 
 from typing import Any

@@ -1,7 +1,9 @@
 """The network: parameters as a pytree, the table of activations, the forward pass and its loss (lecture, step 2).
 
-(1)  g_l = W_l h_(l-1) + b_l          h_0 = x, for the layers l = 1 .. L
-(2)  h_l = phi(g_l)                   h_L = softmax(g_L), or another of OUTPUTS
+    (1)  g_l = W_l h_(l-1) + b_l          h_0 = x, for the layers l = 1 .. L
+    (2)  h_l = phi(g_l)                   h_L = softmax(g_L), or another of OUTPUTS
+
+phi is the activation of the layer, a row of ACTIVATIONS.
 """
 
 from collections.abc import Callable
