@@ -51,7 +51,7 @@ def test_every_heading_is_there_in_japanese_too(stored: Any) -> None:
 def test_the_lines_beside_the_formulas_are_in_the_code(stored: Any) -> None:
     shown: list[str] = []
     for cell in cells(stored, "markdown", "formulas"):
-        (file,) = set(re.findall(r"in `(jaxmlp/\w+\.py)`", cell.source))
+        (file,) = set(re.findall(r"in `(jaxmlp/[\w/]+\.py)`", cell.source))
         code = code_lines(ROOT / file)
         rows = re.findall(r"^- .*?\$.*?(?=\n-|\n\n|\Z)", cell.source, re.DOTALL | re.MULTILINE)
         for row in rows:
