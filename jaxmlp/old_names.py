@@ -1,5 +1,6 @@
 """Names that `jaxmlp` had at the top before, and where they are now: they work in this version, with a warning."""
 
+import functools
 import importlib
 import warnings
 from typing import Any
@@ -28,6 +29,7 @@ NEW = {
 """From the old name to the new one, both below `jaxmlp`."""
 
 
+@functools.cache  # one warning per name: an import asks for it twice
 def find(name: str) -> Any:
     """The object with the old name ``name``, a key of `NEW`; a FutureWarning says the new name."""
     warnings.warn(f"jaxmlp.{name} is now jaxmlp.{NEW[name]}; the old name goes in 0.2", FutureWarning, stacklevel=3)
