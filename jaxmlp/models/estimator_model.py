@@ -76,14 +76,14 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def pipeline_of(model: Model) -> Pipeline:
-    """A classifying Model as a fitted pipeline of scikit-learn, as for the network that a sweep exported.
+    """Build a fitted pipeline of scikit-learn from a Model that classifies, for example one that a sweep exported.
 
     Args:
-        model: with a softmax at its end.
+        model: its output is softmax.
 
     Returns:
-        An `MLPClassifier`, after a StandardScaler where the model has a preparation; it predicts what the model does,
-        and can be fitted again: with its widths, activation, optimiser, learning rate and batch size.
+        An `MLPClassifier`, after a StandardScaler if the model has a preparation. It predicts what the model predicts.
+        It can be fitted again, with the widths, activation, optimiser, learning rate and batch size of the model.
 
     Raises:
         InputError: a network that predicts numbers, or several labels at once.
@@ -110,7 +110,7 @@ def pipeline_of(model: Model) -> Pipeline:
 
 
 def estimator_of(model: Model) -> Any:
-    """The fitted estimator that `model_of` was given; raises InputError if there is none."""
+    """Build the fitted estimator again from the Model that `model_of` made; raises InputError if it has none."""
     kept = dict(model.classifier or {})
     if set(kept) == FIELDS:  # of an earlier format, where all initial weights were the lecture's
         parameters: Any = kept["parameters"]
@@ -170,7 +170,7 @@ def _network(model: Model, kept: dict[str, Any]) -> Any:
 
 
 def _restored(value: Any) -> Any:
-    """A parameter from its JSON: lists were tuples, pairs a dictionary."""
+    """Read a parameter from JSON: a list becomes a tuple, pairs become a dictionary."""
     if isinstance(value, list):
         return tuple(cast(list[Any], value))
     if isinstance(value, dict):

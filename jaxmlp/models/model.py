@@ -1,4 +1,4 @@
-"""A trained network with what it takes to use it: its activation, its classes, how samples become its inputs."""
+"""A trained network with all that is needed to use it: activation, classes, and how samples become its inputs."""
 
 import dataclasses
 import functools
@@ -29,14 +29,14 @@ def _outputs(params: Params, x: Array, activation: ActivationName, output: str) 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A trained network as a file keeps it.
+    """A trained network, as a model file contains it.
 
     Attributes:
         params: L layers, float32 or float64; NumPy arrays when loaded, so that float64 stays float64.
         activation: of the hidden layers, one name or a tuple of one per layer.
         classes: the labels of the outputs, numbers, booleans or strings ``[n_L]``; None: 0 .. n_L - 1.
         details: how it was trained: whatever JSON can hold.
-        classifier: what makes an estimator of it, see `jaxmlp.models.estimator_model`.
+        classifier: the settings of its estimator, see `jaxmlp.models.estimator_model`.
         preparation: how raw samples become inputs; None: they are the inputs.
         output: of the last layer, a name of `jaxmlp.OUTPUTS`.
     """
@@ -65,7 +65,7 @@ class Model:
         return page(f"Model {network}", table(("", ""), [*facts.items(), *trained.items()]))
 
     def _facts(self) -> dict[str, str]:
-        """What it is, in words by name."""
+        """Facts about the network, by name."""
         sizes, dtype = sizes_of(self.params), np.asarray(self.params[0].weights).dtype
         columns = None if self.preparation is None else self.preparation.columns
         facts = {
@@ -104,7 +104,7 @@ class Model:
     def predict(self, x: Any) -> NDArray[Any]:
         """The label of the likeliest class of each sample, ``[n]``; arguments and errors as `probabilities`.
 
-        Of several labels at once 0 or 1 for each, of numbers the numbers: ``[n, n_L]``.
+        For several labels at once it gives 0 or 1 for each label, for numbers the numbers: ``[n, n_L]``.
         """
         found = self._outputs(x)
         if self.output != "softmax":
@@ -134,7 +134,7 @@ def _listed(words: str, names: Any) -> str:
 def trained_model(params: Params, activation: ActivationName, dataset: Dataset, details: Mapping[str, Any]) -> Model:
     """The Model of a network that was trained on a dataset: of a Table, with its classes and its preparation.
 
-    ``details`` get ``data``, the `Table.source`; of a file its name alone, since its folder is nobody's business.
+    ``details`` get an entry ``data``, the `Table.source`. For a file it has the name alone: the folder is private.
     """
     if not isinstance(dataset, Table):
         return Model(params, activation, np.arange(dataset.y_train.shape[1]), {**details, "data": None})

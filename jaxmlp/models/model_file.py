@@ -22,7 +22,7 @@ def save(
     overwrite: bool = False,
     preparation: Preparation | None = None,
 ) -> None:
-    """Write a network to a safetensors file, see `jaxmlp.models.model_format`; whole, or not at all.
+    """Write a network to a safetensors file (format: `jaxmlp.models.model_format`). The file is whole or not there.
 
     Args:
         path: of the file, in a folder that exists.
@@ -30,8 +30,8 @@ def save(
             with it, a Pipeline of scikit-learn's scalers (standard, min-max, max-abs, robust) and one of these, or a
             search, of which the best estimator is saved.
         overwrite: whether an existing file may be replaced.
-        preparation: what was done to raw samples before the network saw them, as `Table.preparation`, if the model has
-            none; without one they are taken to be its inputs as they are.
+        preparation: how raw samples become inputs, such as `Table.preparation`, for a model that has none. Without
+            one, samples are used as inputs unchanged.
 
     Raises:
         InputError: a model that a file cannot hold, a path that cannot be written, a file that exists.
@@ -51,8 +51,8 @@ def save(
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a file that `save` wrote: the same bits, whether JAX's 64-bit mode is on or off.
 
-    Runs nothing, trusts nothing: the header's size, every shape, dtype, name and number is checked, the file's size
-    before the file is read, the contents by their checksum.
+    It runs nothing from the file. It checks the size of the header and of the file before it reads the file, then
+    every shape, dtype, name and number, and the checksum of the contents.
 
     Args:
         path: of the file.
@@ -60,7 +60,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns:
         A `Model`, or the fitted `MLPClassifier`, `MLPRegressor` or Pipeline, whichever was saved; parameters are NumPy
         arrays. An estimator has no optimiser state and no random numbers: `partial_fit` continues from the parameters
-        with both anew.
+        and begins both again.
 
     Raises:
         InputError: a file that cannot be read, or that `save` did not write.
@@ -73,7 +73,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
-    """The whole file, if its header says that it is one of ours."""
+    """Read the whole file, if its header says that `save` wrote it."""
     try:
         # A pipe without a writer would otherwise wait for one.
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:

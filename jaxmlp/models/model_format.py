@@ -63,7 +63,7 @@ def _check_params(params: Params, activation: Any) -> None:
 
 
 def encode(model: Model) -> bytes:
-    """The file's bytes; the same model always gives the same.
+    """Encode a model as the bytes of a file. The same model always gives the same bytes.
 
     Raises:
         InputError: parameters whose shapes or dtypes disagree or are not finite; a label or detail JSON can't hold.
@@ -160,7 +160,7 @@ def check_header(header: bytes, payload: int) -> dict[str, Json]:
 
 
 def decode(data: bytes) -> Model:
-    """The model in a file's bytes.
+    """Decode the model from the bytes of a file.
 
     Raises:
         InputError: anything but what `encode` writes.

@@ -46,7 +46,7 @@ def _array_to_json(kind: str, value: Any) -> Any:
 
 
 def scaler_of(kind: Any, parameters: Any, attributes: Any, n_in: int) -> Any:
-    """The fitted scaler of ``n_in`` columns that `scaler_to_json` was given; raises InputError for anything else."""
+    """Build a fitted scaler of ``n_in`` columns from `scaler_to_json`'s result; raises InputError for any other."""
     kind = check_one_of("a step", kind, SCALERS)
     made, known = SCALERS[kind][0](), SCALERS[kind][1]
     if not isinstance(parameters, dict) or set(cast(Any, parameters)) != set(made.get_params()):
@@ -71,7 +71,7 @@ def scaler_of(kind: Any, parameters: Any, attributes: Any, n_in: int) -> Any:
 
 
 def _array(kind: str, name: str, found: Any, n_in: int) -> Any:
-    """An attribute: a number per column, or one count of samples."""
+    """Read an attribute: a number per column, or one count of samples."""
     if found is None:
         return None
     dtype, values = cast(Any, found) if isinstance(found, list) and len(cast(Any, found)) == 2 else (None, None)

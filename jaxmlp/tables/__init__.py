@@ -1,4 +1,4 @@
-"""One's own data: tables from files, arrays or pandas, checked, split and standardised; and what a network keeps."""
+"""A person's own data: tables from files, arrays or pandas, checked, split and standardised."""
 
 import lazy_loader
 

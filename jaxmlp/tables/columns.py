@@ -22,8 +22,8 @@ class Columns(NamedTuple):
         labels: ``[n]``, numbers, booleans or strings; None without a target.
         names: of the ``n_in`` columns; None where they have none.
         target: the name of the labels' column, if it has one.
-        test: test rows that came apart, ``x`` and ``labels``; None where they are to be split off.
-        notes: lines on what was left out.
+        test: test rows that the source gave separately, ``x`` and ``labels``; None if they are split off later.
+        notes: a line for each thing that was left out.
     """
 
     x: NDArray[np.float64]
@@ -44,7 +44,7 @@ def columns_of(frame: Any, target: str | None, drop: Sequence[str], wanted: Sequ
         wanted: the columns to take; None for all the others.
 
     Raises:
-        InputError: a column that is not there, not numeric, not complete, or twice; no column; one that counts rows.
+        InputError: a column is missing, not numeric, not complete or there twice; no column; a column that counts rows.
     """
     frame = frame.rename(columns=str)
     names = list(frame.columns)
@@ -89,7 +89,7 @@ def columns_of(frame: Any, target: str | None, drop: Sequence[str], wanted: Sequ
 
 
 def check_rows(n: int, training: bool = True) -> None:
-    """Raise InputError where there are no rows, or one to be split into training and test rows."""
+    """Raise InputError if there are no rows, or only one row to split into training and test rows."""
     if n < 1 + training:
         expected = "2 or more, to train and to test" if training else "1 or more"
         raise InputError(f"there {'is 1 row' if n == 1 else f'are {n} rows'}, expected {expected}")
@@ -100,7 +100,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _is_index(name: str) -> bool:
-    """Whether a name is one that people give to row numbers."""
+    """Whether people use this name for row numbers."""
     return name.strip().lower().strip("_.#") in ("", "id", "index", "no", "nr", "row", "rownum", "row_id", "rowid")
 
 

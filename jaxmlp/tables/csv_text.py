@@ -1,7 +1,7 @@
-"""How a CSV file is written: its encoding, separator, decimal sign and header, told from its first lines.
+"""How a CSV file is written: encoding, separator, decimal sign and header, recognised from its first lines.
 
-pandas reads the values. It would guess some of this in silence and wrongly: a second column of one name gets another
-name, a first line of numbers becomes the header, a row that is too long turns the first column into an index.
+pandas reads the values. Alone, it would make wrong guesses without a warning: it renames a second column with the
+same name, takes a first line of numbers as the header, and takes the first column as an index if a row is too long.
 """
 
 import csv
@@ -78,7 +78,7 @@ def read_dialect(path: Path) -> Dialect:
 
 
 def _separator(path: Path, encoding: str, skipped: int) -> tuple[str, list[list[str]]]:
-    """The separator that gives the most cells, among those that give all lines as many; and the first lines' cells."""
+    """The separator with the most cells, of those with equally many cells in all lines; and the first lines' cells."""
     found: list[tuple[tuple[bool, int], str, list[list[str]]]] = []
     for separator in SEPARATORS:
         with path.open(encoding=encoding, newline="") as file:
@@ -110,12 +110,12 @@ def _check_header(path: Path, rows: list[list[str]]) -> None:
 
 
 def _decimal(rows: list[list[str]]) -> str:
-    """The decimal sign: a comma only where a cell can't be read otherwise, since 1,234 may be a thousand."""
+    """The decimal sign: a comma only if a cell cannot be read otherwise, since 1,234 may be a thousand."""
     numbers = [cell for cell in itertools.chain.from_iterable(rows) if NUMBER.fullmatch(cell)]
     commas = any("," in cell and not THOUSANDS.fullmatch(cell) for cell in numbers)
     return "," if commas and not any("." in cell for cell in numbers) else "."
 
 
 def parser_message(error: Any) -> str:
-    """What pandas says of a file that it can't read, in one line."""
+    """The message of pandas about a file that it cannot read, in one line."""
     return " ".join(str(error).removeprefix("Error tokenizing data. C error: ").split())[:160]

@@ -1,4 +1,4 @@
-"""What turns raw samples into a network's inputs; it is kept with the network, so that new samples meet the same."""
+"""How raw samples become a network's inputs. It is saved with the network, so that new samples are treated the same."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -43,10 +43,10 @@ class Preparation:
         return np.divide(centred, self.scale, out=np.zeros_like(centred), where=self.scale > 0)
 
     def places(self, names: Sequence[str] | None, n: int) -> list[int]:
-        """Where a table's ``n`` columns, called ``names``, have the inputs: by name, or as they stand without names.
+        """The places of the inputs among a table's ``n`` columns, by ``names``; in sequence if there are no names.
 
         Raises:
-            InputError: a column is missing, or their number is another.
+            InputError: a column is missing, or the number of columns is wrong.
         """
         if names is not None and self.columns is not None:
             place = {name: number for number, name in enumerate(names)}
@@ -61,13 +61,13 @@ class Preparation:
         return list(range(n))
 
     def to_json(self) -> dict[str, Any]:
-        """In types that JSON has, without loss."""
+        """The preparation in types that JSON has, without loss."""
         columns = None if self.columns is None else list(self.columns)
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist(), "columns": columns, "target": self.target}
 
 
 def preparation_of(found: Any, n_in: int) -> Preparation:
-    """The Preparation of ``n_in`` inputs whose `Preparation.to_json` this is; raises InputError if it is none."""
+    """Read a Preparation of ``n_in`` inputs from `Preparation.to_json`; raises InputError for anything else."""
     if not isinstance(found, dict) or set(cast(Any, found)) != {"mean", "scale", "columns", "target"}:
         raise InputError("its preparation has other entries than expected")
     kept: dict[str, Any] = found

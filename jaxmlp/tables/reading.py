@@ -1,4 +1,4 @@
-"""Where a table comes from: a bundled set of scikit-learn's, a CSV, Parquet or NumPy file, pandas, arrays."""
+"""The sources of a table: scikit-learn's bundled sets, a CSV, Parquet or NumPy file, pandas, arrays."""
 
 import warnings
 import zipfile
@@ -24,10 +24,10 @@ PARQUET = (".parquet", ".pq")
 def read_columns(
     source: Any, target: str | None = None, drop: Sequence[str] = (), wanted: Sequence[str] | None = None
 ) -> Columns:
-    """Raw samples and labels; arguments as `jaxmlp.load_table`, and the columns that are ``wanted``, None for all.
+    """Read raw samples and labels. Arguments as `jaxmlp.load_table`; ``wanted``: the columns to take, None for all.
 
     Raises:
-        InputError: nothing that can be read, a column that cannot be used.
+        InputError: the source cannot be read, or a column cannot be used.
     """
     drop = [drop] if isinstance(drop, str) else list(drop)
     if isinstance(source, str) and source in BUNDLED:

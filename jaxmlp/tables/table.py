@@ -24,15 +24,16 @@ LECTURE_TEST = 300
 class Table(Dataset):
     """A Dataset, of NumPy arrays, that knows its columns and classes.
 
-    What is made from its arrays is a plain Dataset, which `_replace`, `jax.tree.map`, `jax.device_put` and compiled
-    functions give: its columns are other ones.
+    `_replace`, `jax.tree.map`, `jax.device_put` and compiled functions give a plain Dataset: the names of the columns
+    may be wrong for changed arrays.
 
     Attributes:
         preparation: how raw samples became its inputs.
         classes: the labels of the classes ``[n_classes]``, sorted: numbers, booleans or strings.
-        source: where it came from and how it was split, as JSON can hold it; `table_of` reads it again.
-        rows: the rows of the source, counted from 0, that train and that test; of arrays that came split, in each part.
-        notes: lines on what was left out.
+        source: where it came from and how it was split, in types that JSON has; `table_of` reads it again.
+        rows: the numbers of the training rows and of the test rows in the source, from 0; if the source was split
+            already, the numbers in each part.
+        notes: a line for each thing that was left out.
     """
 
     preparation: Preparation
@@ -64,23 +65,23 @@ def load_table(
     keep_constant: bool = False,
     dtype: str | np.dtype[Any] | type = "float32",
 ) -> Table:
-    """One's own data as a Dataset with names: read, checked, split, standardised.
+    """Load a person's own data as a Dataset with names: read, checked, split and standardised.
 
     Inputs are ``(x - mean) / deviation`` with mean and deviation (population) of the training rows. The split is
-    stratified: each class has its share of the test rows, and of any number of the last training rows, which a sweep
-    holds out to choose by. scikit-learn's digits are the lecture's instead: standardised over all rows, the first 300
-    are the test rows.
+    stratified: each class has its share of the test rows. The same is true of any number of the last training rows,
+    which a sweep holds out for its choice. scikit-learn's digits are prepared as in the lecture: standardised over all
+    rows, and the first 300 are the test rows.
 
     Args:
         source: a CSV file (any of ``, ; tab |`` between cells; a decimal comma where that is clear) or a Parquet file
             (extra ``tables``); an ``.npz`` file, or a mapping, with ``x [n, ...]`` and ``y [n]``, and perhaps
             ``x_test`` and ``y_test``; a pandas DataFrame; or "wine", "iris", "breast_cancer", "digits".
         target: the column with the labels, of numbers, booleans or text; for files with columns and DataFrames.
-        test: the share of rows that test, 0 < test < 1; by default 0.2.
+        test: the share of test rows, 0 < test < 1; by default 0.2.
         seed: of the split, 0..2**32-1.
-        drop: names of columns to leave out. A column without a name that counts the rows is left out as well.
-        keep_constant: whether a column may be constant, as the borders of images are; its inputs are zeros. Otherwise
-            that is an error.
+        drop: names of columns to leave out. A nameless column that counts the rows is left out too.
+        keep_constant: whether a column may be constant, as the borders of images are. Its inputs are then zeros.
+            Otherwise a constant column is an error.
         dtype: float32 or float64; the arithmetic before the cast is float64.
 
     Returns:
@@ -126,7 +127,7 @@ def load_table(
 
 
 def table_of(source: Mapping[str, Any], dtype: str, data: Any = None) -> Table:
-    """The Table of a `Table.source`, read again, perhaps from another place, ``data``; errors as `load_table`.
+    """Read a Table again from its `Table.source`, from the path ``data`` if it has moved; errors as `load_table`.
 
     Raises:
         InputError: other rows than before.
@@ -143,7 +144,7 @@ def table_of(source: Mapping[str, Any], dtype: str, data: Any = None) -> Table:
 
 
 def fingerprint(found: Columns) -> str:
-    """16 hexadecimal digits that tell raw tables apart: values, labels, and their sequence."""
+    """16 hexadecimal digits of a raw table. They differ if a value, a label or the sequence of the rows differs."""
     digest = hashlib.sha256(found.x.tobytes())
     test = found.test or ()
     for part in (found.labels, *test):
@@ -153,7 +154,7 @@ def fingerprint(found: Columns) -> str:
 
 
 def shares(labels: NDArray[np.integer[Any]], seed: int) -> NDArray[np.intp]:
-    """An order of the rows ``[n]`` in which any first or last ones have the classes in their shares, to one row.
+    """An order of the rows ``[n]``: each class has its share, to one row, in any number of first or last rows.
 
     The rows of each class are shuffled and dealt out evenly: the k-th of m rows has the place ``(k + 1/2) / m``.
     """
