@@ -44,7 +44,7 @@ def run(path: str, folder: Path) -> tuple[collections.Counter[str], list[str], s
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "least"),
-    [("neural_network/tests/test_mlp.py", 40), ("model_selection/tests/classifier/test_search.py", 60)],
+    [("neural_network/tests/test_mlp.py", 40), ("model_selection/tests/test_search.py", 60)],
 )
 def test_its_own_tests_pass_or_have_a_reason(
     path: str, least: int, tmp_path: Path, record_property: Callable[[str, object], None]
