@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxmlp.lecture.losses import GradientFunction, output_of
-from jaxmlp.lecture.network import ActivationName, Layer, Params, forward_trace, hidden_activations
+from jaxmlp.lecture.network import ActivationName, Layer, Params, forward_trace, hashable, hidden_activations
 
 __all__ = ["HandDerivedGradient", "hand_derived_gradient"]
 
@@ -27,7 +27,7 @@ __all__ = ["HandDerivedGradient", "hand_derived_gradient"]
 class HandDerivedGradient:
     """The hand-derived `GradientFunction` of a network.
 
-    Two of one network are equal, so training is compiled once for both.
+    Two objects for the same network are equal, so training is compiled once for both.
 
     Attributes:
         activation: of the hidden layers, one name, or a tuple of one per hidden layer.
@@ -36,6 +36,10 @@ class HandDerivedGradient:
 
     activation: ActivationName = "sigmoid"
     output: str = "softmax"
+
+    def __post_init__(self) -> None:
+        output_of(self.output)
+        object.__setattr__(self, "activation", hashable(self.activation))
 
     def __call__(self, params: Params, x: Array, y: Array) -> tuple[Array, Params]:
         """The mean loss, and its gradient by the parameters.
@@ -49,12 +53,12 @@ class HandDerivedGradient:
             The loss, a scalar, and the gradient, a pytree like the parameters; both have the parameters' dtype.
 
         Raises:
-            InputError: an unknown activation or output, a wrong number of activations.
+            InputError: an unknown activation, a wrong number of activations.
 
         Source: equations (1) to (6) above.
         """
         g, h = forward_trace(params, x, self.activation, self.output)  # (1), (2); h[l] is h_l
-        # By the lecture's number of the layer, 1 .. L.
+        # The keys are the lecture's numbers of the layers, 1 .. L.
         W = {l: layer.weights for l, layer in enumerate(params, 1)}
         phi = dict(enumerate(hidden_activations(self.activation, len(params) - 1), 1))
         samples = tuple(range(x.ndim - 1))  # the axes to sum over: none for one sample
@@ -71,5 +75,15 @@ class HandDerivedGradient:
 
 
 def hand_derived_gradient(activation: ActivationName = "sigmoid", output: str = "softmax") -> GradientFunction:
-    """The `HandDerivedGradient` of a network with this activation (one name, or one per hidden layer)."""
+    """The gradient derived by hand, for a network with this activation (one name, or one per hidden layer).
+
+    The function takes parameters, and one sample ``x [n_0], y [n_L]`` or a batch ``[B, n_0], [B, n_L]``. It returns the
+    mean loss, a scalar, and the gradient, a pytree like the parameters. Both have the parameters' dtype.
+
+    Raises:
+        InputError: an unknown output; when the function is called, an unknown activation or a wrong number of
+            activations.
+
+    Source: equations (1) to (6) above.
+    """
     return HandDerivedGradient(activation, output)

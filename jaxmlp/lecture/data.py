@@ -3,7 +3,7 @@
     (a)  x <- (x - mean(x)) / (std(x) + 1e-7)           for each column, over all rows
     (b)  y_k = 1 if k is the label, else 0
 
-The standard deviation is that of the population: the mean of the squares is over all rows, not over one fewer.
+std is the population standard deviation: it divides by the number of rows, not by one less.
 """
 
 from typing import Any, NamedTuple

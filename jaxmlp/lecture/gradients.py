@@ -5,18 +5,17 @@ import dataclasses
 import jax
 from jax import Array
 
-from jaxmlp.lecture.losses import GradientFunction
-from jaxmlp.lecture.network import ActivationName, Params, network_loss
+from jaxmlp.lecture.losses import GradientFunction, output_of
+from jaxmlp.lecture.network import ActivationName, Params, hashable, network_loss
 
 __all__ = ["AutomaticGradient", "automatic_gradient"]
 
 
 @dataclasses.dataclass(frozen=True)
 class AutomaticGradient:
-    """The `GradientFunction` that ``jax.value_and_grad`` makes of the forward pass and the loss.
+    """The `GradientFunction` of a network by ``jax.value_and_grad`` of its loss.
 
-    Two of one network are equal, so training is compiled once for both. Shapes, dtypes and errors as
-    `jaxmlp.hand_derived_gradient`.
+    Two objects for the same network are equal, so training is compiled once for both.
 
     Attributes:
         activation: of the hidden layers, one name, or a tuple of one per hidden layer.
@@ -27,13 +26,19 @@ class AutomaticGradient:
     output: str = "softmax"
 
     def __post_init__(self) -> None:
-        network_loss(self.activation, self.output)  # an unknown output is said here
+        output_of(self.output)
+        object.__setattr__(self, "activation", hashable(self.activation))
 
     def __call__(self, params: Params, x: Array, y: Array) -> tuple[Array, Params]:
-        """The mean loss, and its gradient by the parameters."""
+        """The mean loss, and its gradient by the parameters; arguments and results as `HandDerivedGradient`."""
         return jax.value_and_grad(network_loss(self.activation, self.output))(params, x, y)
 
 
 def automatic_gradient(activation: ActivationName = "sigmoid", output: str = "softmax") -> GradientFunction:
-    """The `AutomaticGradient` of a network; raises InputError for an unknown output."""
+    """The gradient that JAX derives, for a network with this activation (one name, or one per hidden layer).
+
+    Shapes, dtypes and errors as `jaxmlp.hand_derived_gradient`.
+
+    Source: ``jax.value_and_grad`` of the forward pass and the loss.
+    """
     return AutomaticGradient(activation, output)

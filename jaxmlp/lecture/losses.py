@@ -3,8 +3,8 @@
     (e)  L = (1/B) sum over samples of -sum_k y_k log h_L,k      B: the number of samples
     (h)  accuracy = share of samples whose largest logit is that of their label
 
-Cross-entropy is computed from the logits: log h_L is the logits minus the logarithm of the sum of their exponentials,
-and nothing takes the logarithm of zero.
+Cross-entropy is computed from the logits: log h_L = g_L - log sum_k exp(g_L,k). So the logarithm of zero is never
+taken.
 """
 
 from collections.abc import Callable

@@ -28,6 +28,7 @@ __all__ = [
     "Trace",
     "forward",
     "forward_trace",
+    "hashable",
     "hidden_activations",
     "network_loss",
     "pre_activation",
@@ -79,6 +80,11 @@ class Trace(NamedTuple):
 
     pre_activations: tuple[Array, ...]
     activations: tuple[Array, ...]
+
+
+def hashable(activation: ActivationName | list[str]) -> ActivationName:
+    """``activation``; a list of names becomes a tuple, since what a program is compiled for must be hashable."""
+    return tuple(activation) if isinstance(activation, list) else activation
 
 
 def hidden_activations(activation: Activations, n_hidden: int) -> tuple[Activation, ...]:

@@ -11,7 +11,7 @@ import optax
 from jax import Array
 
 from jaxmlp.checks import InputError, check_kind
-from jaxmlp.lecture.network import ActivationName
+from jaxmlp.lecture.network import ActivationName, hashable
 
 __all__ = [
     "OPTIMIZERS",
@@ -94,6 +94,9 @@ class TrainingConfig:
     batch_size: int = 1
     optimizer: Callable[[Hyperparameters], optax.GradientTransformation] = sgd
     output: str = "softmax"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "activation", hashable(self.activation))
 
 
 def check_hyperparameters(hyperparameters: Hyperparameters) -> None:

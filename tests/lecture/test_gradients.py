@@ -1,13 +1,14 @@
 """What holds for every gradient function; `test_backprop` compares them with each other."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmlp import ACTIVATIONS, automatic_gradient, forward, hand_derived_gradient
+from jaxmlp import ACTIVATIONS, TrainingConfig, automatic_gradient, forward, hand_derived_gradient
 from jaxmlp.lecture import GradientFunction, cross_entropy
 from jaxmlp.lecture.network import ActivationName
 from tests import oracle
@@ -106,3 +107,13 @@ def test_one_activation_has_one_gradient_function_so_that_training_compiles_once
     assert hash(make("tanh")) == hash(make("tanh"))
     assert make("tanh") != make("relu")
     assert hand_derived_gradient("tanh") != automatic_gradient("tanh")
+
+
+@both
+def test_a_list_of_activations_is_taken_as_a_tuple(make: Any) -> None:
+    names: Any = ["tanh", "relu"]
+    assert make(names) == make(("tanh", "relu"))
+    assert hash(make(names)) == hash(make(("tanh", "relu")))
+    assert TrainingConfig(names) == TrainingConfig(("tanh", "relu"))
+    with rejects("output is 'logits', expected one of softmax"):
+        make("tanh", "logits")
