@@ -32,6 +32,8 @@ NEW = {
 @functools.cache  # one warning per name: an import asks for it twice
 def find(name: str) -> Any:
     """The object with the old name ``name``, a key of `NEW`; a FutureWarning says the new name."""
-    warnings.warn(f"jaxmlp.{name} is now jaxmlp.{NEW[name]}; the old name goes in 0.2", FutureWarning, stacklevel=3)
+    warnings.warn(
+        f"jaxmlp.{name} is now jaxmlp.{NEW[name]}; version 0.2 will not have the old name", FutureWarning, stacklevel=3
+    )
     home, _, new = NEW[name].rpartition(".")
     return getattr(importlib.import_module(f"jaxmlp.{home}" if home else "jaxmlp"), new)

@@ -14,7 +14,7 @@ def test_an_old_name_gives_the_object_with_the_new_name_and_one_line(name: str) 
     with pytest.warns(FutureWarning) as told:
         found = getattr(jaxmlp, name)
     (warning,) = told
-    assert str(warning.message) == f"jaxmlp.{name} is now jaxmlp.{new}; the old name goes in 0.2"
+    assert str(warning.message) == f"jaxmlp.{name} is now jaxmlp.{new}; version 0.2 will not have the old name"
     assert warning.filename == __file__
     home, _, last = f"jaxmlp.{new}".rpartition(".")
     assert found is getattr(importlib.import_module(home), last)
