@@ -7,7 +7,8 @@ import jax
 
 from jaxmlp import runtime
 from jaxmlp.engine import layout
-from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, run_sweep, store
+from jaxmlp.sweep import Space, make_space, run_sweep, store
+from jaxmlp.sweep.blocks import Data, data_hash, hold_out
 from tests.helpers import random_dataset
 
 EPOCHS = 3

@@ -6,7 +6,8 @@ import sys
 import jax
 
 from jaxmlp import runtime
-from jaxmlp.sweep import data_hash, hold_out, make_space, run_sweep, store
+from jaxmlp.sweep import make_space, run_sweep, store
+from jaxmlp.sweep.blocks import data_hash, hold_out
 from tests.helpers import random_dataset
 
 EPOCHS = 3

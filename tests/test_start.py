@@ -24,7 +24,7 @@ from experiments.gradient_cases import mistake_names, planted_mistakes
 from experiments.support import command_line, settings, training_run
 from experiments.support.confusion import confusion_counts
 from jaxmlp import ACTIVATIONS, bundled, choices, figures, load_digits, load_table, runtime
-from jaxmlp.sweep import hold_out
+from jaxmlp.sweep.blocks import hold_out
 from jaxmlp.tables import read_columns
 from tests.commands import catch_writes
 from tests.helpers import assert_agree, rejects

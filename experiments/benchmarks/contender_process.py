@@ -153,7 +153,8 @@ def jaxmlp_sweep(workload: Workload, *_: str) -> Prepared:
 
     from jaxmlp import load_digits, runtime
     from jaxmlp.engine import device_mesh, lanes_of
-    from jaxmlp.sweep import hold_out, make_space, pack, train_block
+    from jaxmlp.sweep import make_space
+    from jaxmlp.sweep.blocks import hold_out, pack, train_block
 
     runtime.configure_sweep(workload.dtype)
     data: Any = jax.tree.map(np.asarray, hold_out(load_digits(workload.dtype)))

@@ -67,7 +67,8 @@ def sweep(workload: Workload, *_: str) -> Prepared:
     from jaxmlp import runtime
     from jaxmlp.engine import device_mesh, lanes_of
     from jaxmlp.lecture import make_dataset
-    from jaxmlp.sweep import hold_out, make_space, pack, train_block
+    from jaxmlp.sweep import make_space
+    from jaxmlp.sweep.blocks import hold_out, pack, train_block
 
     runtime.configure_sweep(workload.dtype)
     task, many = make(workload), LARGER[workload]

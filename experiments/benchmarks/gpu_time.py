@@ -23,7 +23,9 @@ from experiments.benchmarks.timing import time_in_turns
 from experiments.benchmarks.workloads import N_TRAIN, Workload, make
 from experiments.support import command_line
 from jaxmlp import InputError, MLPClassifier, load_digits, runtime
-from jaxmlp.sweep import ENGINES, Data, hold_out, make_space
+from jaxmlp.choices import ENGINES
+from jaxmlp.sweep import make_space
+from jaxmlp.sweep.blocks import Data, hold_out
 
 NETWORKS = (64, 1024, 16384)
 SMALL = "64-20-10, 1 sample per update"

@@ -15,7 +15,8 @@ import numpy as np
 from jaxmlp import Hyperparameters, KeyStream, TrainingConfig, automatic_gradient
 from jaxmlp.engine import device_mesh, lanes_of
 from jaxmlp.lecture import initial_state, train_epochs
-from jaxmlp.sweep import IN_FLIGHT, Data, Space, data_hash, make_space, pack, run_sweep, store, train_block
+from jaxmlp.sweep import IN_FLIGHT, Space, make_space, run_sweep, store
+from jaxmlp.sweep.blocks import Data, data_hash, pack, train_block
 
 __all__ = ["ALONE", "SKLEARN", "STORED", "TORCH", "UNEVALUATED", "calls", "spaces"]
 

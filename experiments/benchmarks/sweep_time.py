@@ -15,7 +15,7 @@ from experiments.benchmarks.sweep_contenders import ALONE, SKLEARN, STORED, TORC
 from experiments.benchmarks.timing import Row, time_in_turns
 from experiments.support import command_line
 from jaxmlp import load_digits, runtime
-from jaxmlp.sweep import Data, hold_out
+from jaxmlp.sweep.blocks import Data, hold_out
 
 
 def run(epochs: int = 10, repetitions: int = 5, networks: int = 2048) -> list[Row]:

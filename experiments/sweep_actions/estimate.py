@@ -11,8 +11,8 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from jaxmlp.engine import device_mesh, lanes_of
-from jaxmlp.sweep import Block, Data, Trial, bytes_per_group, pack, planned, train_block
-from jaxmlp.sweep.blocks import SweepJob
+from jaxmlp.sweep import Trial, planned
+from jaxmlp.sweep.blocks import Block, Data, SweepJob, bytes_per_group, pack, train_block
 
 CALIBRATED = 4
 """So many kinds of blocks are timed, from the smallest to the largest; the others are assumed to be between them."""

@@ -3,16 +3,6 @@ from . import findings as findings
 from . import preparation as preparation
 from . import session as session
 from . import store as store
-from .blocks.block_training import train_block as train_block
-from .blocks.block_training import train_trial as train_trial
-from .blocks.held_out import Data as Data
-from .blocks.held_out import data_hash as data_hash
-from .blocks.held_out import hold_out as hold_out
-from .blocks.packing import ENGINES as ENGINES
-from .blocks.packing import Block as Block
-from .blocks.packing import bytes_per_group as bytes_per_group
-from .blocks.packing import pack as pack
-from .blocks.packing import refusal as refusal
 from .findings import Results as Results
 from .findings import choosing as choosing
 from .findings import dataset_of as dataset_of

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from jaxmlp import runtime
 from jaxmlp.checks import InputError, check_held, check_one_of, check_whole
+from jaxmlp.choices import ENGINES
 from jaxmlp.engine import device_mesh, lanes_of, load_kernel
 from jaxmlp.entrance import check_dataset
 from jaxmlp.lecture.data import Dataset
 from jaxmlp.sweep.blocks.held_out import Data, hold_out
-from jaxmlp.sweep.blocks.packing import ENGINES, pack, refusal
+from jaxmlp.sweep.blocks.packing import pack, refusal
 from jaxmlp.sweep.halving import BY
 from jaxmlp.sweep.space import Space
 from jaxmlp.sweep.trial import Trial

@@ -80,7 +80,9 @@ def run_sweep(
     entries = store.pending(connection, sweep.number, () if halving else ("done", "diverged"), trials)
     numbers = {entry.number: trial for trial, entry in entries.items()}
     stored = store.checkpoints(connection, sweep.number)
-    read = {numbers[number]: checkpoint_from_bytes(data) for number, (_, data) in stored.items() if number in numbers}
+    read = {
+        numbers[number]: checkpoint_from_bytes(content) for number, (_, content) in stored.items() if number in numbers
+    }
     checkpoints = Checkpoints({trial: checkpoint for trial, checkpoint in read.items() if checkpoint})
     run = _Run(connection, sweep, data, engine, entries, checkpoints)
     alive, before = list(entries), 0

@@ -23,7 +23,7 @@ from experiments.benchmarks.contenders import Outcome
 from experiments.benchmarks.workloads import Workload
 from experiments.support import command_line
 from jaxmlp import runtime
-from jaxmlp.sweep import hold_out
+from jaxmlp.sweep.blocks import hold_out
 from tests.helpers import random_dataset
 
 

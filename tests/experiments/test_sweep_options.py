@@ -17,7 +17,8 @@ from experiments.support import command_line
 from experiments.support.own_data import DataConfig
 from experiments.sweep_actions import estimate, running
 from jaxmlp import load_digits, runtime
-from jaxmlp.sweep import Data, Space, data_hash, hold_out, make_space, preparation, session, store
+from jaxmlp.sweep import Space, make_space, preparation, session, store
+from jaxmlp.sweep.blocks import Data, data_hash, hold_out
 from jaxmlp.sweep.space import Range
 from tests.helpers import random_dataset, rejects
 

@@ -12,18 +12,8 @@ from jax.sharding import Mesh
 from jaxmlp import OPTIMIZERS, Hyperparameters, Layer, Params, TrainingConfig, load_digits, train
 from jaxmlp.engine import layout
 from jaxmlp.lecture import initial_state
-from jaxmlp.sweep import (
-    Block,
-    Data,
-    Outcome,
-    Trial,
-    hold_out,
-    make_space,
-    pack,
-    train_block,
-    train_trial,
-)
-from jaxmlp.sweep.blocks import block_training, packing, programs
+from jaxmlp.sweep import Outcome, Trial, make_space
+from jaxmlp.sweep.blocks import Block, Data, block_training, hold_out, pack, packing, programs, train_block, train_trial
 from jaxmlp.sweep.trial import initial_weights, order_streams
 from tests.helpers import assert_agree, random_dataset, rejects
 

@@ -10,19 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmlp.sweep import (
-    Data,
-    Outcome,
-    Trial,
-    data_hash,
-    hold_out,
-    make_space,
-    pack,
-    reading,
-    run_sweep,
-    store,
-)
-from jaxmlp.sweep.blocks import checkpoints
+from jaxmlp.sweep import Outcome, Trial, make_space, reading, run_sweep, store
+from jaxmlp.sweep.blocks import Data, checkpoints, data_hash, hold_out, pack
 from jaxmlp.sweep.blocks.block_training import train_watched
 from jaxmlp.sweep.blocks.checkpoints import Checkpoint, Checkpoints, checkpoint_from_bytes, checkpoint_to_bytes
 from jaxmlp.sweep.blocks.streaming import Watched

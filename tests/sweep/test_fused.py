@@ -15,25 +15,11 @@ import numpy as np
 import pytest
 
 from experiments import sweep
+from jaxmlp.choices import ENGINES
 from jaxmlp.engine import layout, program
 from jaxmlp.runtime import install_command
-from jaxmlp.sweep import (
-    Data,
-    Trial,
-    data_hash,
-    hold_out,
-    make_space,
-    pack,
-    reading,
-    refusal,
-    run_sweep,
-    store,
-    train_block,
-    train_trial,
-    trials,
-)
-from jaxmlp.sweep.blocks import block_training
-from jaxmlp.sweep.blocks.packing import ENGINES
+from jaxmlp.sweep import Trial, make_space, reading, run_sweep, store, trials
+from jaxmlp.sweep.blocks import Data, block_training, data_hash, hold_out, pack, refusal, train_block, train_trial
 from tests.helpers import MISSING_WARP, assert_agree, random_dataset, rejects, without_warp
 
 LANES = layout.LANES["cpu"]

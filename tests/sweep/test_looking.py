@@ -11,7 +11,8 @@ import pytest
 
 from experiments import sweep
 from jaxmlp import Model, load_digits
-from jaxmlp.sweep import data_hash, hold_out, make_space, results, store
+from jaxmlp.sweep import make_space, results, store
+from jaxmlp.sweep.blocks import data_hash, hold_out
 from jaxmlp.sweep.blocks.block_training import Outcome
 from jaxmlp.sweep.findings import answer
 from jaxmlp.sweep.trial import Trial

@@ -11,8 +11,8 @@ import pytest
 
 from jaxmlp import load_digits
 from jaxmlp.engine import layout
-from jaxmlp.sweep import Block, Data, Trial, data_hash, hold_out, pack
-from jaxmlp.sweep.blocks import SweepJob, block_training, packing
+from jaxmlp.sweep import Trial
+from jaxmlp.sweep.blocks import Block, Data, SweepJob, block_training, data_hash, hold_out, pack, packing
 from jaxmlp.sweep.blocks.measures import Measures, columns
 from jaxmlp.sweep.trial import initial_weights
 from tests.helpers import assert_agree, random_dataset, rejects

@@ -21,22 +21,10 @@ import numpy as np
 import pytest
 
 from jaxmlp import InputError, runtime
+from jaxmlp.choices import ENGINES
 from jaxmlp.engine import layout
-from jaxmlp.sweep import (
-    Block,
-    Data,
-    Trial,
-    data_hash,
-    hold_out,
-    make_space,
-    pack,
-    reading,
-    run_sweep,
-    store,
-    train_trial,
-    trials,
-)
-from jaxmlp.sweep.blocks.packing import ENGINES
+from jaxmlp.sweep import Trial, make_space, reading, run_sweep, store, trials
+from jaxmlp.sweep.blocks import Block, Data, data_hash, hold_out, pack, train_trial
 from jaxmlp.sweep.blocks.streaming import train_task
 from tests.helpers import random_dataset, rejects
 

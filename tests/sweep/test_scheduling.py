@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jaxmlp.engine import layout
-from jaxmlp.sweep import Data, Outcome, Trial, hold_out, pack, reading, run_sweep, store
+from jaxmlp.sweep import Outcome, Trial, reading, run_sweep, store
+from jaxmlp.sweep.blocks import Data, hold_out, pack
 from jaxmlp.sweep.blocks.block_training import Trained
 from jaxmlp.sweep.blocks.streaming import Finished, each_finished, finished_blocks
 from jaxmlp.sweep.halving import planned, rungs, survivors

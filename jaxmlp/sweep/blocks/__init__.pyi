@@ -9,7 +9,6 @@ from .job import SweepJob as SweepJob
 from .job import number_of as number_of
 from .measures import Evaluation as Evaluation
 from .measures import Measures as Measures
-from .packing import ENGINES as ENGINES
 from .packing import Block as Block
 from .packing import bytes_per_group as bytes_per_group
 from .packing import pack as pack

@@ -58,8 +58,8 @@ class SweepJob:
     Lanes are `Lanes`, what is given are `LaneHyperparameters`. Orders are ``[G, B, n]``, or, with one sample per
     update, ``[G, 1, n]``: one for all lanes of a group, which takes less time and gives the same bits. Shared are a
     `Dataset` and the activation's number in `ACTIVATIONS`. What is seen are the mean losses of the epoch, ``[G, B]``.
-    `Evaluation` measures, in a program of its own: it is compiled once, not for each optimiser and batch size, and that
-    takes half the time.
+    `Evaluation` measures in a program of its own. That program is compiled once, not again for each optimiser and batch
+    size, so compiling takes half the time.
 
     Attributes:
         widths: of the hidden layers, padded.

@@ -16,7 +16,6 @@ from jaxmlp.sweep.blocks.job import SweepJob
 from jaxmlp.sweep.trial import Trial
 
 __all__ = [
-    "ENGINES",
     "Block",
     "bytes_per_group",
     "config_of",
@@ -41,9 +40,9 @@ class Block(NamedTuple):
 
     ``shared``: each group has one seed, so one order, which is gathered once; only with one sample per update, since
     products of batches would round differently. ``checkpoints``: one for each trial, in the sequence of ``trials``, all
-    after the same number of epochs; none if they begin. ``lanes``: B. ``capacity``: how many groups it has room
-    for, the same in all blocks of a program. ``mixed``: whether others differ in the activation alone, so that one
-    program for all activations is worth it.
+    after the same number of epochs; none if the trials begin. ``lanes``: B. ``capacity``: how many groups the block has
+    room for, the same in all blocks of a program. ``mixed``: whether other blocks differ in the activation alone, so
+    that one program for all activations is worth it.
     """
 
     config: SweepJob

@@ -82,9 +82,9 @@ class Finished(NamedTuple):
     """
 
     block: Block
-    trained: Trained | None = None
-    seconds: float = 0.0
-    environment: dict[str, Any] = {}  # noqa: RUF012 - read, never changed
+    trained: Trained | None
+    seconds: float
+    environment: dict[str, Any]
     error: str = ""
 
 
@@ -137,8 +137,10 @@ def finished_blocks(
             again.append((block, attempt + 1))
             report(watched.news(0))
         else:
-            words = "" if error is None else f"{type(error).__name__}: {error}".splitlines()[0]
-            yield Finished(block, error=words) if error is not None else Finished(block, *future.result())
+            if error is None:
+                yield Finished(block, *future.result())
+            else:
+                yield Finished(block, None, 0.0, {}, f"{type(error).__name__}: {error}".splitlines()[0])
             report(watched.news(len(block.trials)))
         del running[future]  # not before: after Ctrl-C in the caller the block is yielded again
 
@@ -170,9 +172,10 @@ def finished_blocks(
 
 
 def each_finished(finished: Generator[Finished], work: Callable[[Finished], None]) -> None:
-    """Do ``work`` with each finished block; with Ctrl-C during it, again with that block and with those still running.
+    """Do ``work`` with each finished block.
 
-    ``work`` must do all or nothing, as a transaction of a database does.
+    If Ctrl-C comes during ``work``, it is done again with that block, and then with the blocks that are still running.
+    So ``work`` must do all or nothing, as a transaction of a database does.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, when the blocks that were running are done.
@@ -181,7 +184,8 @@ def each_finished(finished: Generator[Finished], work: Callable[[Finished], None
         for each in finished:
             work(each)
     except KeyboardInterrupt as interrupt:
-        # The generator waits at its yield: it learns of Ctrl-C here. If it was the one interrupted, it has ended.
+        # If Ctrl-C came during `work`, the generator does not know of it yet. If it came in the generator, the
+        # generator has ended, and `throw` raises the interrupt again.
         work(finished.throw(interrupt))
         for each in finished:
             work(each)
